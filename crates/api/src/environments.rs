@@ -1,0 +1,292 @@
+//! Environments: where an agent acts.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// An environment, told apart by `kind`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Environment {
+    /// A browser.
+    Web(Browser),
+    /// A desktop.
+    Desktop(Desktop),
+    /// An Android device.
+    Android(Android),
+    /// A code sandbox.
+    Code(CodeSandbox),
+    /// Tools of MCP servers.
+    Mcp(McpEnvironment),
+    /// Key-value memory that outlives the session.
+    Memory(Memory),
+    /// A shell with a workspace.
+    Workstation(Workstation),
+}
+
+impl Environment {
+    /// Its kind.
+    pub fn kind(&self) -> EnvironmentKind {
+        match self {
+            Self::Web(_) => EnvironmentKind::Web,
+            Self::Desktop(_) => EnvironmentKind::Desktop,
+            Self::Android(_) => EnvironmentKind::Android,
+            Self::Code(_) => EnvironmentKind::Code,
+            Self::Mcp(_) => EnvironmentKind::Mcp,
+            Self::Memory(_) => EnvironmentKind::Memory,
+            Self::Workstation(_) => EnvironmentKind::Workstation,
+        }
+    }
+}
+
+/// The kinds of environment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum EnvironmentKind {
+    /// A browser.
+    Web,
+    /// A desktop.
+    Desktop,
+    /// An Android device.
+    Android,
+    /// A code sandbox.
+    Code,
+    /// Tools of MCP servers.
+    Mcp,
+    /// Key-value memory.
+    Memory,
+    /// A shell with a workspace.
+    Workstation,
+}
+
+/// Whose machine an environment runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Host {
+    /// The user's, through a bridge.
+    UserDevice,
+    /// The server's.
+    Cloud,
+}
+
+/// A browser.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Browser {
+    /// Catalog id.
+    #[schema(min_length = 1)]
+    pub id: String,
+    /// Whose machine it runs on.
+    pub host: Host,
+    /// The first page.
+    pub start_url: String,
+    /// Whether it draws no window.
+    pub headless: bool,
+    /// An open bridge or browser to use.
+    pub session_id: Option<String>,
+    /// How pages are shown to the agent.
+    pub mode: BrowserMode,
+    /// Whether it starts only when first used.
+    pub lazy: bool,
+    /// Seconds to wait after an action before looking, 0 to 10.
+    #[schema(minimum = 0, maximum = 10)]
+    pub settle_s: f64,
+    /// The vault that holds its secrets.
+    pub vault_id: Option<Uuid>,
+    /// The profile to start with.
+    pub browser_profile_id: Option<Uuid>,
+    /// Whether to start with the user's default profile.
+    pub use_default_browser_profile: bool,
+    /// Whether to save the profile at the end.
+    pub persist_browser_profile: bool,
+    /// How it reaches the network.
+    pub network: Option<BrowserNetwork>,
+}
+
+/// How pages are shown to the agent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub enum BrowserMode {
+    /// As screenshots.
+    Visual {
+        /// Width in pixels.
+        #[schema(exclusive_minimum = 0)]
+        width: i64,
+        /// Height in pixels.
+        #[schema(exclusive_minimum = 0)]
+        height: i64,
+        /// Whether the page's text comes along.
+        markdown: bool,
+    },
+    /// As text.
+    Text {
+        /// Characters shown at once.
+        #[schema(exclusive_minimum = 0)]
+        chunk_size: i64,
+    },
+}
+
+/// How a browser reaches the network: at most one of the two.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct BrowserNetwork {
+    /// A proxy; reads back as `***`.
+    pub proxy_url: Option<String>,
+    /// A proxy that the platform runs.
+    pub managed_proxy: Option<ManagedProxy>,
+}
+
+/// A proxy that the platform runs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ManagedProxy {
+    /// Two-letter country code.
+    pub country: Option<String>,
+    /// Whether the address stays the same.
+    pub sticky: bool,
+    /// Kind of address.
+    pub pool: ProxyPool,
+}
+
+/// Kind of proxy address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ProxyPool {
+    /// Homes.
+    Residential,
+    /// Data centres.
+    Datacenter,
+    /// Internet providers.
+    Isp,
+    /// Mobile networks.
+    Mobile,
+}
+
+/// A desktop.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Desktop {
+    /// Catalog id.
+    #[schema(min_length = 1)]
+    pub id: String,
+    /// Whose machine it runs on.
+    pub host: Host,
+    /// An open bridge to use.
+    pub session_id: Option<String>,
+    /// Whether it starts only when first used.
+    pub lazy: bool,
+    /// Seconds to wait after an action before looking, 0 to 10.
+    #[schema(minimum = 0, maximum = 10)]
+    pub settle_s: f64,
+    /// Screenshots are scaled down to this width in pixels, 1 to 1920.
+    #[schema(exclusive_minimum = 0, maximum = 1920)]
+    pub screenshot_max_width: Option<i64>,
+}
+
+/// An Android device.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Android {
+    /// Catalog id.
+    #[schema(min_length = 1)]
+    pub id: String,
+    /// An open device to use.
+    pub session_id: Option<String>,
+    /// The system image.
+    pub image: Option<String>,
+    /// Whether it starts only when first used.
+    pub lazy: bool,
+}
+
+/// A code sandbox.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CodeSandbox {
+    /// Catalog id.
+    #[schema(min_length = 1)]
+    pub id: String,
+    /// Python packages to install.
+    pub pip_packages: Vec<String>,
+    /// Environment variables; values read back as `***`.
+    pub env: BTreeMap<String, String>,
+    /// MCP servers reachable from inside.
+    pub mcp_servers: Vec<McpServer>,
+    /// Whether it starts only when first used.
+    pub lazy: bool,
+}
+
+/// Tools of MCP servers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct McpEnvironment {
+    /// Catalog id.
+    #[schema(min_length = 1)]
+    pub id: String,
+    /// The servers, at least one.
+    #[schema(min_items = 1)]
+    pub servers: Vec<McpServer>,
+}
+
+/// One MCP server.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct McpServer {
+    /// Letters, digits, `_`, `.` and `-`.
+    #[schema(min_length = 1, pattern = "^[A-Za-z0-9_.-]+$")]
+    pub name: String,
+    /// How it is spoken to.
+    pub transport: McpTransport,
+    /// The program, for `stdio`.
+    pub command: Option<String>,
+    /// Its arguments; read back as `***`.
+    pub args: Vec<String>,
+    /// Its environment variables; values read back as `***`.
+    pub env: BTreeMap<String, String>,
+    /// The address, for the HTTP transports.
+    pub url: Option<String>,
+    /// Headers to send; values read back as `***`.
+    pub headers: BTreeMap<String, String>,
+}
+
+/// How an MCP server is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum McpTransport {
+    /// A child process.
+    Stdio,
+    /// HTTP, one endpoint.
+    StreamableHttp,
+    /// HTTP with server-sent events.
+    Sse,
+}
+
+/// Key-value memory that outlives the session.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Memory {
+    /// Catalog id.
+    #[schema(min_length = 1)]
+    pub id: String,
+    /// Which memory.
+    #[schema(min_length = 1)]
+    pub namespace: String,
+}
+
+/// A shell with a workspace.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Workstation {
+    /// Catalog id.
+    #[schema(min_length = 1)]
+    pub id: String,
+    /// Whose machine it runs on.
+    pub host: Host,
+    /// An open bridge to use.
+    pub session_id: Option<String>,
+    /// Where its files are kept.
+    pub storage: Option<WorkstationStorage>,
+    /// Whether it starts only when first used.
+    pub lazy: bool,
+}
+
+/// Where a workstation's files are kept: exactly one of the three.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct WorkstationStorage {
+    /// This volume.
+    pub volume_id: Option<String>,
+    /// The user's default volume.
+    pub use_default_volume: bool,
+    /// Nowhere; they go with the session.
+    pub ephemeral: bool,
+}

@@ -1,0 +1,346 @@
+//! Sessions: the request that makes one and the records that show one.
+
+use crate::{Agent, JsonObject, Messages, Reference, SessionId, ToolRequest, UserMessage};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use std::sync::Arc;
+use utoipa::ToSchema;
+
+/// The body of `POST /sessions`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SessionRequest {
+    /// Who acts: a catalog name, `name:N`, or an agent in full.
+    pub agent: Reference<Agent>,
+    /// What to do.
+    pub messages: Option<Messages>,
+    /// Steps per answer before an answer is forced.
+    #[schema(minimum = 1)]
+    pub max_steps: Option<i64>,
+    /// Working seconds per answer before an answer is forced.
+    #[schema(exclusive_minimum = 0)]
+    pub max_time_s: Option<f64>,
+    /// Seconds an answered session waits for the next message. Absent: the session ends at its answer.
+    #[schema(exclusive_minimum = 0)]
+    pub idle_timeout_s: Option<i64>,
+    /// The user's time zone, an IANA name.
+    pub timezone: Option<String>,
+    /// Minutes until the session is deleted.
+    #[schema(minimum = 1)]
+    pub delete_after_min: Option<i64>,
+    /// Minutes until its screenshots are deleted.
+    #[schema(minimum = 1)]
+    pub delete_screenshot_after_min: Option<i64>,
+    /// Over the limit: wait (true) or be refused with 429 (false).
+    pub queue: bool,
+    /// A free label to filter by.
+    pub group_id: Option<String>,
+    /// The session this one works for.
+    pub parent_session_id: Option<String>,
+    /// Reserved by the hosted service; kept and echoed.
+    pub agent_artifact: Option<String>,
+    /// Path to value: changes to the resolved request.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    pub overrides: JsonObject,
+}
+
+/// Where a session stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Accepted above the limit; starts when a slot frees.
+    Queued,
+    /// About to start.
+    Pending,
+    /// The agent is acting.
+    Running,
+    /// Stopped between steps.
+    Paused,
+    /// Answered; waits for the next message.
+    Idle,
+    /// Waits for results of custom tools.
+    AwaitingToolResults,
+    /// Ended with an answer.
+    Completed,
+    /// Ended by a fault.
+    Failed,
+    /// Ended by its time limit.
+    TimedOut,
+    /// Cancelled.
+    Interrupted,
+}
+
+impl Status {
+    /// All of them, in the order of a session's life.
+    pub const ALL: [Self; 10] = [
+        Self::Queued,
+        Self::Pending,
+        Self::Running,
+        Self::Paused,
+        Self::Idle,
+        Self::AwaitingToolResults,
+        Self::Completed,
+        Self::Failed,
+        Self::TimedOut,
+        Self::Interrupted,
+    ];
+
+    /// The word on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Pending => "pending",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Idle => "idle",
+            Self::AwaitingToolResults => "awaiting_tool_results",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::TimedOut => "timed_out",
+            Self::Interrupted => "interrupted",
+        }
+    }
+
+    /// Whether nothing more happens by itself.
+    pub fn is_terminal(self) -> bool {
+        matches!(self, Self::Completed | Self::Failed | Self::TimedOut | Self::Interrupted)
+    }
+}
+
+/// Why a session failed or timed out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorCode {
+    /// An environment could not be had.
+    EnvironmentError,
+    /// The agent gave no answer.
+    NoAnswer,
+    /// The answer never satisfied `answer_format`.
+    AnswerValidation,
+    /// The time limit passed without an answer.
+    Timeout,
+    /// No credit left; hosted service only.
+    InsufficientCredit,
+    /// Anything else.
+    Internal,
+}
+
+/// The agent's own verdict on its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Done as asked.
+    Success,
+    /// Done in part.
+    Partial,
+    /// Cannot be done.
+    Infeasible,
+    /// Could be done, but something stood in the way.
+    Blocked,
+}
+
+/// An answer: text, or an object when `answer_format` is set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub enum Answer {
+    /// Text.
+    Text(String),
+    /// An object that satisfies `answer_format`.
+    #[schema(value_type = Object)]
+    Object(JsonObject),
+}
+
+/// A session, as creation and `GET /sessions/{id}` show it.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Session {
+    /// Its id.
+    pub id: SessionId,
+    /// The request, agent resolved, overrides applied, secrets masked.
+    #[schema(value_type = SessionRequest)]
+    pub request: Box<RawValue>,
+    /// Where it stands.
+    pub status: SessionStatus,
+    /// The catalog revision used; null for inline agents.
+    pub agent_revision: Option<i64>,
+    /// Where to watch it, when a page is served.
+    pub agent_view_url: Option<String>,
+    /// The last answer of any turn.
+    pub latest_answer: Option<Answer>,
+    /// When it was accepted.
+    pub created_at: DateTime<Utc>,
+    /// When the agent started.
+    pub started_at: Option<DateTime<Utc>>,
+    /// When it ended.
+    pub finished_at: Option<DateTime<Utc>>,
+}
+
+/// One line of a session listing.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct SessionSummary {
+    /// Its id.
+    pub id: SessionId,
+    /// The catalog name used, or the inline agent's name.
+    pub agent: Option<String>,
+    /// The catalog revision used.
+    pub agent_revision: Option<i64>,
+    /// Where it stands.
+    pub status: Status,
+    /// Where to watch it.
+    pub agent_view_url: Option<String>,
+    /// What it was asked first.
+    #[schema(value_type = Option<UserMessage>)]
+    pub first_message: Option<Box<RawValue>>,
+    /// When it was accepted.
+    pub created_at: DateTime<Utc>,
+    /// When the agent started.
+    pub started_at: Option<DateTime<Utc>>,
+    /// When it ended.
+    pub finished_at: Option<DateTime<Utc>>,
+    /// When its log last grew.
+    pub last_activity_at: Option<DateTime<Utc>>,
+    /// When its content was removed and the record kept.
+    pub anonymized_at: Option<DateTime<Utc>>,
+}
+
+/// Where a session stands, in detail.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct SessionStatus {
+    /// The status.
+    pub status: Status,
+    /// Why it failed, a fixed sentence for each code.
+    pub error: Option<String>,
+    /// Why it failed.
+    pub error_code: Option<ErrorCode>,
+    /// The agent's own verdict.
+    pub outcome: Option<Outcome>,
+    /// Steps taken, over all turns.
+    pub steps: i64,
+    /// Tokens used.
+    pub usage_per_model: Vec<ModelUsage>,
+    /// Sessions that work for this one.
+    pub subagent_session_ids: Vec<SessionId>,
+    /// Calls whose results the client owes.
+    pub pending_tool_calls: Vec<ToolRequest>,
+}
+
+/// Tokens used of one model.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ModelUsage {
+    /// The model's name.
+    pub name: String,
+    /// Tokens read.
+    pub input_tokens: i64,
+    /// Of those, read from a cache.
+    #[serde(default)]
+    pub cached_tokens: i64,
+    /// Tokens written.
+    pub output_tokens: i64,
+    /// Of those, spent on thinking.
+    pub reasoning_tokens: i64,
+}
+
+/// Usage and cost of one model; costs are null when no price is known.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ModelCost {
+    /// The usage.
+    #[serde(flatten)]
+    pub usage: ModelUsage,
+    /// Cost of tokens read.
+    pub input_cost: Option<f64>,
+    /// Cost of tokens written.
+    pub output_cost: Option<f64>,
+    /// Cost of thinking.
+    pub reasoning_cost: Option<f64>,
+    /// All together.
+    pub total_cost: Option<f64>,
+}
+
+/// Steps, usage and cost of a session.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Metrics {
+    /// Steps taken, over all turns.
+    pub steps: i64,
+    /// By model.
+    pub cost_per_model: Vec<ModelCost>,
+    /// Cost of tokens read.
+    pub input_cost: Option<f64>,
+    /// Cost of tokens written.
+    pub output_cost: Option<f64>,
+    /// Cost of thinking.
+    pub reasoning_cost: Option<f64>,
+    /// All together.
+    pub total_cost: Option<f64>,
+}
+
+impl Metrics {
+    /// Unpriced metrics.
+    pub fn unpriced(steps: i64, usage: &[ModelUsage]) -> Self {
+        let cost = |usage: &ModelUsage| ModelCost {
+            usage: usage.clone(),
+            input_cost: None,
+            output_cost: None,
+            reasoning_cost: None,
+            total_cost: None,
+        };
+        Self {
+            steps,
+            cost_per_model: usage.iter().map(cost).collect(),
+            input_cost: None,
+            output_cost: None,
+            reasoning_cost: None,
+            total_cost: None,
+        }
+    }
+}
+
+/// What happened since an index of the log, and where the session stands now.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct SessionChanges {
+    /// Where it stands.
+    pub status: Status,
+    /// When the agent started.
+    pub started_at: Option<DateTime<Utc>>,
+    /// When it ended.
+    pub finished_at: Option<DateTime<Utc>>,
+    /// Why it failed.
+    pub error: Option<String>,
+    /// Why it failed.
+    pub error_code: Option<ErrorCode>,
+    /// The events from `first_index` on, as they were stored.
+    #[schema(value_type = Vec<crate::EventData>)]
+    pub new_events: Vec<Arc<RawValue>>,
+    /// The index of the first of `new_events`.
+    pub first_index: i64,
+    /// The latest answer.
+    pub answer: Option<Answer>,
+    /// The agent's own verdict.
+    pub outcome: Option<Outcome>,
+    /// Steps, usage and cost.
+    pub metrics: Metrics,
+    /// Calls whose results the client owes.
+    pub pending_tool_calls: Vec<ToolRequest>,
+}
+
+/// How many sessions may run and do run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct QuotaStatus {
+    /// Whose limit it is.
+    pub scope: QuotaScope,
+    /// The limit.
+    pub limit: i64,
+    /// Sessions that hold a slot.
+    pub active: i64,
+    /// Slots left.
+    pub available: i64,
+}
+
+/// Whose limit it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum QuotaScope {
+    /// The caller's.
+    User,
+    /// The organization's.
+    Org,
+}

@@ -1,0 +1,28 @@
+//! Skills: instructions an agent can load when it needs them.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use utoipa::ToSchema;
+
+/// A named piece of know-how.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Skill {
+    /// Unique name, one or two segments.
+    pub name: String,
+    /// When to use it; this is what the agent sees before it loads the body.
+    pub description: String,
+    /// The instructions themselves.
+    pub body: String,
+    /// Where it came from.
+    pub source: Option<String>,
+    /// A regular expression; pages whose address matches hint at the skill.
+    pub url_pattern: Option<String>,
+    /// What it needs to run.
+    pub compatibility: Option<String>,
+    /// Helper files: path to URL-safe base64 with padding.
+    #[serde(default)]
+    pub files: BTreeMap<String, String>,
+    /// Which of `files` are to be executable.
+    #[serde(default)]
+    pub executable_files: Vec<String>,
+}
