@@ -1,1 +1,13 @@
-//! To be written.
+//! What drives a session: the [`Runner`] port, and the model loop that is built in.
+//!
+//! A runner takes one step at a time from a [`StepContext`] and reports every [`Fact`](quarterdeck_core::Fact)
+//! to a [`Recorder`] as it becomes known. Built in is the [`ModelRunner`], which asks a [`ModelClient`]:
+//! any OpenAI-compatible chat-completions endpoint, or the scripted model.
+//!
+//! This crate never writes to the store and holds no state between steps: whatever a step needs to know of
+//! earlier ones is in the transcript, so that a step can be repeated after a crash on another machine.
+//! Text of users, pages and tools reaches the model as data, never as instructions.
+
+mod runner;
+
+pub use runner::{Recorder, Runner, StepContext, StepError, Superseded};

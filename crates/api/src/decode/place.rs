@@ -1,0 +1,135 @@
+//! Where in a request a value sits, and what was found wrong on the way.
+
+use super::echo::{self, Budget};
+use super::json::Value;
+use crate::{Detail, JsonObject, LocationPart};
+use std::borrow::Cow;
+use std::cell::RefCell;
+
+/// Faults beyond this many are not kept: none of them would fit into an answer.
+const FAULTS_MAX: usize = 1000;
+
+/// The faults found so far.
+#[derive(Debug, Default)]
+pub struct Faults {
+    details: RefCell<Vec<Detail>>,
+    echo: RefCell<Budget>,
+}
+
+impl Faults {
+    /// The root of a part of the request: `body`, `query`, `path` or `header`.
+    pub fn root<'a>(&'a self, part: &'a str) -> Place<'a> {
+        Place { faults: self, parent: None, step: Step::Name(part), depth: 0 }
+    }
+
+    /// Whether nothing was refused.
+    pub fn is_empty(&self) -> bool {
+        self.details.borrow().is_empty()
+    }
+
+    /// All of them, in the order found.
+    pub fn into_details(self) -> Vec<Detail> {
+        self.details.into_inner()
+    }
+
+    fn push(&self, fault: Fault, loc: Vec<LocationPart>, input: &Value<'_>) {
+        let mut details = self.details.borrow_mut();
+        if details.len() >= FAULTS_MAX {
+            return;
+        }
+        let input = echo::echo(input, &mut self.echo.borrow_mut());
+        details.push(Detail {
+            kind: fault.kind.into(),
+            loc: Some(loc),
+            msg: Some(fault.msg.to_string()),
+            message: fault.msg.into_owned(),
+            scope: None,
+            input: Some(input),
+            ctx: fault.ctx.map(serde_json::Value::Object),
+        });
+    }
+}
+
+/// A place in a request, as a chain up to its root; costs nothing until something is refused there.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    faults: &'a Faults,
+    parent: Option<&'a Place<'a>>,
+    step: Step<'a>,
+    depth: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step<'a> {
+    Name(&'a str),
+    Index(usize),
+}
+
+impl<'a> Place<'a> {
+    /// The field `name` of the value here, or the union member of that tag.
+    pub fn field(&'a self, name: &'a str) -> Place<'a> {
+        self.below(Step::Name(name))
+    }
+
+    /// The entry `index` of the list here.
+    pub fn index(&'a self, index: usize) -> Place<'a> {
+        self.below(Step::Index(index))
+    }
+
+    /// Refuses `input`, the value here. Returns `None` for the decoder to return.
+    pub fn refuse<T>(&self, fault: Fault, input: &Value<'_>) -> Option<T> {
+        self.faults.push(fault, self.location(), input);
+        None
+    }
+
+    /// How many steps lie above.
+    pub fn depth(&self) -> usize {
+        self.depth
+    }
+
+    fn below(&'a self, step: Step<'a>) -> Place<'a> {
+        Place { faults: self.faults, parent: Some(self), step, depth: self.depth + 1 }
+    }
+
+    fn location(&self) -> Vec<LocationPart> {
+        let mut parts: Vec<_> = std::iter::successors(Some(self), |place| place.parent).map(Place::part).collect();
+        parts.reverse();
+        parts
+    }
+
+    fn part(&self) -> LocationPart {
+        match self.step {
+            Step::Name(name) => LocationPart::Name(name.into()),
+            Step::Index(index) => LocationPart::Index(index as u64),
+        }
+    }
+}
+
+/// What is wrong with a value.
+#[derive(Clone, Debug)]
+pub struct Fault {
+    kind: &'static str,
+    msg: Cow<'static, str>,
+    ctx: Option<JsonObject>,
+}
+
+impl Fault {
+    /// A fault of the type `kind`.
+    pub fn new(kind: &'static str, msg: impl Into<Cow<'static, str>>) -> Self {
+        Self { kind, msg: msg.into(), ctx: None }
+    }
+
+    /// A broken rule that no schema can express.
+    pub fn rule(msg: impl Into<Cow<'static, str>>) -> Self {
+        let msg = msg.into();
+        let error = msg.to_string();
+        Self::new("value_error", msg).with("error", error)
+    }
+
+    /// Adds what helps to repair it, such as the bound that was broken.
+    #[must_use]
+    pub fn with(mut self, key: &str, value: impl Into<serde_json::Value>) -> Self {
+        self.ctx.get_or_insert_default().insert(key.into(), value.into());
+        self
+    }
+}

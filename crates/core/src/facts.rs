@@ -1,0 +1,379 @@
+//! What a worker reports: each fact is recorded in the state it fits, and refused in any other.
+//!
+//! A refused fact is no fault: a command came in between, and the worker looks again.
+
+use crate::{
+    Effect, Ending, Fault, ForceReason, OpenStep, Phase, Rejection, Resumption, Session, State, StepMode, Transition,
+    forms::{message_event, state_change},
+    views::error_sentence,
+};
+use quarterdeck_api::{
+    ActiveState, AgentEvent, Answer, CompletionReason, EnvironmentKind, ErrorCode, EventData, JsonObject, Metrics,
+    ModelUsage, Outcome, Timestamp, ToolError, ToolRequest, ToolResultItem, UserMessage,
+};
+
+/// Something that happened in a session's run.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fact {
+    /// A slot freed for a queued session.
+    Promoted,
+    /// A worker started the agent, and shows it these messages.
+    Started {
+        /// The request's own messages, then those of the inbox.
+        messages: Vec<UserMessage>,
+        /// Inbox messages up to this number are among them.
+        inbox_through: u64,
+        /// Environments that are ready: their ids and kinds.
+        environments: Vec<(String, EnvironmentKind)>,
+    },
+    /// Waiting messages were shown to the agent.
+    Delivered {
+        /// The messages.
+        messages: Vec<UserMessage>,
+        /// Inbox messages up to this number are among them.
+        inbox_through: u64,
+    },
+    /// The agent looked at something; always an observation.
+    Observed(AgentEvent),
+    /// Something went wrong and is being tried again.
+    Troubled {
+        /// What went wrong.
+        error: String,
+        /// Where: `model`, ...
+        origin: String,
+    },
+    /// The model replied with tool calls, or with something that cannot be used.
+    Decided {
+        /// The mode it was asked in; an answer may have been forced since.
+        mode: StepMode,
+        /// The reply.
+        reply: Reply,
+        /// What it wants done.
+        calls: Vec<ToolRequest>,
+        /// What was wrong with it.
+        validation_errors: Vec<String>,
+    },
+    /// A call that the server runs returned.
+    Returned(ToolResultItem),
+    /// The model answered.
+    Answered {
+        /// The reply.
+        reply: Reply,
+        /// The call of the `answer` tool, when it answered by one.
+        call: Option<ToolRequest>,
+        /// The answer.
+        answer: Answer,
+        /// Its own verdict.
+        outcome: Option<Outcome>,
+    },
+    /// The run cannot go on.
+    Failed(Fault),
+    /// Time passed; timers that are due take effect.
+    TimePassed,
+}
+
+/// What every reply of a model carries.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Reply {
+    /// What it thought.
+    pub reasoning: Option<String>,
+    /// What it said.
+    pub content: Option<String>,
+    /// Tokens used.
+    pub usage: Option<ModelUsage>,
+}
+
+type Decision = Result<Effect, Rejection>;
+
+impl Session {
+    /// Decides what `fact` does at `now`.
+    pub fn fact(&self, fact: Fact, now: Timestamp) -> Decision {
+        let now = self.no_later_than(now);
+        let transition = Transition::from(self, now);
+        match fact {
+            Fact::Promoted => self.promoted(transition),
+            Fact::Started { messages, inbox_through, environments } => {
+                self.started(transition, &messages, inbox_through, environments)
+            }
+            Fact::Delivered { messages, inbox_through } => self.delivered(transition, &messages, inbox_through),
+            Fact::Observed(event) => self.while_running(transition, |t| t.write_agent(event)),
+            Fact::Troubled { error, origin } => self.while_running(transition, |t| {
+                t.write_agent(AgentEvent::ErrorEvent(ToolError { error, origin, tool_req: None }));
+            }),
+            Fact::Decided { mode, reply, calls, validation_errors } => {
+                self.while_running(transition, |t| t.decided(mode, reply, calls, validation_errors))
+            }
+            Fact::Returned(item) => self.returned(transition, item),
+            Fact::Answered { reply, call, answer, outcome } => {
+                self.while_running(transition, |t| t.answered(reply, call, answer, outcome))
+            }
+            Fact::Failed(fault) => self.failed(transition, fault),
+            Fact::TimePassed => Ok(self.time_passed(transition)),
+        }
+    }
+
+    fn promoted(&self, mut transition: Transition) -> Decision {
+        match &self.state {
+            State::Queued => {
+                transition.dispatch();
+                Ok(transition.into_effect())
+            }
+            State::Pending | State::Active(_) | State::Paused { .. } | State::Ended(_) => self.moved_on(),
+        }
+    }
+
+    fn started(
+        &self,
+        mut transition: Transition,
+        messages: &[UserMessage],
+        inbox_through: u64,
+        environments: Vec<(String, EnvironmentKind)>,
+    ) -> Decision {
+        if self.state != State::Pending {
+            return self.moved_on();
+        }
+        transition.session.started_at = Some(transition.now());
+        transition.write(&EventData::AgentStarted {});
+        for (runner_session_id, kind) in environments {
+            transition.write(&EventData::RunnerSession { runner_session_id, kind: Some(kind) });
+        }
+        if messages.is_empty() {
+            transition.wait_for_message();
+        } else {
+            transition.enter_running();
+            transition.deliver(messages, inbox_through);
+        }
+        Ok(transition.into_effect())
+    }
+
+    fn delivered(&self, transition: Transition, messages: &[UserMessage], inbox_through: u64) -> Decision {
+        if self.inbox.delivered + messages.len() as u64 != inbox_through {
+            return self.moved_on();
+        }
+        self.while_running(transition, |t| t.deliver(messages, inbox_through))
+    }
+
+    fn while_running(&self, mut transition: Transition, record: impl FnOnce(&mut Transition)) -> Decision {
+        if !matches!(self.state, State::Active(Phase::Running(_))) {
+            return self.moved_on();
+        }
+        record(&mut transition);
+        Ok(transition.into_effect())
+    }
+
+    /// A call that was already running when a pause came may still return.
+    fn returned(&self, mut transition: Transition, item: ToolResultItem) -> Decision {
+        let mut step = match &self.state {
+            State::Active(Phase::Running(step)) | State::Paused { resume_to: Resumption::Running(step) } => step.clone(),
+            State::Queued | State::Pending | State::Active(_) | State::Paused { .. } | State::Ended(_) => {
+                return self.moved_on();
+            }
+        };
+        let Some(position) = step.running.iter().position(|call| Some(call) == call_of(&item)) else {
+            return self.moved_on();
+        };
+        step.running.remove(position);
+        transition.write_agent(returned_event(item));
+        let paused = matches!(self.state, State::Paused { .. });
+        transition.go_on_with(step, paused);
+        Ok(transition.into_effect())
+    }
+
+    fn failed(&self, mut transition: Transition, fault: Fault) -> Decision {
+        match &self.state {
+            State::Pending | State::Active(Phase::Running(_)) => {
+                transition.fail(fault);
+                Ok(transition.into_effect())
+            }
+            State::Queued | State::Active(_) | State::Paused { .. } | State::Ended(_) => self.moved_on(),
+        }
+    }
+
+    fn time_passed(&self, mut transition: Transition) -> Effect {
+        if !self.time_is_up(transition.now()) {
+            return Effect::Unchanged;
+        }
+        if let State::Active(Phase::Idle { .. }) = self.state {
+            transition.give_up_waiting();
+        } else if self.turn.force == Some(ForceReason::TimeLimit) {
+            transition.time_out();
+        } else if self.turn.force.is_none() {
+            transition.force(ForceReason::TimeLimit);
+        } else {
+            // Already forced for another reason: the limit now counts as the reason, and its grace begins.
+            transition.session.turn.force = None;
+            transition.force(ForceReason::TimeLimit);
+        }
+        transition.into_effect()
+    }
+
+    fn moved_on(&self) -> Decision {
+        Err(Rejection::MovedOn { status: self.state.status() })
+    }
+}
+
+impl Transition {
+    fn deliver(&mut self, messages: &[UserMessage], inbox_through: u64) {
+        for message in messages {
+            self.write_agent(message_event(message));
+        }
+        self.session.inbox.delivered = inbox_through;
+    }
+
+    fn wait_for_message(&mut self) {
+        self.write(&state_change(ActiveState::Idle, None));
+        self.enter(State::Active(Phase::Idle { since: self.now() }));
+    }
+
+    fn decided(&mut self, mode: StepMode, reply: Reply, calls: Vec<ToolRequest>, validation_errors: Vec<String>) {
+        self.count_step(reply.usage.as_ref());
+        let rejected = !validation_errors.is_empty();
+        self.write_agent(AgentEvent::PolicyEvent {
+            reasoning_content: reply.reasoning,
+            content: reply.content,
+            tool_reqs: calls.clone(),
+            validation_errors,
+        });
+        self.write_metrics();
+        match (self.session.turn.force, mode) {
+            // A rejected answer is asked for again; the runner gives up after its own few tries.
+            (Some(_), _) if rejected => {}
+            (Some(reason), StepMode::AnswerOnly) => self.no_answer(reason),
+            (Some(_), StepMode::Act) => self.drop_calls(&calls),
+            (None, _) => {
+                self.open_calls(calls);
+                self.apply_step_limit();
+            }
+        }
+    }
+
+    /// Splits the calls between the server and the client.
+    fn open_calls(&mut self, calls: Vec<ToolRequest>) {
+        let client_tools = &self.session.settings.client_tools;
+        let (owed, running): (Vec<_>, Vec<_>) =
+            calls.into_iter().partition(|call| client_tools.contains(&call.tool_name));
+        self.go_on_with(OpenStep { running, owed }, false);
+    }
+
+    /// Keeps running while the server's calls do; then the client's turn comes, unless an answer is forced.
+    fn go_on_with(&mut self, step: OpenStep, paused: bool) {
+        let client_next = step.running.is_empty() && !step.owed.is_empty();
+        match (client_next, paused) {
+            (true, _) if matches!(self.session.turn.force, Some(ForceReason::User | ForceReason::TimeLimit)) => {
+                self.drop_calls(&step.owed);
+                self.run_or_stay_paused(OpenStep::default(), paused);
+            }
+            (true, false) => self.enter_awaiting(step.owed),
+            (true, true) => self.await_paused(step.owed),
+            (false, _) => self.run_or_stay_paused(step, paused),
+        }
+    }
+
+    fn run_or_stay_paused(&mut self, step: OpenStep, paused: bool) {
+        self.enter(if paused {
+            State::Paused { resume_to: Resumption::Running(step) }
+        } else {
+            State::Active(Phase::Running(step))
+        });
+    }
+
+    /// The limit counts steps, and client calls are part of the step that asked for them: an answer is
+    /// forced once they are settled.
+    fn apply_step_limit(&mut self) {
+        let reached = self.session.settings.max_steps.is_some_and(|limit| self.session.turn.steps >= limit);
+        if reached {
+            self.force(ForceReason::StepLimit);
+        }
+    }
+
+    fn no_answer(&mut self, reason: ForceReason) {
+        match reason {
+            ForceReason::TimeLimit => self.time_out(),
+            ForceReason::User | ForceReason::StepLimit => self.fail(Fault::new(ErrorCode::NoAnswer)),
+        }
+    }
+
+    fn answered(&mut self, reply: Reply, call: Option<ToolRequest>, answer: Answer, outcome: Option<Outcome>) {
+        self.count_step(reply.usage.as_ref());
+        self.write_agent(AgentEvent::PolicyEvent {
+            reasoning_content: reply.reasoning,
+            content: reply.content,
+            tool_reqs: call.into_iter().collect(),
+            validation_errors: Vec::new(),
+        });
+        self.write_agent(AgentEvent::AnswerEvent { answer: answer.clone(), outcome });
+        self.session.answer = Some(answer);
+        self.session.outcome = outcome;
+        self.write_metrics();
+        self.close_turn();
+    }
+
+    /// A message that came in too late for this answer opens the next turn at once: it was acknowledged.
+    fn close_turn(&mut self) {
+        if self.session.inbox.waiting() > 0 {
+            self.open_turn();
+        } else if self.session.settings.idle_timeout_s.is_some() {
+            self.wait_for_message();
+        } else {
+            self.complete(Ending::Completed, CompletionReason::Finished);
+        }
+    }
+
+    fn count_step(&mut self, usage: Option<&ModelUsage>) {
+        self.session.steps += 1;
+        self.session.turn.steps += 1;
+        let Some(usage) = usage else { return };
+        match self.session.usage.iter_mut().find(|known| known.name == usage.name) {
+            Some(known) => add(known, usage),
+            None => self.session.usage.push(usage.clone()),
+        }
+    }
+
+    fn write_metrics(&mut self) {
+        let steps = i64::try_from(self.session.steps).unwrap_or(i64::MAX);
+        let metrics = Metrics::unpriced(steps, &self.session.usage);
+        self.write(&EventData::MetricsUpdate { metrics });
+    }
+
+    pub(crate) fn fail(&mut self, fault: Fault) {
+        let info = fault.cause.clone().map(|cause| JsonObject::from_iter([("cause".to_owned(), cause.into())]));
+        let error = error_sentence(fault.code).to_owned();
+        self.write(&EventData::AgentError { error, trace: String::new(), info });
+        self.enter(State::Ended(Ending::Failed(fault)));
+    }
+
+    fn time_out(&mut self) {
+        self.complete(Ending::TimedOut, CompletionReason::TimedOut);
+    }
+
+    /// The wait for a message is over: a session that was to be talked to completes, one that never
+    /// got its task fails.
+    fn give_up_waiting(&mut self) {
+        if self.session.settings.idle_timeout_s.is_some() || self.session.answer.is_some() {
+            self.complete(Ending::Completed, CompletionReason::Finished);
+        } else {
+            self.fail(Fault::because(ErrorCode::NoAnswer, "no message arrived"));
+        }
+    }
+}
+
+fn call_of(item: &ToolResultItem) -> Option<&ToolRequest> {
+    match item {
+        ToolResultItem::Result(result) => Some(&result.tool_req),
+        ToolResultItem::Error(error) => error.tool_req.as_ref(),
+    }
+}
+
+fn returned_event(item: ToolResultItem) -> AgentEvent {
+    match item {
+        ToolResultItem::Result(result) => AgentEvent::ToolResult(result),
+        ToolResultItem::Error(error) => AgentEvent::ErrorEvent(error),
+    }
+}
+
+fn add(known: &mut ModelUsage, more: &ModelUsage) {
+    known.input_tokens = known.input_tokens.saturating_add(more.input_tokens);
+    known.cached_tokens = known.cached_tokens.saturating_add(more.cached_tokens);
+    known.output_tokens = known.output_tokens.saturating_add(more.output_tokens);
+    known.reasoning_tokens = known.reasoning_tokens.saturating_add(more.reasoning_tokens);
+}

@@ -1,0 +1,48 @@
+//! Events and parts of events that several transitions write.
+
+use quarterdeck_api::{
+    ActiveState, AgentEvent, EventData, ImageContent, MessageContent, RunStatus, SourceType, ToolError, ToolRequest,
+    UserMessage,
+};
+
+pub(crate) fn state_change(state: ActiveState, pending: Option<&[ToolRequest]>) -> EventData {
+    EventData::ActiveStateChange { state, pending_tool_calls: pending.map(<[ToolRequest]>::to_vec) }
+}
+
+pub(crate) fn pause_now() -> EventData {
+    EventData::AgentRunStatusChange { status: RunStatus::Paused }
+}
+
+pub(crate) fn resume_now() -> EventData {
+    EventData::AgentRunStatusChange { status: RunStatus::Running }
+}
+
+/// How a message reads in the log.
+pub(crate) fn message_event(message: &UserMessage) -> AgentEvent {
+    let mut content = vec![MessageContent::Text(message.message.clone())];
+    content.extend(message.images.iter().map(|image| MessageContent::Image(image_content(image))));
+    AgentEvent::MessageEvent { caller_id: message.caller_id.clone(), content }
+}
+
+/// An image given as an address, a data URI or bare base64.
+fn image_content(image: &str) -> ImageContent {
+    if image.starts_with("http://") || image.starts_with("https://") {
+        return ImageContent { source_type: SourceType::Url, source: image.to_owned(), media_type: None };
+    }
+    match image.strip_prefix("data:").and_then(|rest| rest.split_once(";base64,")) {
+        Some((media_type, bytes)) => ImageContent {
+            source_type: SourceType::Base64,
+            source: bytes.to_owned(),
+            media_type: Some(media_type.to_owned()),
+        },
+        None => ImageContent { source_type: SourceType::Base64, source: image.to_owned(), media_type: None },
+    }
+}
+
+pub(crate) fn dropped_call(call: ToolRequest) -> AgentEvent {
+    AgentEvent::ErrorEvent(ToolError {
+        error: "the call was dropped because an answer was forced".into(),
+        origin: "server".into(),
+        tool_req: Some(call),
+    })
+}

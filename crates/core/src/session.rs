@@ -1,0 +1,399 @@
+//! A session: its projection, its settings, and what a transition makes of it.
+
+use crate::{
+    Ending, ForceReason, LoggedEvent, OpenStep, Phase, State,
+    forms::{pause_now, state_change},
+};
+use chrono::TimeDelta;
+use quarterdeck_api::{
+    ActiveState, Agent, AgentEvent, Answer, EventData, ModelUsage, OrganizationId, Outcome, SessionId,
+    SessionRequest, Timestamp, ToolRequest, UserId, UserMessage,
+};
+use serde::{Deserialize, Serialize};
+
+/// What of a request the state machine needs.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    /// Steps per answer before an answer is forced.
+    pub max_steps: Option<u64>,
+    /// Working milliseconds per answer before an answer is forced.
+    pub max_time_ms: Option<u64>,
+    /// Seconds an answered session waits for the next message; none: it ends at its answer.
+    pub idle_timeout_s: Option<u64>,
+    /// Names of the tools that the client runs.
+    pub client_tools: Vec<String>,
+}
+
+impl Settings {
+    /// Reads them from a request and its resolved agent.
+    pub fn of(request: &SessionRequest, agent: &Agent) -> Self {
+        Self {
+            max_steps: request.max_steps.map(i64::unsigned_abs),
+            max_time_ms: request.max_time_s.map(milliseconds),
+            idle_timeout_s: request.idle_timeout_s.map(i64::unsigned_abs),
+            client_tools: agent.tools.iter().flatten().map(|tool| tool.name.clone()).collect(),
+        }
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a float cast saturates, and the value is positive"
+)]
+fn milliseconds(seconds: f64) -> u64 {
+    (seconds * 1000.0).ceil() as u64
+}
+
+/// The turn in progress: what has been spent on the next answer.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Turn {
+    /// Steps taken.
+    pub steps: u64,
+    /// Working milliseconds of closed intervals.
+    pub worked_ms: u64,
+    /// When the open working interval began; none while the session does not work.
+    pub working_since: Option<Timestamp>,
+    /// Set when the next step must answer.
+    pub force: Option<ForceReason>,
+    /// When that was decided.
+    pub forced_at: Option<Timestamp>,
+}
+
+impl Turn {
+    pub(crate) fn start_clock(&mut self, now: Timestamp) {
+        self.working_since.get_or_insert(now);
+    }
+
+    pub(crate) fn stop_clock(&mut self, now: Timestamp) {
+        if let Some(since) = self.working_since.take() {
+            self.worked_ms = self.worked_ms.saturating_add(elapsed_ms(since, now));
+        }
+    }
+
+    /// Milliseconds worked until `now`.
+    pub fn worked_ms(&self, now: Timestamp) -> u64 {
+        let open = self.working_since.map_or(0, |since| elapsed_ms(since, now));
+        self.worked_ms.saturating_add(open)
+    }
+}
+
+fn elapsed_ms(since: Timestamp, now: Timestamp) -> u64 {
+    u64::try_from((now - since).num_milliseconds()).unwrap_or(0)
+}
+
+/// Messages accepted and not yet shown to the agent. Their bodies are in the store's inbox.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inbox {
+    /// Number the next message gets.
+    pub next: u64,
+    /// How many have been delivered; those from here to `next` wait.
+    pub delivered: u64,
+}
+
+impl Inbox {
+    /// Messages one session may have waiting; more are refused.
+    pub const CAPACITY: u64 = 1_000;
+
+    /// How many wait.
+    pub fn waiting(self) -> u64 {
+        self.next - self.delivered
+    }
+}
+
+/// A session's projection: everything that can be said of it without reading its log.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Session {
+    /// Its id.
+    pub id: SessionId,
+    /// Who owns it.
+    pub organization: OrganizationId,
+    /// Who created it.
+    pub user: UserId,
+    /// What its request set.
+    pub settings: Settings,
+    /// Where it stands.
+    pub state: State,
+    /// Grows by one with every commit; a commit names the version it was decided on.
+    pub version: u64,
+    /// How many events its log holds; the next one gets this index.
+    pub log_length: u64,
+    /// The turn in progress.
+    pub turn: Turn,
+    /// Messages not yet shown to the agent.
+    pub inbox: Inbox,
+    /// Steps taken over all turns.
+    pub steps: u64,
+    /// Tokens used, by model.
+    pub usage: Vec<ModelUsage>,
+    /// The latest answer.
+    pub answer: Option<Answer>,
+    /// The agent's verdict on it.
+    pub outcome: Option<Outcome>,
+    /// Sessions that work for this one.
+    pub subagents: Vec<SessionId>,
+    /// When it was accepted.
+    pub created_at: Timestamp,
+    /// When the agent started.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+    /// When it last changed.
+    pub last_activity_at: Timestamp,
+}
+
+/// What a command or fact does.
+#[derive(Clone, Debug)]
+pub enum Effect {
+    /// Nothing: it is already so.
+    Unchanged,
+    /// This, once committed.
+    Changed(Box<Transition>),
+}
+
+/// A change to commit: the new projection, and what goes with it into the log and the inbox.
+#[derive(Clone, Debug)]
+pub struct Transition {
+    /// The session afterwards; its version is one above the version decided on.
+    pub session: Session,
+    /// New events, in order.
+    pub events: Vec<LoggedEvent>,
+    /// New messages for the inbox, with their numbers.
+    pub accepted: Vec<(u64, UserMessage)>,
+}
+
+impl Transition {
+    pub(crate) fn from(session: &Session, now: Timestamp) -> Self {
+        let mut session = session.clone();
+        session.version += 1;
+        session.last_activity_at = now;
+        Self { session, events: Vec::new(), accepted: Vec::new() }
+    }
+
+    pub(crate) fn write(&mut self, data: &EventData) {
+        let event = LoggedEvent::new(self.session.log_length, data, self.session.last_activity_at);
+        self.session.log_length += 1;
+        self.events.push(event);
+    }
+
+    pub(crate) fn write_agent(&mut self, event: AgentEvent) {
+        self.write(&EventData::Agent(event));
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.session.last_activity_at
+    }
+
+    /// Moves to `state` and keeps the working clock in step with it.
+    pub(crate) fn enter(&mut self, state: State) {
+        let now = self.now();
+        match &state {
+            State::Active(Phase::Running(_)) => self.session.turn.start_clock(now),
+            State::Queued | State::Pending | State::Active(_) | State::Paused { .. } => {
+                self.session.turn.stop_clock(now);
+            }
+            State::Ended(_) => {
+                self.session.turn.stop_clock(now);
+                self.session.finished_at = Some(now);
+            }
+        }
+        self.session.state = state;
+    }
+
+    pub(crate) fn enter_awaiting(&mut self, calls: Vec<ToolRequest>) {
+        self.write(&state_change(ActiveState::AwaitingToolResults, Some(&calls)));
+        self.enter(State::Active(Phase::AwaitingToolResults { calls }));
+    }
+
+    pub(crate) fn enter_running(&mut self) {
+        self.write(&state_change(ActiveState::Running, None));
+        self.enter(State::Active(Phase::Running(OpenStep::default())));
+    }
+
+    pub(crate) fn pause(&mut self, resume_to: crate::Resumption) {
+        self.write(&pause_now());
+        self.enter(State::Paused { resume_to });
+    }
+
+    /// Makes the next step answer; the first reason stays.
+    pub(crate) fn force(&mut self, reason: ForceReason) {
+        if self.session.turn.force.is_some() {
+            return;
+        }
+        let now = self.now();
+        self.session.turn.force = Some(reason);
+        self.session.turn.forced_at = Some(now);
+        self.write_agent(AgentEvent::FlowEvent { flow: "force_answer".into(), origin: reason.origin().into() });
+    }
+
+    /// Puts messages into the inbox.
+    pub(crate) fn accept(&mut self, messages: Vec<UserMessage>) {
+        for message in messages {
+            self.accepted.push((self.session.inbox.next, message));
+            self.session.inbox.next += 1;
+        }
+    }
+
+    pub(crate) fn into_effect(self) -> Effect {
+        Effect::Changed(Box::new(self))
+    }
+}
+
+/// What a worker that owns the session does next.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Next {
+    /// Start it: [`crate::Fact::Started`].
+    Start,
+    /// Show waiting messages to the agent: [`crate::Fact::Delivered`].
+    Deliver,
+    /// Take a step.
+    Step(StepMode),
+    /// Settle calls that were running when their worker died: [`crate::Fact::Returned`].
+    Settle(Vec<ToolRequest>),
+    /// Tell it that time has passed: [`crate::Fact::TimePassed`].
+    TimePassed,
+    /// Nothing; let go of it.
+    Release,
+}
+
+/// What a step may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StepMode {
+    /// Anything.
+    Act,
+    /// Only answer.
+    AnswerOnly,
+}
+
+impl Session {
+    /// Seconds after a forced answer at the time limit before the session is timed out.
+    pub const TIME_LIMIT_GRACE_S: i64 = 60;
+
+    /// Seconds a session without a message and without `idle_timeout_s` waits for the first one,
+    /// when it has no `max_time_s` either.
+    pub const FIRST_MESSAGE_WAIT_S: i64 = 3_600;
+
+    /// Accepts a session: its first state and its first events.
+    pub fn create(
+        id: SessionId,
+        organization: OrganizationId,
+        user: UserId,
+        settings: Settings,
+        queued: bool,
+        now: Timestamp,
+    ) -> Transition {
+        let session = Self {
+            id,
+            organization,
+            user,
+            settings,
+            state: State::Queued,
+            version: 1,
+            log_length: 0,
+            turn: Turn::default(),
+            inbox: Inbox::default(),
+            steps: 0,
+            usage: Vec::new(),
+            answer: None,
+            outcome: None,
+            subagents: Vec::new(),
+            created_at: now,
+            started_at: None,
+            finished_at: None,
+            last_activity_at: now,
+        };
+        let mut transition = Transition { session, events: Vec::new(), accepted: Vec::new() };
+        transition.write(&EventData::RequestStart {});
+        if !queued {
+            transition.dispatch();
+        }
+        transition
+    }
+
+    /// What a worker does next, at `now`.
+    pub fn next(&self, now: Timestamp) -> Next {
+        if self.due_at().is_some_and(|due| due <= now) && self.time_is_up(now) {
+            return Next::TimePassed;
+        }
+        match &self.state {
+            State::Pending => Next::Start,
+            State::Active(Phase::Running(step)) if !step.running.is_empty() => Next::Settle(step.running.clone()),
+            State::Active(Phase::Running(_)) if self.inbox.waiting() > 0 => Next::Deliver,
+            State::Active(Phase::Running(_)) => Next::Step(self.step_mode()),
+            State::Queued | State::Active(_) | State::Paused { .. } | State::Ended(_) => Next::Release,
+        }
+    }
+
+    fn step_mode(&self) -> StepMode {
+        match self.turn.force {
+            Some(_) => StepMode::AnswerOnly,
+            None => StepMode::Act,
+        }
+    }
+
+    /// From when on a worker must look after it: the past for work to do, the future for a timer,
+    /// none when only a command can move it.
+    pub fn due_at(&self) -> Option<Timestamp> {
+        match &self.state {
+            State::Pending => Some(self.created_at),
+            State::Active(Phase::Running(_)) => Some(self.turn.working_since.unwrap_or(self.last_activity_at)),
+            State::Active(Phase::Idle { since }) => self.idle_deadline(*since),
+            State::Queued
+            | State::Active(Phase::AwaitingToolResults { .. })
+            | State::Paused { .. }
+            | State::Ended(_) => None,
+        }
+    }
+
+    fn idle_deadline(&self, since: Timestamp) -> Option<Timestamp> {
+        let wait = match (self.settings.idle_timeout_s, self.settings.max_time_ms) {
+            (Some(seconds), _) => i64::try_from(seconds).ok().and_then(TimeDelta::try_seconds),
+            (None, Some(ms)) => i64::try_from(ms).ok().and_then(TimeDelta::try_milliseconds),
+            (None, None) => TimeDelta::try_seconds(Self::FIRST_MESSAGE_WAIT_S),
+        };
+        wait.and_then(|wait| since.checked_add_signed(wait))
+    }
+
+    /// When the step in progress must stop for the time limit; none when there is no limit.
+    pub fn step_deadline(&self) -> Option<Timestamp> {
+        if !matches!(self.state, State::Active(Phase::Running(_))) {
+            return None;
+        }
+        match (self.turn.force, self.turn.forced_at) {
+            (Some(ForceReason::TimeLimit), Some(forced_at)) => {
+                forced_at.checked_add_signed(TimeDelta::seconds(Self::TIME_LIMIT_GRACE_S))
+            }
+            _ => self.time_limit_at(),
+        }
+    }
+
+    fn time_limit_at(&self) -> Option<Timestamp> {
+        let left = self.settings.max_time_ms?.saturating_sub(self.turn.worked_ms);
+        let since = self.turn.working_since?;
+        i64::try_from(left).ok().and_then(TimeDelta::try_milliseconds).and_then(|left| since.checked_add_signed(left))
+    }
+
+    pub(crate) fn time_is_up(&self, now: Timestamp) -> bool {
+        match &self.state {
+            State::Active(Phase::Idle { since }) => self.idle_deadline(*since).is_some_and(|deadline| deadline <= now),
+            State::Active(Phase::Running(_)) => self.step_deadline().is_some_and(|deadline| deadline <= now),
+            State::Queued
+            | State::Pending
+            | State::Active(Phase::AwaitingToolResults { .. })
+            | State::Paused { .. }
+            | State::Ended(_) => false,
+        }
+    }
+
+    pub(crate) fn no_later_than(&self, now: Timestamp) -> Timestamp {
+        now.max(self.last_activity_at)
+    }
+
+    /// How it ended, if it did.
+    pub fn ending(&self) -> Option<&Ending> {
+        match &self.state {
+            State::Ended(ending) => Some(ending),
+            State::Queued | State::Pending | State::Active(_) | State::Paused { .. } => None,
+        }
+    }
+}
