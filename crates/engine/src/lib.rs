@@ -1,1 +1,27 @@
-//! To be written.
+//! The engine: it runs sessions and wakes those who wait for them.
+//!
+//! A session is a row; a worker is a reconciler that owns the row for a while and reports facts. Handlers
+//! ([`Sessions`]) and workers change a session through the same door: read, decide in the core, commit what
+//! was decided, tell the waiters. A worker holds nothing that a restart could not rebuild from the store.
+//!
+//! Invariants:
+//! - a waiter subscribes, then reads, and only then sleeps, or a commit in between would be missed;
+//! - a waiter holds no database connection while it sleeps;
+//! - a worker commits only under its lease, so a superseded one writes nothing.
+//!
+//! This crate knows neither HTTP nor SQL, and decides no rule of a session's life.
+
+mod agents;
+mod changes;
+mod clock;
+mod dispatcher;
+mod engine;
+mod notifier;
+mod sessions;
+mod worker;
+
+pub use agents::{Resolved, UnknownAgent, built_in_agents};
+pub use changes::{Changes, ChangesQuery};
+pub use clock::{Clock, SystemClock};
+pub use engine::{Engine, EngineSettings};
+pub use sessions::{CreateError, Created, IdempotencyKey, Sessions, SubmitError};

@@ -1,1 +1,28 @@
-//! To be written.
+//! Durable state: the [`Store`] port and its two engines, embedded `SQLite` and Postgres.
+//!
+//! A session is a row (its projection) and an append-only log of events. Both change only together, in one
+//! atomic [`Commit`] that names the version it was decided on; whoever comes second gets
+//! [`Error::Conflict`] and decides again. What is acknowledged is on disk.
+//!
+//! Commits that wait at the same time share one database transaction (`committer`): many small commits are
+//! the workload. Both engines behave the same, which one conformance suite proves on both.
+//!
+//! This crate decides nothing about sessions: the rules are in `quarterdeck-core`.
+
+mod committer;
+mod error;
+mod migrations;
+mod notice;
+mod port;
+mod postgres;
+mod rows;
+mod sqlite;
+mod url;
+
+pub use error::Error;
+pub use notice::{Notice, Notices};
+pub use port::{
+    Caller, Claimed, Commit, CommitLease, CreateOutcome, Creation, EventFilter, Idempotency, KeyHash, KeyRecord, Lease,
+    Listing, NewKey, NewSession, Owner, ReplicaId, SessionFilter, SessionRecord, Store, StoredSession, SummaryRow,
+};
+pub use url::{OpenError, open};

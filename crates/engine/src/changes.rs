@@ -1,0 +1,92 @@
+//! The long poll: what is new in a session's log, now or as soon as there is something.
+
+use crate::{Sessions, SubmitError, notifier::Snapshot};
+use quarterdeck_api::SessionId;
+use quarterdeck_core::Session;
+use quarterdeck_store::Caller;
+use serde_json::value::RawValue;
+use std::{sync::Arc, time::Duration};
+use tokio::time::{Instant, timeout_at};
+
+/// Events in one answer at most; who wants more asks again.
+const EVENTS_MAX: u64 = 10_000;
+
+/// What a poll asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct ChangesQuery {
+    /// The first index wanted.
+    pub from: u64,
+    /// At most so many events.
+    pub limit: Option<u64>,
+    /// Whether the events themselves are wanted, or only where the session stands.
+    pub include_events: bool,
+    /// How long to wait for something new.
+    pub wait: Duration,
+}
+
+/// What is new.
+pub struct Changes {
+    /// Where the session stands.
+    pub session: Arc<Session>,
+    /// The events from `ChangesQuery::from` on.
+    pub events: Vec<Arc<RawValue>>,
+}
+
+impl Sessions {
+    /// What is new since an index; none when nothing is by the end of the wait.
+    ///
+    /// # Errors
+    /// [`SubmitError`].
+    pub async fn changes(
+        &self,
+        caller: Option<Caller>,
+        id: SessionId,
+        query: ChangesQuery,
+    ) -> Result<Option<Changes>, SubmitError> {
+        let mut snapshot = self.find(caller, id).await?;
+        if query.wait.is_zero() || snapshot.session.log_length > query.from {
+            return self.news(snapshot, query).await;
+        }
+        let deadline = Instant::now() + query.wait;
+        let draining = self.shared.draining.clone();
+        let mut watch = self.shared.notifier.watch(id);
+        // Subscribed; what was read above may be out of date already.
+        snapshot = self.shared.load(id).await?.ok_or(SubmitError::NotFound(id))?;
+        loop {
+            let over = snapshot.session.state.status().is_terminal();
+            if over || snapshot.session.log_length > query.from {
+                return self.news(snapshot, query).await;
+            }
+            tokio::select! {
+                in_time = timeout_at(deadline, watch.changed()) => if in_time.is_err() { return Ok(None) },
+                () = draining.cancelled() => return Ok(None),
+            }
+            snapshot = match watch.snapshot_and_update() {
+                Some(snapshot) => snapshot,
+                None => self.shared.load(id).await?.ok_or(SubmitError::NotFound(id))?,
+            };
+        }
+    }
+
+    async fn news(&self, snapshot: Snapshot, query: ChangesQuery) -> Result<Option<Changes>, SubmitError> {
+        let available = snapshot.session.log_length.saturating_sub(query.from);
+        if available == 0 {
+            return Ok(None);
+        }
+        let wanted = if query.include_events { query.limit.unwrap_or(EVENTS_MAX).min(EVENTS_MAX) } else { 0 };
+        let events = self.events_of(&snapshot, query.from, wanted.min(available)).await?;
+        Ok(Some(Changes { session: snapshot.session, events }))
+    }
+
+    async fn events_of(&self, snapshot: &Snapshot, from: u64, count: u64) -> Result<Vec<Arc<RawValue>>, SubmitError> {
+        if count == 0 {
+            return Ok(Vec::new());
+        }
+        if let Some(events) = snapshot.events_from(from) {
+            let count = usize::try_from(count).unwrap_or(usize::MAX);
+            return Ok(events.iter().take(count).map(|event| Arc::clone(&event.json)).collect());
+        }
+        let events = self.shared.store.events(snapshot.session.id, from, count).await?;
+        Ok(events.into_iter().map(|event| event.json).collect())
+    }
+}

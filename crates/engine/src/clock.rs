@@ -1,0 +1,30 @@
+//! Where time and ids come from: one place, so that tests can put their own.
+
+use quarterdeck_api::Timestamp;
+use uuid::Uuid;
+
+/// Tells the time and makes ids.
+pub trait Clock: Send + Sync + 'static {
+    /// Now, in whole microseconds: that is what every store keeps.
+    fn now(&self) -> Timestamp;
+
+    /// A new id; ids made later sort later.
+    fn id(&self) -> Uuid;
+}
+
+/// The machine's clock.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
+    fn now(&self) -> Timestamp {
+        let now = chrono::Utc::now();
+        Timestamp::from_timestamp_micros(now.timestamp_micros()).unwrap_or(now)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that makes ids")]
+    fn id(&self) -> Uuid {
+        Uuid::now_v7()
+    }
+}

@@ -1,0 +1,153 @@
+//! The engine as a whole: what it is made of, how it starts and how it stops.
+
+use crate::{
+    Clock, Sessions,
+    dispatcher::Dispatcher,
+    notifier::{Notifier, Snapshot, owner_after},
+};
+use quarterdeck_agent::Runner;
+use quarterdeck_api::SessionId;
+use quarterdeck_core::Transition;
+use quarterdeck_store::{Commit, Error, Owner, ReplicaId, Store};
+use std::{sync::Arc, time::Duration};
+use tokio::sync::{Notify, Semaphore, watch};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// How the engine works. The defaults are for production; tests shorten the times.
+#[derive(Clone, Debug)]
+pub struct EngineSettings {
+    /// Sessions this process runs at once; others wait, or run elsewhere.
+    pub workers_max: usize,
+    /// How long a process that stops renewing keeps its sessions.
+    pub lease: Duration,
+    /// How often it looks for sessions that nobody runs, should no word of them come.
+    pub poll_interval: Duration,
+    /// How long running steps may take to finish when the server stops.
+    pub drain_grace: Duration,
+}
+
+impl Default for EngineSettings {
+    fn default() -> Self {
+        Self {
+            workers_max: 1_024,
+            lease: Duration::from_secs(10),
+            poll_interval: Duration::from_secs(1),
+            drain_grace: Duration::from_secs(5),
+        }
+    }
+}
+
+/// What all parts of the engine share.
+pub(crate) struct Shared {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) runner: Arc<dyn Runner>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) notifier: Arc<Notifier>,
+    pub(crate) settings: EngineSettings,
+    pub(crate) replica: ReplicaId,
+    /// One permit a worker.
+    pub(crate) slots: Arc<Semaphore>,
+    pub(crate) workers: TaskTracker,
+    /// Wakes the dispatcher before its time.
+    pub(crate) work_due: Notify,
+    /// No new work is taken.
+    pub(crate) draining: CancellationToken,
+    /// Steps in progress are dropped.
+    pub(crate) stopping: CancellationToken,
+    /// The lease ran out unrenewed: other replicas may run our sessions.
+    pub(crate) fenced: watch::Sender<bool>,
+}
+
+impl Shared {
+    /// Commits and tells the watchers.
+    pub(crate) async fn commit(&self, owner: Owner, commit: Commit) -> Result<(), Error> {
+        let Commit { transition, lease } = commit;
+        let id = transition.session.id;
+        self.store.commit(Commit { transition: transition.clone(), lease }).await?;
+        self.publish(id, transition, owner_after(owner, lease));
+        Ok(())
+    }
+
+    pub(crate) fn publish(&self, id: SessionId, transition: Transition, owner: Owner) {
+        self.notifier.publish(id, |before| Snapshot::committed(before, transition, owner));
+    }
+
+    /// A session as it stands; from memory where no other process can have changed it.
+    pub(crate) async fn load(&self, id: SessionId) -> Result<Option<Snapshot>, Error> {
+        if !self.store.is_shared()
+            && let Some(snapshot) = self.notifier.snapshot(id)
+        {
+            return Ok(Some(snapshot));
+        }
+        self.reload(id).await
+    }
+
+    /// A session as the store has it.
+    pub(crate) async fn reload(&self, id: SessionId) -> Result<Option<Snapshot>, Error> {
+        let Some(stored) = self.store.session(id).await? else { return Ok(None) };
+        let snapshot = Snapshot::stored(stored);
+        self.notifier.publish(id, |_| snapshot.clone());
+        Ok(Some(snapshot))
+    }
+}
+
+/// Runs sessions.
+pub struct Engine {
+    shared: Arc<Shared>,
+    dispatcher: tokio::task::JoinHandle<()>,
+}
+
+impl Engine {
+    /// Starts it: from now on, sessions that are due are run.
+    ///
+    /// # Errors
+    /// When the store cannot be reached.
+    pub async fn start(
+        store: Arc<dyn Store>,
+        runner: Arc<dyn Runner>,
+        clock: Arc<dyn Clock>,
+        settings: EngineSettings,
+    ) -> Result<Self, Error> {
+        let shared = Arc::new(Shared {
+            replica: ReplicaId(clock.id()),
+            slots: Arc::new(Semaphore::new(settings.workers_max)),
+            notifier: Notifier::new(),
+            workers: TaskTracker::new(),
+            work_due: Notify::new(),
+            draining: CancellationToken::new(),
+            stopping: CancellationToken::new(),
+            fenced: watch::Sender::new(false),
+            store,
+            runner,
+            clock,
+            settings,
+        });
+        let dispatcher = Dispatcher::start(Arc::clone(&shared)).await?;
+        Ok(Self { shared, dispatcher })
+    }
+
+    /// The door for callers.
+    pub fn sessions(&self) -> Sessions {
+        Sessions::new(Arc::clone(&self.shared))
+    }
+
+    /// Cancelled once the server begins to stop: long waits end now.
+    pub fn draining(&self) -> CancellationToken {
+        self.shared.draining.clone()
+    }
+
+    /// Stops: takes no new work, lets running steps finish for a while, hands the rest over.
+    pub async fn stop(self) {
+        self.shared.draining.cancel();
+        self.shared.workers.close();
+        let patient = tokio::time::timeout(self.shared.settings.drain_grace, self.shared.workers.wait());
+        if patient.await.is_err() {
+            self.shared.stopping.cancel();
+            self.shared.workers.wait().await;
+        }
+        drop(self.dispatcher.await);
+        if let Err(error) = self.shared.store.retire(self.shared.replica).await {
+            tracing::warn!(%error, "could not hand sessions over; they are taken over when the lease runs out");
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! Who watches which session, and what they are told.
+//!
+//! Each watched session has one channel that holds its latest [`Snapshot`]. A session is in the map while
+//! somebody holds a [`Watch`] on it: a waiter, or the worker that runs it.
+
+use quarterdeck_api::SessionId;
+use quarterdeck_core::{LoggedEvent, Session, Transition};
+use quarterdeck_store::{CommitLease, Lease, Owner, StoredSession};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+use tokio::sync::watch;
+
+/// Events kept in memory for each watched session; older ones are read from the store.
+const TAIL_EVENTS: usize = 256;
+/// Bytes of them.
+const TAIL_BYTES: usize = 256 * 1024;
+/// Locks; sessions are spread over them.
+const SHARDS: usize = 64;
+
+/// A session as of one commit.
+#[derive(Clone, Debug)]
+pub(crate) struct Snapshot {
+    pub(crate) session: Arc<Session>,
+    pub(crate) owner: Owner,
+    /// The newest events, up to the end of the log; may be empty.
+    tail: Arc<Vec<LoggedEvent>>,
+}
+
+impl Snapshot {
+    pub(crate) fn stored(stored: StoredSession) -> Self {
+        Self { session: Arc::new(stored.session), owner: stored.owner, tail: Arc::new(Vec::new()) }
+    }
+
+    /// What a commit made of `before`.
+    pub(crate) fn committed(before: Option<&Self>, transition: Transition, owner: Owner) -> Self {
+        let first = transition.session.log_length - transition.events.len() as u64;
+        let known = before.filter(|before| before.tail_end() == first).map(|before| &before.tail[..]);
+        let tail = join_tail(known.unwrap_or_default(), transition.events);
+        Self { session: Arc::new(transition.session), owner, tail: Arc::new(tail) }
+    }
+
+    fn tail_end(&self) -> u64 {
+        self.tail.last().map_or(self.session.log_length, |event| event.index + 1)
+    }
+
+    /// The events from `from` to the end, if they are in memory.
+    pub(crate) fn events_from(&self, from: u64) -> Option<&[LoggedEvent]> {
+        if from >= self.session.log_length {
+            return Some(&[]);
+        }
+        let first = self.tail.first()?.index;
+        let skip = usize::try_from(from.checked_sub(first)?).ok()?;
+        self.tail.get(skip..)
+    }
+
+    pub(crate) fn is_held_by(&self, lease: Lease) -> bool {
+        self.owner == Owner { replica: Some(lease.replica), epoch: lease.epoch }
+    }
+}
+
+fn join_tail(known: &[LoggedEvent], new: Vec<LoggedEvent>) -> Vec<LoggedEvent> {
+    let mut bytes: usize = new.iter().map(|event| event.json.get().len()).sum();
+    let room = TAIL_EVENTS.saturating_sub(new.len());
+    let kept = known.iter().rev().take(room).take_while(|event| {
+        bytes += event.json.get().len();
+        bytes <= TAIL_BYTES
+    });
+    let mut tail: Vec<_> = kept.cloned().collect();
+    tail.reverse();
+    tail.extend(new);
+    tail
+}
+
+/// Who owns a session after a commit.
+pub(crate) fn owner_after(before: Owner, lease: CommitLease) -> Owner {
+    match lease {
+        CommitLease::Leave | CommitLease::Hold(_) => before,
+        CommitLease::Release(_) => Owner { replica: None, epoch: before.epoch },
+        CommitLease::Take(replica) => Owner { replica: Some(replica), epoch: before.epoch + 1 },
+    }
+}
+
+type Channel = watch::Sender<Option<Snapshot>>;
+type Shard = HashMap<SessionId, Arc<Channel>>;
+
+/// The channels of all watched sessions.
+#[derive(Debug)]
+pub(crate) struct Notifier {
+    shards: Vec<Mutex<Shard>>,
+}
+
+impl Notifier {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self { shards: (0..SHARDS).map(|_| Mutex::default()).collect() })
+    }
+
+    /// Watches a session: from now on, every commit on it is seen.
+    pub(crate) fn watch(self: &Arc<Self>, id: SessionId) -> Watch {
+        let channel = self.shard(id).entry(id).or_insert_with(|| Arc::new(watch::Sender::new(None))).clone();
+        Watch { id, receiver: channel.subscribe(), channel, notifier: Arc::clone(self) }
+    }
+
+    /// The latest snapshot of a watched session.
+    pub(crate) fn snapshot(&self, id: SessionId) -> Option<Snapshot> {
+        let channel = self.shard(id).get(&id).cloned()?;
+        let snapshot = channel.borrow().clone();
+        snapshot
+    }
+
+    /// Tells the watchers of a session; nobody else hears it.
+    pub(crate) fn publish(&self, id: SessionId, make: impl FnOnce(Option<&Snapshot>) -> Snapshot) {
+        let Some(channel) = self.shard(id).get(&id).cloned() else { return };
+        channel.send_if_modified(|current| {
+            let next = make(current.as_ref());
+            let newer = current.as_ref().is_none_or(|current| current.session.version < next.session.version);
+            if newer {
+                *current = Some(next);
+            }
+            newer
+        });
+    }
+
+    /// Drops what is known of a session; it is read again when needed.
+    pub(crate) fn forget(&self, id: SessionId) {
+        if let Some(channel) = self.shard(id).get(&id) {
+            channel.send_replace(None);
+        }
+    }
+
+    pub(crate) fn is_watched(&self, id: SessionId) -> bool {
+        self.shard(id).contains_key(&id)
+    }
+
+    /// All watched sessions.
+    pub(crate) fn watched(&self) -> Vec<SessionId> {
+        self.shards.iter().flat_map(|shard| lock(shard).keys().copied().collect::<Vec<_>>()).collect()
+    }
+
+    fn shard(&self, id: SessionId) -> MutexGuard<'_, Shard> {
+        // The last bytes of an id are random.
+        lock(&self.shards[usize::from(id.0.as_bytes()[15]) % SHARDS])
+    }
+}
+
+/// No code panics while it holds the lock, and a map has no half-made state.
+fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Somebody's interest in a session.
+pub(crate) struct Watch {
+    id: SessionId,
+    receiver: watch::Receiver<Option<Snapshot>>,
+    channel: Arc<Channel>,
+    notifier: Arc<Notifier>,
+}
+
+impl Watch {
+    pub(crate) fn id(&self) -> SessionId {
+        self.id
+    }
+
+    pub(crate) fn snapshot(&self) -> Option<Snapshot> {
+        self.channel.borrow().clone()
+    }
+
+    /// The latest snapshot; [`Self::changed`] waits for a newer one from here on.
+    pub(crate) fn snapshot_and_update(&mut self) -> Option<Snapshot> {
+        self.receiver.borrow_and_update().clone()
+    }
+
+    pub(crate) async fn changed(&mut self) {
+        // The sender lives in `channel`, so this cannot fail.
+        let _ = self.receiver.changed().await;
+    }
+
+    /// Waits until the snapshot satisfies `predicate`; a forgotten one does.
+    pub(crate) async fn wait_for(&mut self, predicate: impl Fn(&Snapshot) -> bool) {
+        let _ = self.receiver.wait_for(|snapshot| snapshot.as_ref().is_none_or(&predicate)).await;
+    }
+
+    pub(crate) fn again(&self) -> Self {
+        self.notifier.watch(self.id)
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let mut shard = self.notifier.shard(self.id);
+        // The map's and this one.
+        if Arc::strong_count(&self.channel) == 2 {
+            shard.remove(&self.id);
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! The door for callers: create, read, command.
+
+use crate::{
+    Resolved, UnknownAgent,
+    agents::resolve,
+    engine::Shared,
+    notifier::{Snapshot, owner_after},
+    worker,
+};
+use quarterdeck_api::{Problem, SessionId, SessionRequest};
+use quarterdeck_core::{Command, Effect, Next, Rejection, Session, Settings, Transition};
+use quarterdeck_store::{
+    Caller, Commit, CommitLease, Creation, Error, EventFilter, Idempotency, Lease, Listing, NewSession, Owner,
+    SessionFilter, SessionRecord, SummaryRow,
+};
+use serde_json::value::RawValue;
+use std::sync::Arc;
+use thiserror::Error;
+
+/// Tries at a commit before the caller is told that too many want the same session.
+const COMMIT_ATTEMPTS: usize = 32;
+
+/// Why a session was not created.
+#[derive(Debug, Error)]
+pub enum CreateError {
+    /// No such agent.
+    #[error(transparent)]
+    UnknownAgent(#[from] UnknownAgent),
+    /// `parent_session_id` names no session of the caller's.
+    #[error("there is no session {0:?} to be the parent")]
+    UnknownParent(String),
+    /// The overrides do not fit the resolved request.
+    #[error("{0}")]
+    Invalid(Box<Problem>),
+    /// The idempotency key was used with another body.
+    #[error("the Idempotency-Key was used before with another body")]
+    KeyReused,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] Error),
+}
+
+/// Why a command was not accepted.
+#[derive(Debug, Error)]
+pub enum SubmitError {
+    /// No such session, for this caller.
+    #[error("there is no session {0}")]
+    NotFound(SessionId),
+    /// The session's rules say no.
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+    /// Others kept changing the session.
+    #[error("session {0} is being changed by too many at once")]
+    Contended(SessionId),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] Error),
+}
+
+/// A created session, as creation answers with it.
+pub enum Created {
+    /// It is new.
+    New(Box<SessionRecord>),
+    /// It was created before under the same idempotency key; this was answered then.
+    Replayed(String),
+}
+
+/// What makes a creation repeatable.
+pub struct IdempotencyKey {
+    /// The caller's key.
+    pub key: String,
+    /// SHA-256 of the body.
+    pub request_hash: [u8; 32],
+}
+
+/// The door for callers. Cheap to clone.
+#[derive(Clone)]
+pub struct Sessions {
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl Sessions {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// Creates a session and starts it. `answer` says how the new session reads to its caller.
+    ///
+    /// # Errors
+    /// [`CreateError`].
+    pub async fn create(
+        &self,
+        caller: Caller,
+        request: SessionRequest,
+        key: Option<IdempotencyKey>,
+        answer: impl Fn(&SessionRecord) -> String,
+    ) -> Result<Created, CreateError> {
+        let parent = self.parent(caller, &request).await?;
+        let resolved = with_overrides(resolve(request)?)?;
+        let settings = Settings::of(&resolved.request, &resolved.agent);
+        let (id, now) = (SessionId(self.shared.clock.id()), self.shared.clock.now());
+        let transition = Session::create(id, caller.organization, caller.user, settings, false, now);
+        let request = Arc::new(resolved.request);
+        let record = SessionRecord {
+            session: transition.session.clone(),
+            request: Arc::clone(&request),
+            agent_revision: resolved.revision,
+        };
+        let idempotency =
+            key.map(|key| Idempotency { key: key.key, request_hash: key.request_hash, response: answer(&record) });
+        let session = NewSession {
+            transition,
+            request,
+            agent: resolved.agent,
+            agent_reference: resolved.reference,
+            agent_revision: resolved.revision,
+            parent,
+            owner: None,
+            idempotency,
+        };
+        match self.insert(session).await? {
+            Creation::Created => Ok(Created::New(Box::new(record))),
+            Creation::Replayed(response) => Ok(Created::Replayed(response)),
+            Creation::KeyReused => Err(CreateError::KeyReused),
+        }
+    }
+
+    async fn parent(&self, caller: Caller, request: &SessionRequest) -> Result<Option<SessionId>, CreateError> {
+        let Some(text) = &request.parent_session_id else { return Ok(None) };
+        let unknown = || CreateError::UnknownParent(text.clone());
+        let id: SessionId = text.parse().map_err(|_| unknown())?;
+        match self.find(Some(caller), id).await {
+            Ok(_) => Ok(Some(id)),
+            Err(SubmitError::Store(error)) => Err(error.into()),
+            Err(_) => Err(unknown()),
+        }
+    }
+
+    /// Where this process has room it runs the session from the start, which saves the claim.
+    async fn insert(&self, mut session: NewSession) -> Result<Creation, Error> {
+        let shared = &self.shared;
+        let id = session.transition.session.id;
+        let slot = worker::slot(shared);
+        let watch = slot.is_some().then(|| shared.notifier.watch(id));
+        session.owner = slot.is_some().then_some(shared.replica);
+        let (transition, request, agent) =
+            (session.transition.clone(), Arc::clone(&session.request), Arc::clone(&session.agent));
+        let creation = shared.store.create(session).await?;
+        if creation != Creation::Created {
+            return Ok(creation);
+        }
+        let (Some(slot), Some(watch)) = (slot, watch) else {
+            shared.work_due.notify_one();
+            return Ok(creation);
+        };
+        let lease = Lease { replica: shared.replica, epoch: 1 };
+        shared.publish(id, transition, Owner { replica: Some(lease.replica), epoch: lease.epoch });
+        worker::spawn(shared, slot, watch, lease, Some((request, agent)));
+        Ok(creation)
+    }
+
+    /// Decides and commits a command; returns once it is durable.
+    ///
+    /// # Errors
+    /// [`SubmitError`].
+    pub async fn submit(&self, caller: Caller, id: SessionId, command: Command) -> Result<(), SubmitError> {
+        let mut snapshot = self.find(Some(caller), id).await?;
+        for _ in 0..COMMIT_ATTEMPTS {
+            let transition = match snapshot.session.command(command.clone(), self.shared.clock.now())? {
+                Effect::Unchanged => return Ok(()),
+                Effect::Changed(transition) => *transition,
+            };
+            match self.commit(snapshot.owner, transition).await {
+                Ok(()) => return Ok(()),
+                Err(Error::Conflict(_)) => {
+                    snapshot = self.shared.reload(id).await?.ok_or(SubmitError::NotFound(id))?;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(SubmitError::Contended(id))
+    }
+
+    /// A command that gives work to a session nobody runs makes this process run it.
+    async fn commit(&self, owner: Owner, transition: Transition) -> Result<(), Error> {
+        let shared = &self.shared;
+        let id = transition.session.id;
+        let unowned_work = owner.replica.is_none() && transition.session.next(shared.clock.now()) != Next::Release;
+        let slot = if unowned_work { worker::slot(shared) } else { None };
+        let Some(slot) = slot else {
+            shared.commit(owner, Commit { transition, lease: CommitLease::Leave }).await?;
+            if unowned_work {
+                shared.work_due.notify_one();
+            }
+            return Ok(());
+        };
+        let watch = shared.notifier.watch(id);
+        let lease = CommitLease::Take(shared.replica);
+        shared.commit(owner, Commit { transition, lease }).await?;
+        let epoch = owner_after(owner, lease).epoch;
+        worker::spawn(shared, slot, watch, Lease { replica: shared.replica, epoch }, None);
+        Ok(())
+    }
+
+    /// A session that the caller may see; without a caller, only a shared one.
+    pub(crate) async fn find(&self, caller: Option<Caller>, id: SessionId) -> Result<Snapshot, SubmitError> {
+        let snapshot = self.shared.load(id).await?.ok_or(SubmitError::NotFound(id))?;
+        if caller.is_some_and(|caller| caller.organization == snapshot.session.organization) {
+            return Ok(snapshot);
+        }
+        Err(SubmitError::NotFound(id))
+    }
+
+    /// Where a session stands.
+    ///
+    /// # Errors
+    /// [`SubmitError`].
+    pub async fn session(&self, caller: Option<Caller>, id: SessionId) -> Result<Arc<Session>, SubmitError> {
+        Ok(self.find(caller, id).await?.session)
+    }
+
+    /// A session with its request.
+    ///
+    /// # Errors
+    /// [`SubmitError`].
+    pub async fn record(&self, caller: Option<Caller>, id: SessionId) -> Result<SessionRecord, SubmitError> {
+        let record = self.shared.store.record(id).await?.ok_or(SubmitError::NotFound(id))?;
+        match caller {
+            Some(caller) if caller.organization == record.session.organization => Ok(record),
+            _ => Err(SubmitError::NotFound(id)),
+        }
+    }
+
+    /// A page of the organization's sessions.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn list(&self, caller: Caller, filter: SessionFilter) -> Result<Listing<SummaryRow>, Error> {
+        self.shared.store.sessions(caller.organization, filter).await
+    }
+
+    /// A page of a session's events.
+    ///
+    /// # Errors
+    /// [`SubmitError`].
+    pub async fn events(
+        &self,
+        caller: Option<Caller>,
+        id: SessionId,
+        filter: EventFilter,
+    ) -> Result<Listing<Arc<RawValue>>, SubmitError> {
+        self.find(caller, id).await?;
+        Ok(self.shared.store.events_page(id, filter).await?)
+    }
+}
+
+fn with_overrides(resolved: Resolved) -> Result<Resolved, CreateError> {
+    if resolved.request.overrides.is_empty() {
+        return Ok(resolved);
+    }
+    let request =
+        quarterdeck_api::apply_overrides(&resolved.request).map_err(|problem| CreateError::Invalid(Box::new(problem)))?;
+    let Resolved { reference, revision, .. } = resolved;
+    Ok(Resolved { reference, revision, ..resolve(request)? })
+}

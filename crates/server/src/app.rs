@@ -1,0 +1,78 @@
+//! What every handler has at hand.
+
+use crate::{
+    error::ApiError,
+    input::Input,
+    keys::{Keys, key_hash},
+};
+use quarterdeck_api::Problem;
+use quarterdeck_engine::Sessions;
+use quarterdeck_store::{Caller, Store};
+use std::{sync::Arc, time::Duration};
+
+/// How the server answers.
+#[derive(Clone, Debug)]
+pub struct ServerSettings {
+    /// The longest a poll is held, whatever it asks for: below the 60 s after which the SDK gives up reading.
+    pub wait_max: Duration,
+    /// The largest body accepted, in bytes; above the 10,000,000 that the SDK sends at most.
+    pub body_max: usize,
+    /// How long a body may take to arrive.
+    pub body_timeout: Duration,
+    /// Sessions of one organization that may hold a slot at once.
+    pub max_concurrent_sessions: u64,
+    /// How long a key is trusted without asking the store again; a revoked one works that long.
+    pub key_cache: Duration,
+}
+
+impl Default for ServerSettings {
+    fn default() -> Self {
+        Self {
+            wait_max: Duration::from_secs(55),
+            body_max: 10 * 1024 * 1024,
+            body_timeout: Duration::from_secs(30),
+            max_concurrent_sessions: 64,
+            key_cache: Duration::from_secs(1),
+        }
+    }
+}
+
+/// What every handler has at hand. Cheap to clone.
+#[derive(Clone)]
+pub struct App {
+    pub(crate) sessions: Sessions,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) settings: Arc<ServerSettings>,
+    keys: Keys,
+}
+
+impl App {
+    /// Over an engine's sessions and the store that holds the keys.
+    pub fn new(sessions: Sessions, store: Arc<dyn Store>, settings: ServerSettings) -> Self {
+        let keys = Keys::new(Arc::clone(&store), settings.key_cache);
+        Self { sessions, store, settings: Arc::new(settings), keys }
+    }
+
+    /// Who calls; nobody is refused.
+    pub(crate) async fn caller(&self, input: &Input) -> Result<Caller, ApiError> {
+        self.caller_if_any(input).await?.ok_or_else(unauthorized)
+    }
+
+    /// Who calls, if the request says so. A key that does not work is refused even where none is needed.
+    pub(crate) async fn caller_if_any(&self, input: &Input) -> Result<Option<Caller>, ApiError> {
+        let Some(credentials) = input.authorization() else { return Ok(None) };
+        let key = bearer(credentials).ok_or_else(unauthorized)?;
+        let caller = self.keys.caller(key_hash(key)).await?;
+        caller.map(Some).ok_or_else(unauthorized)
+    }
+}
+
+fn bearer(credentials: &[u8]) -> Option<&[u8]> {
+    let (scheme, key) = credentials.split_at_checked("Bearer ".len())?;
+    let key = key.trim_ascii();
+    (scheme.eq_ignore_ascii_case(b"Bearer ") && !key.is_empty()).then_some(key)
+}
+
+fn unauthorized() -> ApiError {
+    Problem::unauthorized().into()
+}

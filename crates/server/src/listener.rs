@@ -1,0 +1,83 @@
+//! The accept loop. Ours, because `axum::serve` installs no timer: a request that is never finished would hold
+//! its connection for ever.
+//!
+//! Invariant: every connection is bounded, in the time its head may take and in how many there are; and every
+//! task this starts is awaited before [`serve`] returns.
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
+    service::TowerToHyperService,
+};
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+/// How connections are treated.
+#[derive(Clone, Copy, Debug)]
+pub struct ListenerSettings {
+    /// How long a request's head may take to arrive.
+    pub head_timeout: Duration,
+    /// Connections at once; more wait to be accepted.
+    pub connections_max: usize,
+    /// How long open requests may take to finish once the server stops.
+    pub drain_grace: Duration,
+}
+
+impl Default for ListenerSettings {
+    fn default() -> Self {
+        Self { head_timeout: Duration::from_secs(10), connections_max: 16_384, drain_grace: Duration::from_secs(10) }
+    }
+}
+
+/// Pause after a failed accept: out of file descriptors is over when connections close.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Answers connections until `shutdown`, then lets open requests finish.
+pub async fn serve(listener: TcpListener, router: Router, settings: ListenerSettings, shutdown: CancellationToken) {
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(settings.head_timeout).pipeline_flush(true);
+    let places = Arc::new(Semaphore::new(settings.connections_max));
+    let graceful = GracefulShutdown::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = accept(&listener, &places) => accepted,
+            () = shutdown.cancelled() => break,
+        };
+        let Some((stream, place)) = accepted else { continue };
+        let service = TowerToHyperService::new(router.clone());
+        let connection = graceful.watch(builder.serve_connection(TokioIo::new(stream), service));
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "connection ended");
+            }
+            drop(place);
+        });
+    }
+    drop(listener);
+    if timeout(settings.drain_grace, graceful.shutdown()).await.is_err() {
+        tracing::warn!("some requests did not finish in time");
+    }
+}
+
+async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+    let place = Arc::clone(places).acquire_owned().await.ok()?;
+    match listener.accept().await {
+        Ok((stream, _)) => {
+            // Without it the second of two small writes waits for the peer.
+            let _ = stream.set_nodelay(true);
+            Some((stream, place))
+        }
+        Err(error) => {
+            tracing::warn!(%error, "could not accept a connection");
+            sleep(ACCEPT_PAUSE).await;
+            None
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! The `OpenAPI` document, generated from the routes, and the pages that show it.
+
+use crate::{App, routes};
+use axum::{Router, response::IntoResponse};
+use http::header;
+use std::sync::LazyLock;
+use utoipa::{
+    Modify, OpenApi,
+    openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
+};
+use utoipa_swagger_ui::{Config, SwaggerUi};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Quarterdeck",
+        description = "Self-hosted server for agent sessions: the Agents API.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0"),
+    ),
+    tags(
+        (name = "sessions", description = "Sessions: create, follow, steer, read."),
+        (name = "agents", description = "The catalog of agents."),
+        (name = "health", description = "For operators."),
+    ),
+    modifiers(&BearerKey),
+)]
+struct Document;
+
+struct BearerKey;
+
+impl Modify for BearerKey {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("An API key, `hk-…`.")).build();
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("key", SecurityScheme::Http(scheme));
+        document.security = Some(vec![SecurityRequirement::new("key", Vec::<String>::new())]);
+    }
+}
+
+/// The document.
+pub fn document() -> utoipa::openapi::OpenApi {
+    let (_, routes) = routes::documented().split_for_parts();
+    let mut document = Document::openapi();
+    document.merge(routes);
+    document
+}
+
+static YAML: LazyLock<String> = LazyLock::new(|| {
+    #[expect(clippy::expect_used, reason = "a test renders the document; it does not depend on input")]
+    document().to_yaml().expect("the document renders")
+});
+
+pub(crate) async fn yaml() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/yaml")], YAML.as_str())
+}
+
+/// `/docs`, served from the binary: no other host is asked for anything.
+pub(crate) fn pages() -> Router<App> {
+    SwaggerUi::new("/docs").config(Config::from("/openapi.yaml")).into()
+}

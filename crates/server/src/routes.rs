@@ -1,0 +1,83 @@
+//! All routes, as the contract lists them.
+
+mod agents;
+mod changes;
+mod commands;
+mod health;
+mod sessions;
+mod unbuilt;
+
+use crate::{App, error::ApiError, openapi};
+use axum::{
+    Router,
+    extract::Request,
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use http::{HeaderName, HeaderValue};
+use quarterdeck_api::Problem;
+use tower_http::{
+    catch_panic::CatchPanicLayer,
+    request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
+};
+use tracing::Instrument;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The documented routes.
+pub(crate) fn documented() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(sessions::create, sessions::list))
+        .routes(routes!(sessions::quota, sessions::cancel_named_quota))
+        .routes(routes!(sessions::get, sessions::cancel))
+        .routes(routes!(sessions::status))
+        .routes(routes!(changes::changes))
+        .routes(routes!(sessions::events))
+        .routes(routes!(commands::messages))
+        .routes(routes!(commands::tool_results))
+        .routes(routes!(commands::pause))
+        .routes(routes!(commands::resume))
+        .routes(routes!(commands::force_answer))
+        .routes(routes!(agents::list))
+        .routes(routes!(agents::get))
+        .routes(routes!(health::alive))
+        .routes(routes!(health::ready))
+}
+
+/// The whole server as a service.
+pub fn router(app: App) -> Router {
+    let (router, _) = documented().split_for_parts();
+    router
+        .merge(unbuilt::router())
+        .route("/openapi.yaml", get(openapi::yaml))
+        .merge(openapi::pages())
+        .fallback(async || ApiError::from(Problem::not_found("there is no such route; see /docs")))
+        .method_not_allowed_fallback(async || ApiError::from(Problem::method_not_allowed()))
+        .with_state(app)
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn(log))
+        .layer(PropagateRequestIdLayer::new(REQUEST_ID))
+        .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the layer hands the panic over")]
+fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    tracing::error!(panic = text, "a request handler panicked");
+    ApiError::from(Problem::internal()).into_response()
+}
+
+/// One line a request, at debug level; the request's id on everything that is logged for it.
+async fn log(request: Request, next: Next) -> Response {
+    let id = request.headers().get(&REQUEST_ID).and_then(|id: &HeaderValue| id.to_str().ok()).unwrap_or_default();
+    let span = tracing::info_span!("request", id, method = %request.method(), path = request.uri().path());
+    async move {
+        let response = next.run(request).await;
+        tracing::debug!(status = response.status().as_u16(), "answered");
+        response
+    }
+    .instrument(span)
+    .await
+}

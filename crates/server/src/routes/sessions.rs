@@ -1,0 +1,260 @@
+//! Creating, reading and ending sessions.
+
+use crate::{App, error::ApiError, input::Input};
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use http::{StatusCode, header};
+use quarterdeck_api::{
+    ErrorBody, Errors, EventData, EventsQuery, Owner, Page, QuotaScope, QuotaStatus, Session, SessionId,
+    SessionListQuery, SessionRequest, SessionStatus, SessionSummary, mask,
+};
+use quarterdeck_core::Command;
+use quarterdeck_engine::{Created, IdempotencyKey};
+use quarterdeck_store::{Caller, EventFilter, SessionFilter, SessionRecord, SummaryRow};
+use serde_json::value::{RawValue, to_raw_value};
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+
+/// Creates a session and starts it.
+#[utoipa::path(post, path = "/api/v2/sessions", tag = "sessions",
+    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255,
+        description = "The same key and body answer with the same session for 24 hours.")),
+    request_body = SessionRequest,
+    responses(
+        (status = 201, description = "Created.", body = Session),
+        (status = 401, description = "No key, or one that does not work.", body = ErrorBody),
+        (status = 404, description = "Unknown agent or parent session.", body = ErrorBody),
+        (status = 413, description = "The body is too large.", body = ErrorBody),
+        (status = 422, description = "A value is wrong.", body = ErrorBody)))]
+pub(crate) async fn create(State(app): State<App>, input: Input) -> Result<Response, ApiError> {
+    let body = input.body()?;
+    let caller = app.caller(&input).await?;
+    let errors = Errors::default();
+    let key = errors.idempotency_key(input.headers().get("idempotency-key").map(http::HeaderValue::as_bytes));
+    let request = errors.body::<SessionRequest>(&body);
+    let (key, request) = errors.finish((key, request))?;
+    let key = key.map(|key| IdempotencyKey {
+        key: key.as_str().to_owned(),
+        request_hash: Sha256::digest(input.body_bytes()).into(),
+    });
+    let json = match app.sessions.create(caller, request, key, |record| to_json(&session_view(record))).await? {
+        Created::New(record) => to_json(&session_view(&record)),
+        Created::Replayed(json) => json,
+    };
+    Ok((StatusCode::CREATED, [(header::CONTENT_TYPE, "application/json")], json).into_response())
+}
+
+/// Lists sessions, newest first.
+#[utoipa::path(get, path = "/api/v2/sessions", tag = "sessions",
+    params(
+        ("owner" = inline(Option<Owner>), Query, description = "Whose sessions."),
+        ("status" = Option<Vec<quarterdeck_api::Status>>, Query, description = "In any of these statuses."),
+        ("agent" = Option<Vec<String>>, Query, description = "Of any of these catalog agents."),
+        ("group_id" = Option<String>, Query, description = "With this label."),
+        ("parent_session_id" = Option<String>, Query, description = "Working for this session."),
+        ("schedule_id" = Option<uuid::Uuid>, Query, description = "Started by this schedule."),
+        ("search" = Option<String>, Query, description = "With this text in the first message or the answer."),
+        ("created_before" = Option<chrono::DateTime<chrono::Utc>>, Query, description = "Accepted before."),
+        ("created_after" = Option<chrono::DateTime<chrono::Utc>>, Query, description = "Accepted after."),
+        ("finished_before" = Option<chrono::DateTime<chrono::Utc>>, Query, description = "Ended before."),
+        ("finished_after" = Option<chrono::DateTime<chrono::Utc>>, Query, description = "Ended after."),
+        ("page" = Option<u64>, Query, minimum = 1, description = "The page, from 1."),
+        ("size" = Option<u64>, Query, minimum = 1, maximum = 100, description = "Entries on a page; 10 when absent."),
+        ("sort" = Option<Vec<String>>, Query, description = "`created_at` or `-created_at`, the default.")),
+    responses(
+        (status = 200, description = "A page of sessions.", body = Page<SessionSummary>),
+        (status = 401, description = "No key, or one that does not work.", body = ErrorBody),
+        (status = 422, description = "A value is wrong.", body = ErrorBody)))]
+pub(crate) async fn list(State(app): State<App>, input: Input) -> Result<Json<Page<SessionSummary>>, ApiError> {
+    let caller = app.caller(&input).await?;
+    let errors = Errors::default();
+    let query = errors.query::<SessionListQuery>(input.query());
+    let query = errors.finish(query)?;
+    let page = query.paging.page;
+    let Some(filter) = session_filter(caller, query) else {
+        return Ok(Json(Page { items: Vec::new(), total: 0, page }));
+    };
+    let listing = app.sessions.list(caller, filter).await?;
+    let items = listing.items.into_iter().map(summary_view).collect();
+    Ok(Json(Page { items, total: listing.total, page }))
+}
+
+/// None when nothing can match: no session has such a parent, or was started by a schedule.
+fn session_filter(caller: Caller, query: SessionListQuery) -> Option<SessionFilter> {
+    if query.schedule_id.is_some() {
+        return None;
+    }
+    let parent = match &query.parent_session_id {
+        Some(text) => Some(text.parse::<SessionId>().ok()?),
+        None => None,
+    };
+    let user = match query.owner {
+        Owner::Me | Owner::MeInOrganization => Some(caller.user),
+        Owner::Organization | Owner::MeOrOrganization => None,
+    };
+    Some(SessionFilter {
+        user,
+        statuses: query.status,
+        agents: query.agent,
+        group_id: query.group_id,
+        parent,
+        search: query.search,
+        created_before: query.created_before,
+        created_after: query.created_after,
+        finished_before: query.finished_before,
+        finished_after: query.finished_after,
+        ascending: query.sort.first().is_some_and(|sort| !sort.descending),
+        offset: signed(query.paging.offset()),
+        limit: signed(query.paging.size),
+    })
+}
+
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// How many sessions may run, and do.
+#[utoipa::path(get, path = "/api/v2/sessions/quota", tag = "sessions", responses(
+    (status = 200, description = "The organization's quota.", body = QuotaStatus),
+    (status = 401, description = "No key, or one that does not work.", body = ErrorBody)))]
+pub(crate) async fn quota(State(app): State<App>, input: Input) -> Result<Json<QuotaStatus>, ApiError> {
+    let caller = app.caller(&input).await?;
+    let limit = signed(app.settings.max_concurrent_sessions);
+    let active = signed(app.store.active_sessions(caller.organization).await?);
+    Ok(Json(QuotaStatus { scope: QuotaScope::Org, limit, active, available: (limit - active).max(0) }))
+}
+
+/// `quota` is no id: this answers as [`cancel`] does for any other word.
+#[utoipa::path(delete, path = "/api/v2/sessions/quota", tag = "sessions", operation_id = "cancel_quota", responses(
+    (status = 401, description = "No key, or one that does not work.", body = ErrorBody),
+    (status = 422, description = "`quota` is not a session's id.", body = ErrorBody)))]
+pub(crate) async fn cancel_named_quota(State(app): State<App>, input: Input) -> Result<StatusCode, ApiError> {
+    app.caller(&input).await?;
+    let errors = Errors::default();
+    let id = errors.session_id("quota");
+    errors.finish(id)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// A session, with its request.
+#[utoipa::path(get, path = "/api/v2/sessions/{id}", tag = "sessions",
+    params(("id" = SessionId, Path, description = "The session.")),
+    responses(
+        (status = 200, description = "The session.", body = Session),
+        (status = 401, description = "A key that does not work.", body = ErrorBody),
+        (status = 404, description = "No such session.", body = ErrorBody),
+        (status = 422, description = "A value is wrong.", body = ErrorBody)))]
+pub(crate) async fn get(State(app): State<App>, input: Input) -> Result<Json<Session>, ApiError> {
+    let caller = app.caller_if_any(&input).await?;
+    let id = session_id(&input)?;
+    let record = app.sessions.record(caller, id).await?;
+    Ok(Json(session_view(&record)))
+}
+
+/// Where a session stands.
+#[utoipa::path(get, path = "/api/v2/sessions/{id}/status", tag = "sessions",
+    params(("id" = SessionId, Path, description = "The session.")),
+    responses(
+        (status = 200, description = "Where it stands.", body = SessionStatus),
+        (status = 401, description = "A key that does not work.", body = ErrorBody),
+        (status = 404, description = "No such session.", body = ErrorBody),
+        (status = 422, description = "A value is wrong.", body = ErrorBody)))]
+pub(crate) async fn status(State(app): State<App>, input: Input) -> Result<Json<SessionStatus>, ApiError> {
+    let caller = app.caller_if_any(&input).await?;
+    let id = session_id(&input)?;
+    Ok(Json(app.sessions.session(caller, id).await?.status_record()))
+}
+
+/// Cancels a session, for good. Cancelling an ended one changes nothing.
+#[utoipa::path(delete, path = "/api/v2/sessions/{id}", tag = "sessions",
+    params(("id" = SessionId, Path, description = "The session.")),
+    responses(
+        (status = 204, description = "Cancelled."),
+        (status = 401, description = "No key, or one that does not work.", body = ErrorBody),
+        (status = 404, description = "No such session.", body = ErrorBody),
+        (status = 422, description = "A value is wrong.", body = ErrorBody)))]
+pub(crate) async fn cancel(State(app): State<App>, input: Input) -> Result<StatusCode, ApiError> {
+    let caller = app.caller(&input).await?;
+    let id = session_id(&input)?;
+    app.sessions.submit(caller, id, Command::Cancel).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Pages through a session's events.
+#[utoipa::path(get, path = "/api/v2/sessions/{id}/events", tag = "sessions",
+    params(
+        ("id" = SessionId, Path, description = "The session."),
+        ("page" = Option<u64>, Query, minimum = 1, description = "The page, from 1."),
+        ("size" = Option<u64>, Query, minimum = 1, maximum = 200, description = "Events on a page; 50 when absent."),
+        ("sort" = Option<Vec<String>>, Query, description = "`timestamp`, the default, or `-timestamp`."),
+        ("type" = Option<String>, Query, description = "Only events of this type.")),
+    responses(
+        (status = 200, description = "A page of events.", body = Page<EventData>),
+        (status = 401, description = "A key that does not work.", body = ErrorBody),
+        (status = 404, description = "No such session.", body = ErrorBody),
+        (status = 422, description = "A value is wrong.", body = ErrorBody)))]
+pub(crate) async fn events(State(app): State<App>, input: Input) -> Result<Json<Page<Arc<RawValue>>>, ApiError> {
+    let caller = app.caller_if_any(&input).await?;
+    let errors = Errors::default();
+    let id = errors.session_id(input.variable("id"));
+    let query = errors.query::<EventsQuery>(input.query());
+    let (id, query) = errors.finish((id, query))?;
+    let filter = EventFilter {
+        type_name: query.event_type,
+        descending: query.sort.first().is_some_and(|sort| sort.descending),
+        offset: signed(query.paging.offset()),
+        limit: signed(query.paging.size),
+    };
+    let listing = app.sessions.events(caller, id, filter).await?;
+    Ok(Json(Page { items: listing.items, total: listing.total, page: query.paging.page }))
+}
+
+/// The path's session.
+pub(crate) fn session_id(input: &Input) -> Result<SessionId, ApiError> {
+    let errors = Errors::default();
+    let id = errors.session_id(input.variable("id"));
+    Ok(errors.finish(id)?)
+}
+
+/// How a session reads to its owner: secrets masked.
+fn session_view(record: &SessionRecord) -> Session {
+    let session = &record.session;
+    #[expect(clippy::expect_used, reason = "only strings are keys, so a request always serializes")]
+    let request = to_raw_value(&mask::session_request(&record.request)).expect("a request serializes");
+    Session {
+        id: session.id,
+        request,
+        status: session.status_record(),
+        agent_revision: record.agent_revision,
+        agent_view_url: None,
+        latest_answer: session.answer.clone(),
+        created_at: session.created_at,
+        started_at: session.started_at,
+        finished_at: session.finished_at,
+    }
+}
+
+fn summary_view(row: SummaryRow) -> SessionSummary {
+    let session = row.session;
+    SessionSummary {
+        id: session.id,
+        agent: Some(row.agent),
+        agent_revision: row.agent_revision,
+        status: session.state.status(),
+        agent_view_url: None,
+        first_message: row.first_message,
+        created_at: session.created_at,
+        started_at: session.started_at,
+        finished_at: session.finished_at,
+        last_activity_at: Some(session.last_activity_at),
+        anonymized_at: None,
+    }
+}
+
+fn to_json(session: &Session) -> String {
+    #[expect(clippy::expect_used, reason = "only strings are keys, so a session always serializes")]
+    serde_json::to_string(session).expect("a session serializes")
+}

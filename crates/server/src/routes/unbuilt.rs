@@ -1,0 +1,109 @@
+//! Routes of the contract that this version does not serve yet: they say so, with 501, once the request itself
+//! is in order. `docs/compatibility.md` lists them.
+
+use crate::{App, error::ApiError, input::Input};
+use axum::{
+    Router,
+    extract::State,
+    routing::{MethodFilter, on},
+};
+use quarterdeck_api::{Decode, Errors, Problem, decode};
+
+/// A body of which nothing is known but that it is an object.
+struct AnyObject;
+
+impl Decode for AnyObject {
+    fn decode(value: &decode::json::Value<'_>, at: &decode::place::Place<'_>) -> Option<Self> {
+        decode::fields::Fields::of(value, at).map(|_| Self)
+    }
+}
+
+const GET: MethodFilter = MethodFilter::GET;
+const POST: MethodFilter = MethodFilter::POST;
+const PUT: MethodFilter = MethodFilter::PUT;
+const PATCH: MethodFilter = MethodFilter::PATCH;
+const DELETE: MethodFilter = MethodFilter::DELETE;
+
+/// Each with whether it takes a body.
+const ROUTES: [(&str, MethodFilter, bool); 36] = [
+    ("/api/v2/agents", POST, true),
+    ("/api/v2/agents/{*agent_name}", PUT, true),
+    ("/api/v2/agents/{*agent_name}", PATCH, true),
+    ("/api/v2/agents/{*agent_name}", DELETE, false),
+    ("/api/v2/environments", GET, false),
+    ("/api/v2/environments", POST, true),
+    ("/api/v2/environments/{*id}", GET, false),
+    ("/api/v2/environments/{*id}", PUT, true),
+    ("/api/v2/environments/{*id}", PATCH, true),
+    ("/api/v2/environments/{*id}", DELETE, false),
+    ("/api/v2/skills", GET, false),
+    ("/api/v2/skills", POST, true),
+    ("/api/v2/skills/{*name}", GET, false),
+    ("/api/v2/skills/{*name}", PUT, true),
+    ("/api/v2/skills/{*name}", PATCH, true),
+    ("/api/v2/skills/{*name}", DELETE, false),
+    ("/api/v2/sessions/{id}/feedback", POST, true),
+    ("/api/v2/sessions/{id}/events/{event_index}/feedback", PUT, true),
+    ("/api/v2/sessions/{id}/share", POST, false),
+    ("/api/v2/sessions/{id}/share", DELETE, false),
+    ("/api/v2/sessions/{id}/resources/{bucket}/{*key}", GET, false),
+    ("/api/v2/webhooks", GET, false),
+    ("/api/v2/webhooks", POST, true),
+    ("/api/v2/webhooks/events", GET, false),
+    ("/api/v2/webhooks/events", DELETE, false),
+    ("/api/v2/webhooks/{webhook_id}", GET, false),
+    ("/api/v2/webhooks/{webhook_id}", PATCH, true),
+    ("/api/v2/webhooks/{webhook_id}", DELETE, false),
+    ("/api/v2/webhooks/{webhook_id}/rotate", POST, false),
+    ("/api/v2/webhooks/{webhook_id}/ping", POST, false),
+    ("/api/v2/schedules", GET, false),
+    ("/api/v2/schedules", POST, true),
+    ("/api/v2/schedules/{schedule_id}", GET, false),
+    ("/api/v2/schedules/{schedule_id}", PATCH, true),
+    ("/api/v2/schedules/{schedule_id}", DELETE, false),
+    ("/api/v2/schedules/{schedule_id}/runs", GET, false),
+];
+
+/// Schedule commands, of which only `pause` looks at its body, which may be absent.
+const SCHEDULE_COMMANDS: [&str; 3] = ["pause", "resume", "trigger"];
+
+pub(crate) fn router() -> Router<App> {
+    let mut router = Router::new();
+    for (path, method, takes_body) in ROUTES {
+        let handler = move |State(app): State<App>, input: Input| answer(app, input, takes_body);
+        router = router.route(path, on(method, handler));
+    }
+    for command in SCHEDULE_COMMANDS {
+        let path = format!("/api/v2/schedules/{{schedule_id}}/{command}");
+        router = router.route(&path, on(POST, |State(app): State<App>, input: Input| answer(app, input, false)));
+    }
+    router
+}
+
+async fn answer(app: App, input: Input, takes_body: bool) -> Result<(), ApiError> {
+    let body = if takes_body { Some(input.body()?) } else { None };
+    app.caller(&input).await?;
+    let errors = Errors::default();
+    let id = path_id(&errors, &input);
+    let object = match &body {
+        Some(body) => errors.body::<AnyObject>(body),
+        None => Some(AnyObject),
+    };
+    errors.finish((id, object))?;
+    Err(Problem::new(501, "this version of the server does not serve this route yet").into())
+}
+
+/// Where the path holds an id, it must be one.
+fn path_id(errors: &Errors, input: &Input) -> Option<()> {
+    // `events` is a listing, and no id of a webhook that could be deleted.
+    if input.path() == "/api/v2/webhooks/events" && input.method() == http::Method::DELETE {
+        return errors.path("webhook_id", "events", decode::scalars::uuid).map(drop);
+    }
+    for name in ["webhook_id", "schedule_id"] {
+        let segment = input.variable(name);
+        if !segment.is_empty() {
+            errors.path(name, segment, decode::scalars::uuid)?;
+        }
+    }
+    Some(())
+}

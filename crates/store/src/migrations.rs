@@ -1,0 +1,26 @@
+//! The migrations, compiled in. One is never edited after its release: a change is a new one.
+
+use sqlx::{
+    SqlSafeStr,
+    migrate::{Migration, MigrationType, Migrator},
+};
+
+macro_rules! migrations {
+    ($engine:literal: $($version:literal $name:literal),+ $(,)?) => {
+        Migrator::with_migrations(vec![$(Migration::new(
+            $version,
+            $name.into(),
+            MigrationType::Simple,
+            include_str!(concat!("../../../migrations/", $engine, "/", $name, ".sql")).into_sql_str(),
+            false,
+        )),+])
+    };
+}
+
+pub(crate) fn sqlite() -> Migrator {
+    migrations!("sqlite": 1 "0001_sessions")
+}
+
+pub(crate) fn postgres() -> Migrator {
+    migrations!("postgres": 1 "0001_sessions")
+}

@@ -1,0 +1,278 @@
+//! The engine for production: several server processes share one database.
+
+use crate::{
+    Caller, Claimed, Commit, CreateOutcome, Error, EventFilter, KeyHash, KeyRecord, Lease, Listing, NewKey,
+    NewSession, Notice, Notices, ReplicaId, SessionFilter, SessionRecord, Store, StoredSession, SummaryRow,
+    committer::{BatchWriter, Committer, Verdict, Write},
+    migrations, rows,
+};
+use async_trait::async_trait;
+use quarterdeck_api::{OrganizationId, SessionId, Timestamp, UserMessage};
+use quarterdeck_core::LoggedEvent;
+use serde_json::value::RawValue;
+use sqlx::{
+    Connection as _, PgPool,
+    pool::PoolConnection,
+    postgres::{PgConnectOptions, PgListener, PgPoolOptions},
+};
+use std::{fmt::Write as _, sync::Arc, time::Duration};
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+type Db = sqlx::Postgres;
+type Pool = PgPool;
+type Connection = sqlx::PgConnection;
+
+#[path = "sql/reads.rs"]
+mod reads;
+#[path = "sql/writes.rs"]
+mod writes;
+
+/// Where changes are announced.
+const CHANNEL: &str = "quarterdeck";
+/// A notification may carry less than 8,000 bytes; a session takes up to 54.
+const NOTICES_IN_ONE: usize = 140;
+/// How long a caller waits for a connection.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+const CONNECTIONS: u32 = 16;
+/// Notices that may wait to be looked at before some count as lost.
+const NOTICE_CAPACITY: usize = 4_096;
+
+/// Sessions in a Postgres database.
+pub(crate) struct PostgresStore {
+    place: String,
+    pool: PgPool,
+    committer: Committer,
+}
+
+impl PostgresStore {
+    /// Connects and migrates; replicas that start at once take turns.
+    pub(crate) async fn open(options: PgConnectOptions) -> Result<Self, crate::OpenError> {
+        let place = format!(
+            "{}:{}/{}",
+            options.get_host(),
+            options.get_port(),
+            options.get_database().unwrap_or_else(|| options.get_username())
+        );
+        let options = options
+            .application_name("quarterdeck")
+            .options([("statement_timeout", "10s"), ("lock_timeout", "5s"), ("idle_in_transaction_session_timeout", "15s")]);
+        let pool = PgPoolOptions::new()
+            .max_connections(CONNECTIONS)
+            .test_before_acquire(false)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .connect_with(options)
+            .await?;
+        migrations::postgres().run(&pool).await?;
+        let committer = Committer::start(Writer { pool: pool.clone(), connection: None });
+        Ok(Self { place, pool, committer })
+    }
+}
+
+struct Writer {
+    pool: PgPool,
+    connection: Option<PoolConnection<Db>>,
+}
+
+impl Writer {
+    async fn connection(&mut self) -> Result<&mut PoolConnection<Db>, Error> {
+        let connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => self.pool.acquire().await?,
+        };
+        Ok(self.connection.insert(connection))
+    }
+}
+
+#[async_trait]
+impl BatchWriter for Writer {
+    async fn apply(&mut self, batch: &[&Write]) -> Result<Vec<Verdict>, Error> {
+        let connection = self.connection().await?;
+        let mut transaction = connection.begin().await?;
+        let verdicts = writes::apply(&mut transaction, batch).await?;
+        notify(&mut transaction, batch, &verdicts).await?;
+        transaction.commit().await?;
+        Ok(verdicts)
+    }
+
+    async fn landed(&mut self, write: &Write) -> Result<bool, Error> {
+        let connection = self.connection().await?;
+        Ok(writes::landed(connection, write.transition()).await?)
+    }
+
+    fn disconnect(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            drop(connection.detach());
+        }
+    }
+}
+
+/// One notification for many sessions: a notification takes a lock that all commits of the cluster share.
+async fn notify(connection: &mut Connection, batch: &[&Write], verdicts: &[Verdict]) -> Result<(), Error> {
+    let applied: Vec<_> =
+        batch.iter().zip(verdicts).filter(|(_, verdict)| **verdict == Verdict::Applied).map(|(write, _)| write).collect();
+    for chunk in applied.chunks(NOTICES_IN_ONE) {
+        let mut payload = String::with_capacity(chunk.len() * 40);
+        for write in chunk {
+            // Writing to a string cannot fail.
+            let session = &write.transition().session;
+            let _ = write!(payload, "{}:{} ", session.id.0.simple(), session.version);
+        }
+        sqlx::query("SELECT pg_notify($1, $2)").bind(CHANNEL).bind(payload).execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+/// `replicas` tells who lives, by the database's own clock.
+const CLAIM: &str = "WITH due AS ( \
+         SELECT s.id FROM sessions s \
+         WHERE s.due_at <= $2 AND (s.owner IS NULL OR NOT EXISTS ( \
+             SELECT 1 FROM replicas r WHERE r.id = s.owner AND r.lease_expires_at > now())) \
+         ORDER BY s.due_at LIMIT $3 FOR UPDATE OF s SKIP LOCKED) \
+     UPDATE sessions SET owner = $1, epoch = epoch + 1, version = version + 1 FROM due \
+     WHERE sessions.id = due.id \
+     RETURNING sessions.id, sessions.version, sessions.projection, sessions.epoch";
+
+const RENEW: &str = "INSERT INTO replicas (id, lease_expires_at) VALUES ($1, now() + make_interval(secs => $2)) \
+     ON CONFLICT (id) DO UPDATE SET lease_expires_at = excluded.lease_expires_at";
+
+#[async_trait]
+impl Store for PostgresStore {
+    fn is_shared(&self) -> bool {
+        true
+    }
+
+    fn describe(&self) -> String {
+        format!("Postgres, {}", self.place)
+    }
+
+    async fn ping(&self) -> Result<(), Error> {
+        reads::ping(&self.pool).await
+    }
+
+    async fn close(&self) {
+        self.committer.close().await;
+        self.pool.close().await;
+    }
+
+    async fn caller(&self, hash: KeyHash) -> Result<Option<Caller>, Error> {
+        reads::caller(&self.pool, hash).await
+    }
+
+    async fn create_key(&self, key: NewKey) -> Result<(), Error> {
+        reads::create_key(&self.pool, key).await
+    }
+
+    async fn keys(&self) -> Result<Vec<KeyRecord>, Error> {
+        reads::keys(&self.pool).await
+    }
+
+    async fn revoke_key(&self, id: Uuid, now: Timestamp) -> Result<bool, Error> {
+        reads::revoke_key(&self.pool, id, now).await
+    }
+
+    async fn create(&self, session: NewSession) -> CreateOutcome {
+        self.committer.create(session).await
+    }
+
+    async fn commit(&self, commit: Commit) -> Result<(), Error> {
+        self.committer.commit(commit).await
+    }
+
+    async fn session(&self, id: SessionId) -> Result<Option<StoredSession>, Error> {
+        reads::session(&self.pool, id).await
+    }
+
+    async fn record(&self, id: SessionId) -> Result<Option<SessionRecord>, Error> {
+        reads::record(&self.pool, id).await
+    }
+
+    async fn sessions(&self, organization: OrganizationId, filter: SessionFilter) -> Result<Listing<SummaryRow>, Error> {
+        reads::sessions(&self.pool, organization, filter).await
+    }
+
+    async fn active_sessions(&self, organization: OrganizationId) -> Result<u64, Error> {
+        reads::active_sessions(&self.pool, organization).await
+    }
+
+    async fn events(&self, id: SessionId, from: u64, limit: u64) -> Result<Vec<LoggedEvent>, Error> {
+        reads::events(&self.pool, id, from, limit).await
+    }
+
+    async fn events_page(&self, id: SessionId, filter: EventFilter) -> Result<Listing<Arc<RawValue>>, Error> {
+        reads::events_page(&self.pool, id, filter).await
+    }
+
+    async fn inbox(&self, id: SessionId, from: u64) -> Result<Vec<UserMessage>, Error> {
+        reads::inbox(&self.pool, id, from).await
+    }
+
+    async fn claim(&self, replica: ReplicaId, now: Timestamp, limit: u32) -> Result<Vec<Claimed>, Error> {
+        let claimed: Vec<rows::ClaimRow> = sqlx::query_as(CLAIM)
+            .bind(replica.0)
+            .bind(now)
+            .bind(i64::from(limit))
+            .fetch_all(&self.pool)
+            .await?;
+        claimed.into_iter().map(|row| rows::claimed(replica, row)).collect()
+    }
+
+    async fn next_due(&self) -> Result<Option<Timestamp>, Error> {
+        reads::next_due(&self.pool).await
+    }
+
+    async fn release(&self, id: SessionId, lease: Lease) -> Result<(), Error> {
+        reads::release(&self.pool, id, lease).await
+    }
+
+    async fn renew(&self, replica: ReplicaId, lease: Duration) -> Result<(), Error> {
+        sqlx::query(RENEW).bind(replica.0).bind(lease.as_secs_f64()).execute(&self.pool).await?;
+        Ok(())
+    }
+
+    async fn retire(&self, replica: ReplicaId) -> Result<(), Error> {
+        reads::retire(&self.pool, replica).await
+    }
+
+    async fn listen(&self) -> Result<Notices, Error> {
+        let mut listener = PgListener::connect_with(&self.pool).await?;
+        listener.listen(CHANNEL).await?;
+        let (sender, notices) = mpsc::channel(NOTICE_CAPACITY);
+        tokio::spawn(async move {
+            tokio::select! {
+                () = forward(listener, &sender) => {}
+                () = sender.closed() => {}
+            }
+        });
+        Ok(notices)
+    }
+}
+
+/// Passes notifications on until the pool is closed. The listener reconnects by itself, and loses what was
+/// sent meanwhile: then everything counts as changed.
+async fn forward(mut listener: PgListener, sender: &mpsc::Sender<Notice>) {
+    loop {
+        let notices = match listener.try_recv().await {
+            Ok(Some(notification)) => changes_in(notification.payload()).collect(),
+            Ok(None) => vec![Notice::Lost],
+            Err(sqlx::Error::PoolClosed) => return,
+            Err(error) => {
+                tracing::warn!(%error, "not hearing of other replicas' changes; trying again");
+                tokio::time::sleep(Duration::from_millis(500)).await;
+                vec![Notice::Lost]
+            }
+        };
+        for notice in notices {
+            if sender.send(notice).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+fn changes_in(payload: &str) -> impl Iterator<Item = Notice> {
+    payload.split(' ').filter_map(|change| {
+        let (id, version) = change.split_once(':')?;
+        Some(Notice::Changed(SessionId(Uuid::try_parse(id).ok()?), version.parse().ok()?))
+    })
+}

@@ -1,0 +1,288 @@
+//! Queries that both engines accept. This file is compiled once for each.
+
+use super::{Db, Pool};
+use crate::{
+    Caller, Error, EventFilter, KeyHash, KeyRecord, Lease, Listing, NewKey, SessionFilter, SessionRecord,
+    StoredSession, SummaryRow,
+    rows::{self, EventRow, KeyRow, ListRow, RecordRow, SessionRow},
+};
+use quarterdeck_api::{OrganizationId, SessionId, Timestamp, UserId, UserMessage};
+use quarterdeck_core::LoggedEvent;
+use serde_json::value::RawValue;
+use sqlx::QueryBuilder;
+use std::sync::Arc;
+use uuid::Uuid;
+
+type Result<T> = std::result::Result<T, Error>;
+
+pub(crate) async fn ping(pool: &Pool) -> Result<()> {
+    sqlx::query("SELECT 1").execute(pool).await?;
+    Ok(())
+}
+
+pub(crate) async fn caller(pool: &Pool, hash: KeyHash) -> Result<Option<Caller>> {
+    let row: Option<(Uuid, Uuid)> =
+        sqlx::query_as("SELECT organization_id, user_id FROM api_keys WHERE hash = $1 AND revoked_at IS NULL")
+            .bind(&hash.0[..])
+            .fetch_optional(pool)
+            .await?;
+    Ok(row.map(|(organization, user)| Caller { organization: OrganizationId(organization), user: UserId(user) }))
+}
+
+pub(crate) async fn create_key(pool: &Pool, key: NewKey) -> Result<()> {
+    let [key_id, organization_id, user_id] = key.ids;
+    let mut transaction = pool.begin().await?;
+    sqlx::query("INSERT INTO organizations (id, name, created_at) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING")
+        .bind(organization_id)
+        .bind(&key.organization)
+        .bind(key.created_at)
+        .execute(&mut *transaction)
+        .await?;
+    sqlx::query(
+        "INSERT INTO users (id, organization_id, name, created_at) \
+         SELECT $1, id, $2, $3 FROM organizations WHERE name = $4 ON CONFLICT (organization_id, name) DO NOTHING",
+    )
+    .bind(user_id)
+    .bind(&key.user)
+    .bind(key.created_at)
+    .bind(&key.organization)
+    .execute(&mut *transaction)
+    .await?;
+    sqlx::query(
+        "INSERT INTO api_keys (id, organization_id, user_id, hash, prefix, created_at) \
+         SELECT $1, o.id, u.id, $2, $3, $4 FROM organizations o JOIN users u ON u.organization_id = o.id \
+         WHERE o.name = $5 AND u.name = $6 ON CONFLICT (hash) DO NOTHING",
+    )
+    .bind(key_id)
+    .bind(&key.hash.0[..])
+    .bind(&key.prefix)
+    .bind(key.created_at)
+    .bind(&key.organization)
+    .bind(&key.user)
+    .execute(&mut *transaction)
+    .await?;
+    Ok(transaction.commit().await?)
+}
+
+pub(crate) async fn keys(pool: &Pool) -> Result<Vec<KeyRecord>> {
+    let rows: Vec<KeyRow> = sqlx::query_as(
+        "SELECT k.id, o.name, u.name, k.prefix, k.created_at, k.revoked_at FROM api_keys k \
+         JOIN organizations o ON o.id = k.organization_id JOIN users u ON u.id = k.user_id \
+         ORDER BY k.created_at, k.id",
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().map(rows::key).collect())
+}
+
+pub(crate) async fn revoke_key(pool: &Pool, id: Uuid, now: Timestamp) -> Result<bool> {
+    let done = sqlx::query("UPDATE api_keys SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL")
+        .bind(id)
+        .bind(now)
+        .execute(pool)
+        .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+pub(crate) async fn session(pool: &Pool, id: SessionId) -> Result<Option<StoredSession>> {
+    let row: Option<SessionRow> =
+        sqlx::query_as("SELECT version, projection, owner, epoch FROM sessions WHERE id = $1")
+            .bind(id.0)
+            .fetch_optional(pool)
+            .await?;
+    row.map(|row| rows::stored(id.0, row)).transpose()
+}
+
+pub(crate) async fn record(pool: &Pool, id: SessionId) -> Result<Option<SessionRecord>> {
+    let row: Option<RecordRow> = sqlx::query_as(
+        "SELECT s.version, s.projection, s.agent_revision, r.request FROM sessions s \
+         JOIN session_requests r ON r.session_id = s.id WHERE s.id = $1",
+    )
+    .bind(id.0)
+    .fetch_optional(pool)
+    .await?;
+    row.map(|row| rows::record(id.0, row)).transpose()
+}
+
+pub(crate) async fn sessions(
+    pool: &Pool,
+    organization: OrganizationId,
+    filter: SessionFilter,
+) -> Result<Listing<SummaryRow>> {
+    let mut count = QueryBuilder::<Db>::new(
+        "SELECT COUNT(*) FROM sessions s JOIN session_requests r ON r.session_id = s.id WHERE ",
+    );
+    push_conditions(&mut count, organization, &filter);
+    let total: i64 = count.build_query_scalar().fetch_one(pool).await?;
+
+    let mut page = QueryBuilder::<Db>::new(
+        "SELECT s.version, s.projection, s.agent_name, s.agent_revision, r.first_message \
+         FROM sessions s JOIN session_requests r ON r.session_id = s.id WHERE ",
+    );
+    push_conditions(&mut page, organization, &filter);
+    page.push(if filter.ascending { " ORDER BY s.created_at, s.id" } else { " ORDER BY s.created_at DESC, s.id DESC" });
+    page.push(" LIMIT ").push_bind(filter.limit).push(" OFFSET ").push_bind(filter.offset);
+    let rows: Vec<ListRow> = page.build_query_as().fetch_all(pool).await?;
+    let items = rows.into_iter().map(rows::summary).collect::<Result<_>>()?;
+    Ok(Listing { items, total: total.unsigned_abs() })
+}
+
+pub(crate) async fn active_sessions(pool: &Pool, organization: OrganizationId) -> Result<u64> {
+    let active: i64 = sqlx::query_scalar(
+        "SELECT COUNT(*) FROM sessions WHERE organization_id = $1 \
+         AND status IN ('pending', 'running', 'paused', 'idle', 'awaiting_tool_results')",
+    )
+    .bind(organization.0)
+    .fetch_one(pool)
+    .await?;
+    Ok(active.unsigned_abs())
+}
+
+fn push_conditions(query: &mut QueryBuilder<Db>, organization: OrganizationId, filter: &SessionFilter) {
+    query.push("s.organization_id = ").push_bind(organization.0);
+    if let Some(user) = filter.user {
+        query.push(" AND s.user_id = ").push_bind(user.0);
+    }
+    push_any(query, " AND s.status IN (", filter.statuses.iter().map(|status| status.as_str().to_owned()));
+    push_any(query, " AND s.agent IN (", filter.agents.iter().cloned());
+    if let Some(group) = &filter.group_id {
+        query.push(" AND s.group_id = ").push_bind(group.clone());
+    }
+    if let Some(parent) = filter.parent {
+        query.push(" AND s.parent_session_id = ").push_bind(parent.0);
+    }
+    for (condition, bound) in [
+        (" AND s.created_at < ", filter.created_before),
+        (" AND s.created_at > ", filter.created_after),
+        (" AND s.finished_at < ", filter.finished_before),
+        (" AND s.finished_at > ", filter.finished_after),
+    ] {
+        if let Some(bound) = bound {
+            query.push(condition).push_bind(bound);
+        }
+    }
+    if let Some(search) = &filter.search {
+        let pattern = like_pattern(search);
+        query.push(" AND (r.first_message_text LIKE ").push_bind(pattern.clone());
+        query.push(" ESCAPE '\\' OR s.answer_text LIKE ").push_bind(pattern).push(" ESCAPE '\\')");
+    }
+}
+
+fn push_any(query: &mut QueryBuilder<Db>, opening: &str, values: impl ExactSizeIterator<Item = String>) {
+    if values.len() == 0 {
+        return;
+    }
+    query.push(opening);
+    let mut list = query.separated(", ");
+    for value in values {
+        list.push_bind(value);
+    }
+    query.push(")");
+}
+
+fn like_pattern(search: &str) -> String {
+    let mut pattern = String::from("%");
+    for character in search.to_lowercase().chars() {
+        if matches!(character, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(character);
+    }
+    pattern.push('%');
+    pattern
+}
+
+pub(crate) async fn events(pool: &Pool, id: SessionId, from: u64, limit: u64) -> Result<Vec<LoggedEvent>> {
+    let rows: Vec<EventRow> = sqlx::query_as(
+        "SELECT event_index, type, body FROM events WHERE session_id = $1 AND event_index >= $2 \
+         ORDER BY event_index LIMIT $3",
+    )
+    .bind(id.0)
+    .bind(rows::int(from))
+    .bind(rows::int(limit))
+    .fetch_all(pool)
+    .await?;
+    rows.into_iter().map(|row| rows::event(id.0, row)).collect()
+}
+
+pub(crate) async fn events_page(pool: &Pool, id: SessionId, filter: EventFilter) -> Result<Listing<Arc<RawValue>>> {
+    let total = count_events(pool, id, filter.type_name.as_deref()).await?;
+    let mut query =
+        QueryBuilder::<Db>::new("SELECT event_index, type, body FROM events WHERE session_id = ");
+    query.push_bind(id.0);
+    match &filter.type_name {
+        Some(type_name) => {
+            query.push(" AND type = ").push_bind(type_name.clone());
+            query.push(if filter.descending { " ORDER BY event_index DESC" } else { " ORDER BY event_index" });
+            query.push(" LIMIT ").push_bind(filter.limit).push(" OFFSET ").push_bind(filter.offset);
+        }
+        None => push_range(&mut query, &filter, total),
+    }
+    let rows: Vec<EventRow> = query.build_query_as().fetch_all(pool).await?;
+    let items = rows.into_iter().map(|row| rows::event(id.0, row).map(|event| event.json)).collect::<Result<_>>()?;
+    Ok(Listing { items, total: total.unsigned_abs() })
+}
+
+/// Indexes are dense, so a page of the whole log is a range: the last page costs what the first does.
+fn push_range(query: &mut QueryBuilder<Db>, filter: &EventFilter, total: i64) {
+    let (from, to) = if filter.descending {
+        let to = total.saturating_sub(filter.offset);
+        (to.saturating_sub(filter.limit), to)
+    } else {
+        (filter.offset, filter.offset.saturating_add(filter.limit))
+    };
+    query.push(" AND event_index >= ").push_bind(from).push(" AND event_index < ").push_bind(to);
+    query.push(if filter.descending { " ORDER BY event_index DESC" } else { " ORDER BY event_index" });
+}
+
+async fn count_events(pool: &Pool, id: SessionId, type_name: Option<&str>) -> Result<i64> {
+    let Some(type_name) = type_name else {
+        let last: Option<i64> = sqlx::query_scalar("SELECT MAX(event_index) FROM events WHERE session_id = $1")
+            .bind(id.0)
+            .fetch_one(pool)
+            .await?;
+        return Ok(last.map_or(0, |last| last + 1));
+    };
+    Ok(sqlx::query_scalar("SELECT COUNT(*) FROM events WHERE session_id = $1 AND type = $2")
+        .bind(id.0)
+        .bind(type_name)
+        .fetch_one(pool)
+        .await?)
+}
+
+pub(crate) async fn inbox(pool: &Pool, id: SessionId, from: u64) -> Result<Vec<UserMessage>> {
+    let rows: Vec<String> =
+        sqlx::query_scalar("SELECT message FROM inbox WHERE session_id = $1 AND number >= $2 ORDER BY number")
+            .bind(id.0)
+            .bind(rows::int(from))
+            .fetch_all(pool)
+            .await?;
+    rows.iter().map(|body| rows::message(id.0, body)).collect()
+}
+
+pub(crate) async fn next_due(pool: &Pool) -> Result<Option<Timestamp>> {
+    Ok(sqlx::query_scalar("SELECT MIN(due_at) FROM sessions WHERE due_at IS NOT NULL AND owner IS NULL")
+        .fetch_one(pool)
+        .await?)
+}
+
+pub(crate) async fn release(pool: &Pool, id: SessionId, lease: Lease) -> Result<()> {
+    sqlx::query(
+        "UPDATE sessions SET owner = NULL, version = version + 1 WHERE id = $1 AND owner = $2 AND epoch = $3",
+    )
+    .bind(id.0)
+    .bind(lease.replica.0)
+    .bind(lease.epoch)
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+pub(crate) async fn retire(pool: &Pool, replica: crate::ReplicaId) -> Result<()> {
+    sqlx::query("UPDATE sessions SET owner = NULL, version = version + 1 WHERE owner = $1")
+        .bind(replica.0)
+        .execute(pool)
+        .await?;
+    sqlx::query("DELETE FROM replicas WHERE id = $1").bind(replica.0).execute(pool).await?;
+    Ok(())
+}

@@ -1,0 +1,246 @@
+//! The embedded engine: one file, one process, one writer.
+
+use crate::{
+    Caller, Claimed, Commit, CreateOutcome, Error, EventFilter, KeyHash, KeyRecord, Lease, Listing, NewKey,
+    NewSession, Notices, ReplicaId, SessionFilter, SessionRecord, Store, StoredSession, SummaryRow,
+    committer::{BatchWriter, Committer, Verdict, Write},
+    migrations, rows,
+};
+use async_trait::async_trait;
+use quarterdeck_api::{OrganizationId, SessionId, Timestamp, UserMessage};
+use quarterdeck_core::LoggedEvent;
+use serde_json::value::RawValue;
+use sqlx::{
+    Connection as _, SqlitePool,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteLockingMode, SqlitePoolOptions, SqliteSynchronous},
+};
+use std::{
+    fs::{File, TryLockError},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+type Db = sqlx::Sqlite;
+type Pool = SqlitePool;
+type Connection = sqlx::SqliteConnection;
+
+#[path = "sql/reads.rs"]
+mod reads;
+#[path = "sql/writes.rs"]
+mod writes;
+
+/// Connections that only read; `SQLite` serves them beside the writer.
+const READERS: u32 = 4;
+/// How long a statement waits for a lock that a foreign process holds.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Sessions in one `SQLite` file, or in memory.
+pub(crate) struct SqliteStore {
+    place: String,
+    read: SqlitePool,
+    write: SqlitePool,
+    committer: Committer,
+    /// Held while the store is open: a second server on the same file would split the waiters.
+    _lock: Option<File>,
+}
+
+impl SqliteStore {
+    /// Opens (and makes) the file; none: in memory, gone with the process.
+    pub(crate) async fn open(file: Option<&Path>) -> Result<Self, crate::OpenError> {
+        let lock = file.map(lock).transpose()?;
+        let options = SqliteConnectOptions::new()
+            .foreign_keys(true)
+            .busy_timeout(BUSY_TIMEOUT)
+            .statement_cache_capacity(512)
+            .optimize_on_close(true, 400);
+        let (read, write) = match file {
+            Some(file) => open_file(options.filename(file)).await?,
+            None => open_memory(options).await?,
+        };
+        migrations::sqlite().run(&write).await?;
+        let committer = Committer::start(Writer { pool: write.clone() });
+        let place = file.map_or_else(|| "in memory".to_owned(), |file| file.display().to_string());
+        Ok(Self { place, read, write, committer, _lock: lock })
+    }
+}
+
+async fn open_file(options: SqliteConnectOptions) -> Result<(SqlitePool, SqlitePool), sqlx::Error> {
+    let options = options
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .locking_mode(SqliteLockingMode::Normal);
+    let write = pool(1).connect_with(options.clone()).await?;
+    let read = pool(READERS).connect_lazy_with(options.read_only(true));
+    Ok((read, write))
+}
+
+/// A memory database belongs to its connection: one for everything, and it must never be closed.
+async fn open_memory(options: SqliteConnectOptions) -> Result<(SqlitePool, SqlitePool), sqlx::Error> {
+    let pool = pool(1).min_connections(1).idle_timeout(None).max_lifetime(None);
+    let pool = pool.connect_with(options.in_memory(true).journal_mode(SqliteJournalMode::Memory)).await?;
+    Ok((pool.clone(), pool))
+}
+
+fn pool(connections: u32) -> SqlitePoolOptions {
+    SqlitePoolOptions::new()
+        .max_connections(connections)
+        .test_before_acquire(false)
+        .acquire_timeout(BUSY_TIMEOUT)
+}
+
+fn lock(file: &Path) -> Result<File, crate::OpenError> {
+    let path = PathBuf::from(format!("{}.lock", file.display()));
+    let lock = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(|cause| crate::OpenError::File { path: path.clone(), cause })?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(crate::OpenError::Locked { path: file.to_owned() }),
+        Err(TryLockError::Error(cause)) => Err(crate::OpenError::File { path, cause }),
+    }
+}
+
+struct Writer {
+    pool: SqlitePool,
+}
+
+#[async_trait]
+impl BatchWriter for Writer {
+    async fn apply(&mut self, batch: &[&Write]) -> Result<Vec<Verdict>, Error> {
+        let mut connection = self.pool.acquire().await?;
+        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+        let verdicts = writes::apply(&mut transaction, batch).await?;
+        transaction.commit().await?;
+        Ok(verdicts)
+    }
+
+    async fn landed(&mut self, write: &Write) -> Result<bool, Error> {
+        let mut connection = self.pool.acquire().await?;
+        Ok(writes::landed(&mut connection, write.transition()).await?)
+    }
+
+    fn disconnect(&mut self) {}
+}
+
+/// Only one process uses the file, so every other owner is a past life of it.
+const CLAIM: &str = "UPDATE sessions SET owner = $1, epoch = epoch + 1, version = version + 1 \
+     WHERE id IN (SELECT id FROM sessions WHERE due_at <= $2 AND (owner IS NULL OR owner <> $1) \
+                  ORDER BY due_at LIMIT $3) \
+     RETURNING id, version, projection, epoch";
+
+const ANY_DUE: &str =
+    "SELECT EXISTS (SELECT 1 FROM sessions WHERE due_at <= $2 AND (owner IS NULL OR owner <> $1))";
+
+#[async_trait]
+impl Store for SqliteStore {
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    fn describe(&self) -> String {
+        format!("SQLite, {}", self.place)
+    }
+
+    async fn ping(&self) -> Result<(), Error> {
+        reads::ping(&self.read).await
+    }
+
+    async fn close(&self) {
+        self.committer.close().await;
+        self.read.close().await;
+        self.write.close().await;
+    }
+
+    async fn caller(&self, hash: KeyHash) -> Result<Option<Caller>, Error> {
+        reads::caller(&self.read, hash).await
+    }
+
+    async fn create_key(&self, key: NewKey) -> Result<(), Error> {
+        reads::create_key(&self.write, key).await
+    }
+
+    async fn keys(&self) -> Result<Vec<KeyRecord>, Error> {
+        reads::keys(&self.read).await
+    }
+
+    async fn revoke_key(&self, id: Uuid, now: Timestamp) -> Result<bool, Error> {
+        reads::revoke_key(&self.write, id, now).await
+    }
+
+    async fn create(&self, session: NewSession) -> CreateOutcome {
+        self.committer.create(session).await
+    }
+
+    async fn commit(&self, commit: Commit) -> Result<(), Error> {
+        self.committer.commit(commit).await
+    }
+
+    async fn session(&self, id: SessionId) -> Result<Option<StoredSession>, Error> {
+        reads::session(&self.read, id).await
+    }
+
+    async fn record(&self, id: SessionId) -> Result<Option<SessionRecord>, Error> {
+        reads::record(&self.read, id).await
+    }
+
+    async fn sessions(&self, organization: OrganizationId, filter: SessionFilter) -> Result<Listing<SummaryRow>, Error> {
+        reads::sessions(&self.read, organization, filter).await
+    }
+
+    async fn active_sessions(&self, organization: OrganizationId) -> Result<u64, Error> {
+        reads::active_sessions(&self.read, organization).await
+    }
+
+    async fn events(&self, id: SessionId, from: u64, limit: u64) -> Result<Vec<LoggedEvent>, Error> {
+        reads::events(&self.read, id, from, limit).await
+    }
+
+    async fn events_page(&self, id: SessionId, filter: EventFilter) -> Result<Listing<Arc<RawValue>>, Error> {
+        reads::events_page(&self.read, id, filter).await
+    }
+
+    async fn inbox(&self, id: SessionId, from: u64) -> Result<Vec<UserMessage>, Error> {
+        reads::inbox(&self.read, id, from).await
+    }
+
+    async fn claim(&self, replica: ReplicaId, now: Timestamp, limit: u32) -> Result<Vec<Claimed>, Error> {
+        let due: bool = sqlx::query_scalar(ANY_DUE).bind(replica.0).bind(now).fetch_one(&self.read).await?;
+        if !due {
+            return Ok(Vec::new());
+        }
+        let claimed: Vec<rows::ClaimRow> =
+            sqlx::query_as(CLAIM).bind(replica.0).bind(now).bind(limit).fetch_all(&self.write).await?;
+        claimed.into_iter().map(|row| rows::claimed(replica, row)).collect()
+    }
+
+    async fn next_due(&self) -> Result<Option<Timestamp>, Error> {
+        reads::next_due(&self.read).await
+    }
+
+    async fn release(&self, id: SessionId, lease: Lease) -> Result<(), Error> {
+        reads::release(&self.write, id, lease).await
+    }
+
+    /// Nobody else could take over, so there is nothing to renew.
+    async fn renew(&self, _replica: ReplicaId, _lease: Duration) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn retire(&self, replica: ReplicaId) -> Result<(), Error> {
+        reads::retire(&self.write, replica).await
+    }
+
+    /// Nobody else writes: the channel stays open and silent.
+    async fn listen(&self) -> Result<Notices, Error> {
+        let (sender, notices) = mpsc::channel(1);
+        tokio::spawn(async move { sender.closed().await });
+        Ok(notices)
+    }
+}
