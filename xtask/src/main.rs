@@ -1,1 +1,48 @@
-fn main() {}
+//! Developer commands. `cargo xtask --help` lists them; CI runs `cargo xtask ci` and knows nothing more.
+
+#[expect(dead_code, reason = "registered below once there is something to measure")]
+mod bench;
+mod ci;
+mod command;
+mod openapi;
+mod packages;
+mod python;
+mod report;
+mod server;
+mod test;
+mod workspace;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use report::Report;
+use std::process::ExitCode;
+use workspace::Workspace;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", about = "Developer commands", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the tests: Rust, the contract's cases, the Python SDK. Installs what it needs when it is root
+    Test(test::Arguments),
+    /// Run what CI runs: format, lints, documentation, openapi.yaml, dependencies, then all tests
+    Ci(ci::Arguments),
+    /// Write openapi.yaml as the binary prints it
+    Openapi(openapi::Arguments),
+}
+
+fn main() -> Result<ExitCode> {
+    let arguments = Arguments::parse();
+    let workspace = Workspace::find()?;
+    let mut report = Report::default();
+    match arguments.command {
+        Command::Test(arguments) => test::run(&workspace, &arguments, &mut report),
+        Command::Ci(arguments) => ci::run(&workspace, &arguments, &mut report),
+        Command::Openapi(arguments) => return openapi::run(&workspace, &arguments).map(|()| ExitCode::SUCCESS),
+    }
+    Ok(report.close())
+}

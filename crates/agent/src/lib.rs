@@ -2,12 +2,35 @@
 //!
 //! A runner takes one step at a time from a [`StepContext`] and reports every [`Fact`](quarterdeck_core::Fact)
 //! to a [`Recorder`] as it becomes known. Built in is the [`ModelRunner`], which asks a [`ModelClient`]:
-//! any OpenAI-compatible chat-completions endpoint, or the scripted model.
+//! any OpenAI-compatible chat-completions endpoint ([`OpenAiClient`]), or the [`ScriptedModel`].
 //!
 //! This crate never writes to the store and holds no state between steps: whatever a step needs to know of
 //! earlier ones is in the transcript, so that a step can be repeated after a crash on another machine.
 //! Text of users, pages and tools reaches the model as data, never as instructions.
 
+mod answer;
+mod backoff;
+mod chat;
+mod environments;
+mod judge;
+mod model;
+mod model_runner;
+mod offer;
+mod openai;
+mod prompt;
 mod runner;
+mod scripted;
+mod standing;
+mod text;
 
+pub use model::{
+    ChatCall, ChatMessage, ChatReply, ChatRequest, ModelClient, ModelError, Part, Progress, RawCall, TokenUsage,
+    ToolSpec,
+};
+pub use model_runner::{ModelRunner, RunnerSettings};
+pub use openai::{ApiKey, OpenAiClient, OpenAiSettings, OpenAiSettingsError};
 pub use runner::{Recorder, Runner, StepContext, StepError, Superseded};
+pub use scripted::ScriptedModel;
+
+#[cfg(test)]
+mod testing;

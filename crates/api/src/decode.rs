@@ -4,7 +4,7 @@
 //! small decoder in here instead. Two things hold everywhere:
 //!
 //! * a decoder returns `None` only after it has refused something at a [`Place`], so whoever asks for
-//!   [`Errors::finish`] gets either the value or every fault of the request;
+//!   [`Errors::finish`](errors::Errors::finish) gets either the value or every fault of the request;
 //! * a decoder looks at nothing but its input: no store, no clock.
 //!
 //! A handler reads a request from end to end like this (the order is the contract's: broken JSON, then who
@@ -32,6 +32,10 @@
 //! assert_eq!(problem.status, 422);
 //! assert_eq!(problem.body.message, "agent: a value is required");
 //! ```
+//!
+//! [`Errors`](errors::Errors) is for one thread: a handler reads the whole request before it first awaits. The 422 lists path,
+//! query, header and body in this order, whichever was read first. Bodies of PATCH decode into the fields that
+//! were sent; their `apply` merges and checks the whole again.
 //!
 //! A type says what it accepts in its `impl Decode`: one line a field, the rules of the field as small
 //! functions that are combined ([`fields`], [`scalars`]).

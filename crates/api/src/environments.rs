@@ -60,6 +60,19 @@ pub enum EnvironmentKind {
     Workstation,
 }
 
+impl EnvironmentKind {
+    /// All of them, by the word on the wire.
+    pub const WORDS: [(&'static str, Self); 7] = [
+        ("web", Self::Web),
+        ("desktop", Self::Desktop),
+        ("android", Self::Android),
+        ("code", Self::Code),
+        ("mcp", Self::Mcp),
+        ("memory", Self::Memory),
+        ("workstation", Self::Workstation),
+    ];
+}
+
 /// Whose machine an environment runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -72,32 +85,40 @@ pub enum Host {
 
 /// A browser.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[expect(clippy::struct_excessive_bools, reason = "the contract's fields")]
 pub struct Browser {
     /// Catalog id.
     #[schema(min_length = 1)]
     pub id: String,
     /// Whose machine it runs on.
+    #[schema(required = false, default = "cloud")]
     pub host: Host,
     /// The first page.
+    #[schema(required = false, default = "https://www.bing.com")]
     pub start_url: String,
     /// Whether it draws no window.
+    #[schema(required = false, default = false)]
     pub headless: bool,
     /// An open bridge or browser to use.
     pub session_id: Option<String>,
     /// How pages are shown to the agent.
+    #[schema(required = false)]
     pub mode: BrowserMode,
     /// Whether it starts only when first used.
+    #[schema(required = false, default = false)]
     pub lazy: bool,
     /// Seconds to wait after an action before looking, 0 to 10.
-    #[schema(minimum = 0, maximum = 10)]
+    #[schema(minimum = 0, maximum = 10, required = false, default = 1.0)]
     pub settle_s: f64,
     /// The vault that holds its secrets.
     pub vault_id: Option<Uuid>,
     /// The profile to start with.
     pub browser_profile_id: Option<Uuid>,
     /// Whether to start with the user's default profile.
+    #[schema(required = false, default = false)]
     pub use_default_browser_profile: bool,
     /// Whether to save the profile at the end.
+    #[schema(required = false, default = false)]
     pub persist_browser_profile: bool,
     /// How it reaches the network.
     pub network: Option<BrowserNetwork>,
@@ -110,18 +131,19 @@ pub enum BrowserMode {
     /// As screenshots.
     Visual {
         /// Width in pixels.
-        #[schema(exclusive_minimum = 0)]
+        #[schema(exclusive_minimum = 0, required = false, default = 1200)]
         width: i64,
         /// Height in pixels.
-        #[schema(exclusive_minimum = 0)]
+        #[schema(exclusive_minimum = 0, required = false, default = 1200)]
         height: i64,
         /// Whether the page's text comes along.
+        #[schema(required = false, default = false)]
         markdown: bool,
     },
     /// As text.
     Text {
         /// Characters shown at once.
-        #[schema(exclusive_minimum = 0)]
+        #[schema(exclusive_minimum = 0, required = false, default = 20000)]
         chunk_size: i64,
     },
 }
@@ -141,8 +163,10 @@ pub struct ManagedProxy {
     /// Two-letter country code.
     pub country: Option<String>,
     /// Whether the address stays the same.
+    #[schema(required = false, default = true)]
     pub sticky: bool,
     /// Kind of address.
+    #[schema(required = false, default = "residential")]
     pub pool: ProxyPool,
 }
 
@@ -167,13 +191,15 @@ pub struct Desktop {
     #[schema(min_length = 1)]
     pub id: String,
     /// Whose machine it runs on.
+    #[schema(required = false, default = "cloud")]
     pub host: Host,
     /// An open bridge to use.
     pub session_id: Option<String>,
     /// Whether it starts only when first used.
+    #[schema(required = false, default = false)]
     pub lazy: bool,
     /// Seconds to wait after an action before looking, 0 to 10.
-    #[schema(minimum = 0, maximum = 10)]
+    #[schema(minimum = 0, maximum = 10, required = false, default = 0.5)]
     pub settle_s: f64,
     /// Screenshots are scaled down to this width in pixels, 1 to 1920.
     #[schema(exclusive_minimum = 0, maximum = 1920)]
@@ -191,6 +217,7 @@ pub struct Android {
     /// The system image.
     pub image: Option<String>,
     /// Whether it starts only when first used.
+    #[schema(required = false, default = false)]
     pub lazy: bool,
 }
 
@@ -201,12 +228,16 @@ pub struct CodeSandbox {
     #[schema(min_length = 1)]
     pub id: String,
     /// Python packages to install.
+    #[schema(required = false)]
     pub pip_packages: Vec<String>,
     /// Environment variables; values read back as `***`.
+    #[schema(required = false)]
     pub env: BTreeMap<String, String>,
     /// MCP servers reachable from inside.
+    #[schema(required = false)]
     pub mcp_servers: Vec<McpServer>,
     /// Whether it starts only when first used.
+    #[schema(required = false, default = false)]
     pub lazy: bool,
 }
 
@@ -232,12 +263,15 @@ pub struct McpServer {
     /// The program, for `stdio`.
     pub command: Option<String>,
     /// Its arguments; read back as `***`.
+    #[schema(required = false)]
     pub args: Vec<String>,
     /// Its environment variables; values read back as `***`.
+    #[schema(required = false)]
     pub env: BTreeMap<String, String>,
     /// The address, for the HTTP transports.
     pub url: Option<String>,
     /// Headers to send; values read back as `***`.
+    #[schema(required = false)]
     pub headers: BTreeMap<String, String>,
 }
 
@@ -271,12 +305,14 @@ pub struct Workstation {
     #[schema(min_length = 1)]
     pub id: String,
     /// Whose machine it runs on.
+    #[schema(required = false, default = "cloud")]
     pub host: Host,
     /// An open bridge to use.
     pub session_id: Option<String>,
     /// Where its files are kept.
     pub storage: Option<WorkstationStorage>,
     /// Whether it starts only when first used.
+    #[schema(required = false, default = false)]
     pub lazy: bool,
 }
 
@@ -286,7 +322,9 @@ pub struct WorkstationStorage {
     /// This volume.
     pub volume_id: Option<String>,
     /// The user's default volume.
+    #[schema(required = false, default = false)]
     pub use_default_volume: bool,
     /// Nowhere; they go with the session.
+    #[schema(required = false, default = false)]
     pub ephemeral: bool,
 }

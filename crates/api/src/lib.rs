@@ -8,34 +8,60 @@
 //! it depends on stored state; what does (does the agent exist, is the session running) is decided above.
 
 mod agents;
+mod cron;
+pub mod decode;
 mod environments;
 mod error;
 mod events;
 mod ids;
+pub mod mask;
 mod messages;
+mod overrides;
 mod pages;
+mod patches;
+mod schedules;
 mod sessions;
 mod skills;
 mod tools;
+mod webhooks;
 
 pub use agents::{Agent, ReasoningEffort, Reference};
+pub use cron::Cron;
+pub use decode::Decode;
+pub use decode::body::Body;
+pub use decode::errors::{Errors, Parts, decode_json};
+pub use decode::headers::{IdempotencyKey, IfMatch};
+pub use decode::messages::MessagesBody;
+pub use decode::queries::{
+    AgentGetQuery, AgentListQuery, AgentSort, AgentWriteQuery, ChangesQuery, EnvironmentListQuery, EnvironmentSort,
+    EventSort, EventsQuery, Owner, Paging, PlainListQuery, PlainSort, RevisionListQuery, RevisionSort, RunListQuery,
+    RunSort, SessionListQuery, SessionSort, SkillListQuery, SkillSort, Sort,
+};
+pub use decode::query::{DecodeQuery, Query};
+pub use decode::sessions::Feedback;
+pub use decode::tools::ToolResultsBody;
 pub use environments::{
     Android, Browser, BrowserMode, BrowserNetwork, CodeSandbox, Desktop, Environment, EnvironmentKind, Host,
     ManagedProxy, McpEnvironment, McpServer, McpTransport, Memory, ProxyPool, Workstation, WorkstationStorage,
 };
-pub use error::{Detail, ErrorBody, LocationPart};
+pub use error::{Detail, ErrorBody, LocationPart, Problem};
 pub use events::{
-    ActiveState, AgentEvent, AttachmentOrigin, CompletionReason, EventData, MessageContent, RunStatus, TransferDirection,
+    ActiveState, AgentEvent, AttachmentOrigin, CompletionReason, EventData, MessageContent, RunStatus,
+    TransferDirection,
 };
 pub use ids::{OrganizationId, SessionId, UserId};
 pub use messages::{FileContent, ImageContent, Messages, SourceType, UserMessage};
+pub use overrides::apply_overrides;
 pub use pages::Page;
+pub use patches::{PatchAgent, PatchEnvironment, PatchSkill};
+pub use schedules::{CreateSchedule, CronTiming, PauseSchedule, UpdateSchedule};
 pub use sessions::{
     Answer, ErrorCode, Metrics, ModelCost, ModelUsage, Outcome, QuotaScope, QuotaStatus, Session, SessionChanges,
     SessionRequest, SessionStatus, SessionSummary, Status,
 };
 pub use skills::Skill;
-pub use tools::{ToolDefinition, ToolError, ToolRequest, ToolResult, ToolResultItem};
+pub use tools::{ToolDefinition, ToolError, ToolRequest, ToolResult, ToolResultItem, empty_input_schema};
+pub use webhooks::{CreateWebhook, UpdateWebhook, WebhookEventType};
 
 /// A free-form JSON object, keys in the order they were sent.
 pub type JsonObject = serde_json::Map<String, serde_json::Value>;

@@ -43,12 +43,13 @@ pub struct UserMessage {
     #[serde(default)]
     pub skills: Vec<Skill>,
     /// Who speaks.
+    #[schema(default = "user")]
     #[serde(default = "default_caller")]
     pub caller_id: String,
 }
 
 /// The `caller_id` of a message that names none.
-pub fn default_caller() -> String {
+pub(crate) fn default_caller() -> String {
     "user".into()
 }
 

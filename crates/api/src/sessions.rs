@@ -26,12 +26,13 @@ pub struct SessionRequest {
     /// The user's time zone, an IANA name.
     pub timezone: Option<String>,
     /// Minutes until the session is deleted.
-    #[schema(minimum = 1)]
+    #[schema(minimum = 1, default = 43200)]
     pub delete_after_min: Option<i64>,
     /// Minutes until its screenshots are deleted.
-    #[schema(minimum = 1)]
+    #[schema(minimum = 1, default = 43200)]
     pub delete_screenshot_after_min: Option<i64>,
     /// Over the limit: wait (true) or be refused with 429 (false).
+    #[schema(required = false, default = true)]
     pub queue: bool,
     /// A free label to filter by.
     pub group_id: Option<String>,

@@ -8,14 +8,18 @@ use utoipa::ToSchema;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Skill {
     /// Unique name, one or two segments.
+    #[schema(min_length = 1)]
     pub name: String,
     /// When to use it; this is what the agent sees before it loads the body.
+    #[schema(min_length = 1)]
     pub description: String,
     /// The instructions themselves.
+    #[schema(min_length = 1)]
     pub body: String,
     /// Where it came from.
     pub source: Option<String>,
     /// A regular expression; pages whose address matches hint at the skill.
+    #[schema(min_length = 1, max_length = 1024)]
     pub url_pattern: Option<String>,
     /// What it needs to run.
     pub compatibility: Option<String>,
@@ -23,6 +27,7 @@ pub struct Skill {
     #[serde(default)]
     pub files: BTreeMap<String, String>,
     /// Which of `files` are to be executable.
+    #[schema(default = json!([]))]
     #[serde(default)]
     pub executable_files: Vec<String>,
 }

@@ -35,7 +35,7 @@ pub struct ToolRequest {
     pub tool_name: String,
     /// Its arguments.
     #[serde(default)]
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Object, required = false)]
     pub args: Option<JsonObject>,
     /// The model's id of the call; unique within a step only.
     #[serde(default)]
@@ -51,6 +51,7 @@ pub struct ToolResult {
     #[serde(default)]
     pub result: Value,
     /// Whether `result` was cut.
+    #[schema(default = false)]
     #[serde(default)]
     pub truncated: bool,
     /// Where the whole output is, when it was cut.

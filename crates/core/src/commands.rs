@@ -3,7 +3,7 @@
 
 use crate::{
     Effect, Ending, ForceReason, OpenStep, Phase, Rejection, Resumption, Session, State, Transition,
-    forms::{dropped_call, resume_now, state_change},
+    forms::{Dropped, dropped_call, resume_now, state_change},
 };
 use quarterdeck_api::{
     ActiveState, AgentEvent, CompletionReason, EventData, Timestamp, ToolRequest, ToolResultItem, UserMessage,
@@ -44,14 +44,15 @@ impl Session {
 
     fn message(&self, mut transition: Transition, messages: Vec<UserMessage>) -> Decision {
         let waiting = self.inbox.waiting();
-        if waiting >= crate::Inbox::CAPACITY {
-            return Err(Rejection::InboxFull { waiting });
-        }
+        let over_capacity = waiting.saturating_add(messages.len() as u64) > crate::Inbox::CAPACITY;
         match &self.state {
             State::Ended(Ending::Interrupted) => return Err(self.ended()),
-            State::Queued
-            | State::Pending
-            | State::Active(Phase::Running(_) | Phase::AwaitingToolResults { .. }) => {}
+            State::Queued | State::Pending | State::Active(_) | State::Paused { .. } | State::Ended(_)
+                if over_capacity =>
+            {
+                return Err(Rejection::InboxFull { waiting });
+            }
+            State::Queued | State::Pending | State::Active(Phase::Running(_) | Phase::AwaitingToolResults { .. }) => {}
             State::Active(Phase::Idle { .. }) | State::Ended(_) => transition.open_turn(),
             State::Paused { resume_to } => transition.resume_to(resume_to.clone()),
         }
@@ -90,7 +91,7 @@ impl Session {
             State::Queued => return Err(Rejection::Queued { action: "answer" }),
             State::Ended(_) => return Err(self.ended()),
             State::Active(Phase::Idle { .. }) => return Ok(Effect::Unchanged),
-            State::Pending | State::Active(Phase::Running(_)) if self.turn.force.is_some() => {
+            State::Pending | State::Active(Phase::Running(_)) if self.turn.force >= Some(ForceReason::User) => {
                 return Ok(Effect::Unchanged);
             }
             State::Pending | State::Active(Phase::Running(_)) => {}
@@ -166,19 +167,31 @@ impl Transition {
 
     /// Gives up on calls the client owes and goes on.
     fn give_up_calls(&mut self, calls: &[ToolRequest]) {
-        self.drop_calls(calls);
+        self.drop_calls(calls, Dropped::AnswerForced);
         self.enter_running();
     }
 
     /// Settles calls that will not be made, so that each has its result in the log.
-    pub(crate) fn drop_calls(&mut self, calls: &[ToolRequest]) {
+    pub(crate) fn drop_calls(&mut self, calls: &[ToolRequest], why: Dropped) {
         for call in calls {
-            self.write_agent(dropped_call(call.clone()));
+            self.write_agent(dropped_call(call.clone(), why));
+        }
+    }
+
+    /// A session that ends may be restarted with its history, so no call in it is left without a result.
+    pub(crate) fn drop_open_calls(&mut self) {
+        let calls = self.session.state.open_calls();
+        self.drop_calls(&calls, Dropped::SessionEnded);
+    }
+
+    fn write_settled(&mut self, settled: Vec<AgentEvent>) {
+        for event in settled {
+            self.write_agent(event);
         }
     }
 
     fn settle_calls(&mut self, settled: Vec<AgentEvent>, left: Vec<ToolRequest>) {
-        settled.into_iter().for_each(|event| self.write_agent(event));
+        self.write_settled(settled);
         if left.is_empty() {
             self.enter_running();
         } else {
@@ -188,7 +201,7 @@ impl Transition {
 
     /// As [`Self::settle_calls`], but the session stays paused: only the turn's state moves.
     fn settle_calls_paused(&mut self, settled: Vec<AgentEvent>, left: Vec<ToolRequest>) {
-        settled.into_iter().for_each(|event| self.write_agent(event));
+        self.write_settled(settled);
         if left.is_empty() {
             self.write(&state_change(ActiveState::Running, None));
             self.enter(State::Paused { resume_to: Resumption::Running(OpenStep::default()) });
@@ -205,6 +218,7 @@ impl Transition {
 
     /// Ends the session without a fault.
     pub(crate) fn complete(&mut self, ending: Ending, reason: CompletionReason) {
+        self.drop_open_calls();
         self.write(&EventData::AgentCompletion { reason });
         self.enter(State::Ended(ending));
     }

@@ -4,7 +4,7 @@
 
 use crate::{
     Effect, Ending, Fault, ForceReason, OpenStep, Phase, Rejection, Resumption, Session, State, StepMode, Transition,
-    forms::{message_event, state_change},
+    forms::{Dropped, message_event, state_change},
     views::error_sentence,
 };
 use quarterdeck_api::{
@@ -101,11 +101,11 @@ impl Session {
                 t.write_agent(AgentEvent::ErrorEvent(ToolError { error, origin, tool_req: None }));
             }),
             Fact::Decided { mode, reply, calls, validation_errors } => {
-                self.while_running(transition, |t| t.decided(mode, reply, calls, validation_errors))
+                self.between_steps(transition, |t| t.decided(mode, reply, calls, validation_errors))
             }
             Fact::Returned(item) => self.returned(transition, item),
             Fact::Answered { reply, call, answer, outcome } => {
-                self.while_running(transition, |t| t.answered(reply, call, answer, outcome))
+                self.between_steps(transition, |t| t.answered(reply, call, answer, outcome))
             }
             Fact::Failed(fault) => self.failed(transition, fault),
             Fact::TimePassed => Ok(self.time_passed(transition)),
@@ -129,7 +129,7 @@ impl Session {
         inbox_through: u64,
         environments: Vec<(String, EnvironmentKind)>,
     ) -> Decision {
-        if self.state != State::Pending {
+        if self.state != State::Pending || !self.inbox.can_deliver(messages.len(), inbox_through) {
             return self.moved_on();
         }
         transition.session.started_at = Some(transition.now());
@@ -137,7 +137,8 @@ impl Session {
         for (runner_session_id, kind) in environments {
             transition.write(&EventData::RunnerSession { runner_session_id, kind: Some(kind) });
         }
-        if messages.is_empty() {
+        // A message may have come in since the worker read the inbox: then there is work.
+        if messages.is_empty() && self.inbox.waiting() == 0 {
             transition.wait_for_message();
         } else {
             transition.enter_running();
@@ -147,10 +148,19 @@ impl Session {
     }
 
     fn delivered(&self, transition: Transition, messages: &[UserMessage], inbox_through: u64) -> Decision {
-        if self.inbox.delivered + messages.len() as u64 != inbox_through {
+        let follows = self.inbox.delivered.checked_add(messages.len() as u64) == Some(inbox_through);
+        if !follows || inbox_through > self.inbox.next {
             return self.moved_on();
         }
-        self.while_running(transition, |t| t.deliver(messages, inbox_through))
+        self.between_steps(transition, |t| t.deliver(messages, inbox_through))
+    }
+
+    /// What begins a step must wait for the last one's calls: their results stand right behind them in the log.
+    fn between_steps(&self, transition: Transition, record: impl FnOnce(&mut Transition)) -> Decision {
+        if !self.state.open_calls().is_empty() {
+            return self.moved_on();
+        }
+        self.while_running(transition, record)
     }
 
     fn while_running(&self, mut transition: Transition, record: impl FnOnce(&mut Transition)) -> Decision {
@@ -164,7 +174,9 @@ impl Session {
     /// A call that was already running when a pause came may still return.
     fn returned(&self, mut transition: Transition, item: ToolResultItem) -> Decision {
         let mut step = match &self.state {
-            State::Active(Phase::Running(step)) | State::Paused { resume_to: Resumption::Running(step) } => step.clone(),
+            State::Active(Phase::Running(step)) | State::Paused { resume_to: Resumption::Running(step) } => {
+                step.clone()
+            }
             State::Queued | State::Pending | State::Active(_) | State::Paused { .. } | State::Ended(_) => {
                 return self.moved_on();
             }
@@ -197,11 +209,7 @@ impl Session {
             transition.give_up_waiting();
         } else if self.turn.force == Some(ForceReason::TimeLimit) {
             transition.time_out();
-        } else if self.turn.force.is_none() {
-            transition.force(ForceReason::TimeLimit);
         } else {
-            // Already forced for another reason: the limit now counts as the reason, and its grace begins.
-            transition.session.turn.force = None;
             transition.force(ForceReason::TimeLimit);
         }
         transition.into_effect()
@@ -217,6 +225,7 @@ impl Transition {
         for message in messages {
             self.write_agent(message_event(message));
         }
+        self.delivers = inbox_through > self.session.inbox.delivered;
         self.session.inbox.delivered = inbox_through;
     }
 
@@ -238,8 +247,11 @@ impl Transition {
         match (self.session.turn.force, mode) {
             // A rejected answer is asked for again; the runner gives up after its own few tries.
             (Some(_), _) if rejected => {}
-            (Some(reason), StepMode::AnswerOnly) => self.no_answer(reason),
-            (Some(_), StepMode::Act) => self.drop_calls(&calls),
+            (Some(reason), StepMode::AnswerOnly) => {
+                self.drop_calls(&calls, Dropped::AnswerForced);
+                self.no_answer(reason);
+            }
+            (Some(_), StepMode::Act) => self.drop_calls(&calls, Dropped::AnswerForced),
             (None, _) => {
                 self.open_calls(calls);
                 self.apply_step_limit();
@@ -260,7 +272,7 @@ impl Transition {
         let client_next = step.running.is_empty() && !step.owed.is_empty();
         match (client_next, paused) {
             (true, _) if matches!(self.session.turn.force, Some(ForceReason::User | ForceReason::TimeLimit)) => {
-                self.drop_calls(&step.owed);
+                self.drop_calls(&step.owed, Dropped::AnswerForced);
                 self.run_or_stay_paused(OpenStep::default(), paused);
             }
             (true, false) => self.enter_awaiting(step.owed),
@@ -336,6 +348,7 @@ impl Transition {
     }
 
     pub(crate) fn fail(&mut self, fault: Fault) {
+        self.drop_open_calls();
         let info = fault.cause.clone().map(|cause| JsonObject::from_iter([("cause".to_owned(), cause.into())]));
         let error = error_sentence(fault.code).to_owned();
         self.write(&EventData::AgentError { error, trace: String::new(), info });

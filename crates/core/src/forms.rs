@@ -39,10 +39,17 @@ fn image_content(image: &str) -> ImageContent {
     }
 }
 
-pub(crate) fn dropped_call(call: ToolRequest) -> AgentEvent {
-    AgentEvent::ErrorEvent(ToolError {
-        error: "the call was dropped because an answer was forced".into(),
-        origin: "server".into(),
-        tool_req: Some(call),
-    })
+/// Why a call gets no result.
+#[derive(Clone, Copy)]
+pub(crate) enum Dropped {
+    AnswerForced,
+    SessionEnded,
+}
+
+pub(crate) fn dropped_call(call: ToolRequest, why: Dropped) -> AgentEvent {
+    let error = match why {
+        Dropped::AnswerForced => "the call was dropped because an answer was forced",
+        Dropped::SessionEnded => "the session ended before the call returned",
+    };
+    AgentEvent::ErrorEvent(ToolError { error: error.into(), origin: "server".into(), tool_req: Some(call) })
 }

@@ -12,8 +12,6 @@ pub struct LoggedEvent {
     pub index: u64,
     /// Its type on the wire.
     pub type_name: Arc<str>,
-    /// When it was written.
-    pub timestamp: Timestamp,
     /// The whole envelope, `{type, data, timestamp}`.
     pub json: Arc<RawValue>,
 }
@@ -27,11 +25,12 @@ struct Envelope<'a> {
 
 impl LoggedEvent {
     /// Serializes `data`.
+    #[expect(clippy::missing_panics_doc, reason = "it does not panic, as said below")]
     pub fn new(index: u64, data: &EventData, timestamp: Timestamp) -> Self {
         let envelope = Envelope { data, timestamp };
         #[expect(clippy::expect_used, reason = "only strings are keys, so these types always serialize")]
         let json = serde_json::value::to_raw_value(&envelope).expect("an event serializes");
-        Self { index, type_name: Arc::from(type_name(data)), timestamp, json: Arc::from(json) }
+        Self { index, type_name: Arc::from(type_name(data)), json: Arc::from(json) }
     }
 
     /// What the agent did, when this is an event of the agent's that we understand.

@@ -6,13 +6,14 @@ use crate::{
 };
 use chrono::TimeDelta;
 use quarterdeck_api::{
-    ActiveState, Agent, AgentEvent, Answer, EventData, ModelUsage, OrganizationId, Outcome, SessionId,
-    SessionRequest, Timestamp, ToolRequest, UserId, UserMessage,
+    ActiveState, Agent, AgentEvent, Answer, EventData, ModelUsage, OrganizationId, Outcome, SessionId, SessionRequest,
+    Timestamp, ToolRequest, UserId, UserMessage,
 };
 use serde::{Deserialize, Serialize};
 
 /// What of a request the state machine needs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Settings {
     /// Steps per answer before an answer is forced.
     pub max_steps: Option<u64>,
@@ -47,6 +48,7 @@ fn milliseconds(seconds: f64) -> u64 {
 
 /// The turn in progress: what has been spent on the next answer.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Turn {
     /// Steps taken.
     pub steps: u64,
@@ -97,7 +99,13 @@ impl Inbox {
 
     /// How many wait.
     pub fn waiting(self) -> u64 {
-        self.next - self.delivered
+        self.next.saturating_sub(self.delivered)
+    }
+
+    /// Whether everything waiting up to number `through` can be among `count` messages.
+    pub(crate) fn can_deliver(self, count: usize, through: u64) -> bool {
+        let among = through.checked_sub(self.delivered);
+        through <= self.next && among.is_some_and(|among| among <= count as u64)
     }
 }
 
@@ -125,12 +133,14 @@ pub struct Session {
     /// Steps taken over all turns.
     pub steps: u64,
     /// Tokens used, by model.
+    #[serde(default)]
     pub usage: Vec<ModelUsage>,
     /// The latest answer.
     pub answer: Option<Answer>,
     /// The agent's verdict on it.
     pub outcome: Option<Outcome>,
     /// Sessions that work for this one.
+    #[serde(default)]
     pub subagents: Vec<SessionId>,
     /// When it was accepted.
     pub created_at: Timestamp,
@@ -160,6 +170,8 @@ pub struct Transition {
     pub events: Vec<LoggedEvent>,
     /// New messages for the inbox, with their numbers.
     pub accepted: Vec<(u64, UserMessage)>,
+    /// Whether messages left the inbox for the log.
+    pub delivers: bool,
 }
 
 impl Transition {
@@ -167,7 +179,7 @@ impl Transition {
         let mut session = session.clone();
         session.version += 1;
         session.last_activity_at = now;
-        Self { session, events: Vec::new(), accepted: Vec::new() }
+        Self { session, events: Vec::new(), accepted: Vec::new(), delivers: false }
     }
 
     pub(crate) fn write(&mut self, data: &EventData) {
@@ -215,9 +227,9 @@ impl Transition {
         self.enter(State::Paused { resume_to });
     }
 
-    /// Makes the next step answer; the first reason stays.
+    /// Makes the next step answer, unless it must already for as good a reason.
     pub(crate) fn force(&mut self, reason: ForceReason) {
-        if self.session.turn.force.is_some() {
+        if self.session.turn.force >= Some(reason) {
             return;
         }
         let now = self.now();
@@ -302,7 +314,7 @@ impl Session {
             finished_at: None,
             last_activity_at: now,
         };
-        let mut transition = Transition { session, events: Vec::new(), accepted: Vec::new() };
+        let mut transition = Transition { session, events: Vec::new(), accepted: Vec::new(), delivers: false };
         transition.write(&EventData::RequestStart {});
         if !queued {
             transition.dispatch();
@@ -360,8 +372,10 @@ impl Session {
             return None;
         }
         match (self.turn.force, self.turn.forced_at) {
+            // A pause does not use up the grace: it begins again with the work.
             (Some(ForceReason::TimeLimit), Some(forced_at)) => {
-                forced_at.checked_add_signed(TimeDelta::seconds(Self::TIME_LIMIT_GRACE_S))
+                let since = self.turn.working_since.map_or(forced_at, |since| since.max(forced_at));
+                since.checked_add_signed(TimeDelta::seconds(Self::TIME_LIMIT_GRACE_S))
             }
             _ => self.time_limit_at(),
         }

@@ -43,6 +43,7 @@ pub enum Phase {
 
 /// The calls of the step in progress.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct OpenStep {
     /// Calls the server runs, recorded but not returned. After a crash their outcome is unknown.
     pub running: Vec<ToolRequest>,
@@ -100,14 +101,14 @@ impl Fault {
     }
 }
 
-/// Why the agent must answer at its next step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Why the agent must answer at its next step. A later one in this order replaces an earlier one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ForceReason {
+    /// `max_steps` is reached; the client still gets to settle the calls of the last step.
+    StepLimit,
     /// The user asked for it.
     User,
-    /// `max_steps` is reached.
-    StepLimit,
     /// `max_time_s` is reached.
     TimeLimit,
 }
@@ -145,6 +146,18 @@ impl State {
             Self::Active(Phase::AwaitingToolResults { calls })
             | Self::Paused { resume_to: Resumption::AwaitingToolResults { calls } } => calls,
             Self::Queued | Self::Pending | Self::Active(_) | Self::Paused { .. } | Self::Ended(_) => &[],
+        }
+    }
+
+    /// The calls that have no result yet, whoever runs them.
+    pub(crate) fn open_calls(&self) -> Vec<ToolRequest> {
+        match self {
+            Self::Active(Phase::Running(step)) | Self::Paused { resume_to: Resumption::Running(step) } => {
+                step.running.iter().chain(&step.owed).cloned().collect()
+            }
+            Self::Queued | Self::Pending | Self::Active(_) | Self::Paused { .. } | Self::Ended(_) => {
+                self.pending_tool_calls().to_vec()
+            }
         }
     }
 

@@ -1,1 +1,63 @@
-fn main() {}
+//! Quarterdeck: a self-hosted server for agent sessions, in one binary.
+//!
+//! This crate reads the settings, builds the parts, starts and stops them. It holds no logic of sessions; and
+//! nothing below it reads the environment.
+
+mod health;
+mod keys;
+mod options;
+mod serve;
+mod settings;
+
+use clap::Parser;
+use options::{Command, Options};
+use std::process::ExitCode;
+
+/// Many small allocations from many threads are the workload of thousands of waiters.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// What a wrong setting exits with; a fault at run time exits with 1.
+const EXIT_SETTINGS: u8 = 2;
+
+fn main() -> ExitCode {
+    match run(Options::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Settings(error)) => {
+            complain(&error);
+            ExitCode::from(EXIT_SETTINGS)
+        }
+        Err(Failure::Fault(error)) => {
+            complain(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Why the process ends.
+enum Failure {
+    /// Something to change before the next try.
+    Settings(anyhow::Error),
+    /// Something that happened.
+    Fault(anyhow::Error),
+}
+
+#[expect(clippy::print_stderr, reason = "this is the command line")]
+fn complain(error: &anyhow::Error) {
+    eprintln!("quarterdeck: {error:#}");
+}
+
+fn run(options: Options) -> Result<(), Failure> {
+    match options.command {
+        Command::Serve(options) => serve::run(options),
+        Command::Keys(options) => keys::run(options),
+        Command::Health { listen } => health::run(&listen).map_err(Failure::Fault),
+        Command::Openapi => print_openapi().map_err(Failure::Fault),
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "this is what the command is for")]
+fn print_openapi() -> anyhow::Result<()> {
+    print!("{}", quarterdeck_server::document().to_yaml()?);
+    Ok(())
+}

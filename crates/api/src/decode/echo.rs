@@ -1,6 +1,6 @@
 //! The faulty value, as an error shows it.
 
-use super::json::Value;
+use super::json::{Member, Value};
 use crate::JsonObject;
 use serde_json::Value as Json;
 
@@ -46,13 +46,15 @@ fn show(value: &Value<'_>, budget: &mut Budget, depth: usize) -> Option<Json> {
         Value::Float(number) => show_float(*number),
         Value::Str(text) => Json::String(text.to_string()),
         Value::Array(_) | Value::Object(_) if depth >= DEPTH_MAX => Json::from("..."),
-        Value::Array(items) => items.iter().map(|item| show(item, budget, depth + 1)).collect::<Option<Vec<_>>>()?.into(),
+        Value::Array(items) => {
+            items.iter().map(|item| show(item, budget, depth + 1)).collect::<Option<Vec<_>>>()?.into()
+        }
         Value::Object(members) => show_object(members, budget, depth)?.into(),
     })
 }
 
-fn show_object(members: &[(std::borrow::Cow<'_, str>, Value<'_>)], budget: &mut Budget, depth: usize) -> Option<JsonObject> {
-    let show_member = |(key, value): &(std::borrow::Cow<'_, str>, Value<'_>)| {
+fn show_object(members: &[Member<'_>], budget: &mut Budget, depth: usize) -> Option<JsonObject> {
+    let show_member = |(key, value): &Member<'_>| {
         budget.take(key.len())?;
         Some((key.to_string(), show(value, budget, depth + 1)?))
     };

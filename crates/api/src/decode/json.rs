@@ -10,6 +10,9 @@ use std::sync::Arc;
 /// A parsed value. Unlike `serde_json`'s it keeps integers of any size, infinities and repeated keys.
 pub type Value<'a> = JsonValue<'a>;
 
+/// A key and its value.
+pub type Member<'a> = (Cow<'a, str>, Value<'a>);
+
 /// What is kept is read back by `serde_json`, which stops at 128 levels.
 pub const DEPTH_MAX: usize = 100;
 
@@ -31,10 +34,14 @@ pub enum ParseError {
 pub fn parse(bytes: &[u8]) -> Result<Value<'_>, ParseError> {
     let text = std::str::from_utf8(bytes).map_err(|_| ParseError::Undecodable("the body is not valid UTF-8"))?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    JsonValue::parse(text.as_bytes(), true).map_err(|error| match error.error_type {
-        JsonErrorType::RecursionLimitExceeded => ParseError::Undecodable("the body is nested too deeply"),
-        JsonErrorType::NumberOutOfRange => ParseError::Undecodable("a number in the body is too long"),
-        reason => ParseError::Syntax { offset: characters_before(text, error.index), reason: reason.to_string() },
+    JsonValue::parse(text.as_bytes(), true).map_err(|error| {
+        if error.error_type == JsonErrorType::RecursionLimitExceeded {
+            return ParseError::Undecodable("the body is nested too deeply");
+        }
+        if error.error_type == JsonErrorType::NumberOutOfRange {
+            return ParseError::Undecodable("a number in the body is too long");
+        }
+        ParseError::Syntax { offset: characters_before(text, error.index), reason: error.error_type.to_string() }
     })
 }
 
@@ -44,22 +51,15 @@ fn characters_before(text: &str, byte: usize) -> usize {
 
 /// Any JSON object, kept as it is.
 pub fn free_object(value: &Value<'_>, at: &Place<'_>) -> Option<JsonObject> {
-    match value {
-        Value::Object(_) => match free(value, at)? {
-            Json::Object(object) => Some(object),
-            Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) | Json::Array(_) => None,
-        },
-        Value::Null | Value::Bool(_) | Value::Int(_) | Value::BigInt(_) | Value::Float(_) | Value::Str(_)
-        | Value::Array(_) => at.refuse(Fault::new("dict_type", "must be an object"), value),
-    }
+    let Value::Object(members) = value else {
+        return at.refuse(Fault::new("dict_type", "must be an object"), value);
+    };
+    object_to_json(members, at.depth()).map_or_else(|fault| at.refuse(fault, value), Some)
 }
 
 /// Any JSON, kept as it is. What our own answers could not hold (infinities, absurd depth) is refused.
 pub fn free(value: &Value<'_>, at: &Place<'_>) -> Option<Json> {
-    match to_json(value, at.depth()) {
-        Ok(json) => Some(json),
-        Err(fault) => at.refuse(fault, value),
-    }
+    to_json(value, at.depth()).map_or_else(|fault| at.refuse(fault, value), Some)
 }
 
 fn to_json(value: &Value<'_>, depth: usize) -> Result<Json, Fault> {
@@ -74,12 +74,12 @@ fn to_json(value: &Value<'_>, depth: usize) -> Result<Json, Fault> {
         Value::Float(number) => Json::Number(finite(*number)?),
         Value::Str(text) => Json::String(text.to_string()),
         Value::Array(items) => items.iter().map(|item| to_json(item, depth + 1)).collect::<Result<Vec<_>, _>>()?.into(),
-        Value::Object(members) => members
-            .iter()
-            .map(|(key, item)| Ok((key.to_string(), to_json(item, depth + 1)?)))
-            .collect::<Result<JsonObject, Fault>>()?
-            .into(),
+        Value::Object(members) => object_to_json(members, depth)?.into(),
     })
+}
+
+fn object_to_json(members: &[Member<'_>], depth: usize) -> Result<JsonObject, Fault> {
+    members.iter().map(|(key, item)| Ok((key.to_string(), to_json(item, depth + 1)?))).collect()
 }
 
 /// The fault of a value below the deepest level that is kept.
@@ -104,9 +104,9 @@ pub fn from_json(json: &Json) -> Value<'_> {
         Json::Number(number) => from_number(number),
         Json::String(text) => Value::Str(Cow::Borrowed(text)),
         Json::Array(items) => Value::Array(Arc::new(items.iter().map(from_json).collect())),
-        Json::Object(object) => {
-            Value::Object(Arc::new(object.iter().map(|(key, item)| (Cow::Borrowed(key.as_str()), from_json(item))).collect()))
-        }
+        Json::Object(object) => Value::Object(Arc::new(
+            object.iter().map(|(key, item)| (Cow::Borrowed(key.as_str()), from_json(item))).collect(),
+        )),
     }
 }
 

@@ -9,6 +9,12 @@ use std::cell::RefCell;
 /// Faults beyond this many are not kept: none of them would fit into an answer.
 const FAULTS_MAX: usize = 1000;
 
+/// Names in a location are cut here; some are keys that the client chose.
+const NAME_MAX: usize = 256;
+
+/// What is said about a value is cut here; some of it quotes the client.
+const MSG_MAX: usize = 1000;
+
 /// The faults found so far.
 #[derive(Debug, Default)]
 pub struct Faults {
@@ -67,11 +73,13 @@ enum Step<'a> {
 
 impl<'a> Place<'a> {
     /// The field `name` of the value here, or the union member of that tag.
+    #[must_use]
     pub fn field(&'a self, name: &'a str) -> Place<'a> {
         self.below(Step::Name(name))
     }
 
     /// The entry `index` of the list here.
+    #[must_use]
     pub fn index(&'a self, index: usize) -> Place<'a> {
         self.below(Step::Index(index))
     }
@@ -80,6 +88,16 @@ impl<'a> Place<'a> {
     pub fn refuse<T>(&self, fault: Fault, input: &Value<'_>) -> Option<T> {
         self.faults.push(fault, self.location(), input);
         None
+    }
+
+    /// How many faults there are, for [`Place::forget`].
+    pub fn mark(&self) -> usize {
+        self.faults.details.borrow().len()
+    }
+
+    /// Forgets the faults since `mark`: the value turned out to be acceptable in another way.
+    pub fn forget(&self, mark: usize) {
+        self.faults.details.borrow_mut().truncate(mark);
     }
 
     /// How many steps lie above.
@@ -99,7 +117,7 @@ impl<'a> Place<'a> {
 
     fn part(&self) -> LocationPart {
         match self.step {
-            Step::Name(name) => LocationPart::Name(name.into()),
+            Step::Name(name) => LocationPart::Name(name.chars().take(NAME_MAX).collect()),
             Step::Index(index) => LocationPart::Index(index as u64),
         }
     }
@@ -116,14 +134,17 @@ pub struct Fault {
 impl Fault {
     /// A fault of the type `kind`.
     pub fn new(kind: &'static str, msg: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, msg: msg.into(), ctx: None }
+        let msg = msg.into();
+        let end = msg.char_indices().nth(MSG_MAX).map(|(end, _)| end);
+        let msg = end.map_or_else(|| msg.clone(), |end| Cow::Owned(format!("{}...", &msg[..end])));
+        Self { kind, msg, ctx: None }
     }
 
     /// A broken rule that no schema can express.
     pub fn rule(msg: impl Into<Cow<'static, str>>) -> Self {
-        let msg = msg.into();
-        let error = msg.to_string();
-        Self::new("value_error", msg).with("error", error)
+        let fault = Self::new("value_error", msg);
+        let error = fault.msg.to_string();
+        fault.with("error", error)
     }
 
     /// Adds what helps to repair it, such as the bound that was broken.

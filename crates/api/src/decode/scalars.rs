@@ -13,11 +13,10 @@ pub fn text(value: &Value<'_>, at: &Place<'_>) -> Option<String> {
 
 /// Any text, borrowed.
 pub fn text_ref<'v>(value: &'v Value<'_>, at: &Place<'_>) -> Option<&'v str> {
-    match value {
-        Value::Str(text) => Some(text),
-        Value::Null | Value::Bool(_) | Value::Int(_) | Value::BigInt(_) | Value::Float(_) | Value::Array(_)
-        | Value::Object(_) => at.refuse(Fault::new("string_type", "must be a string"), value),
-    }
+    let Value::Str(text) = value else {
+        return at.refuse(Fault::new("string_type", "must be a string"), value);
+    };
+    Some(text)
 }
 
 /// A text that is used as a key or compared by a database, which cannot hold NUL.
@@ -59,42 +58,36 @@ pub fn counted(count: usize, thing: &str) -> String {
 }
 
 /// Integers from `least` to `most`.
-pub fn integer_in(
-    least: i64,
-    most: i64,
-) -> impl Fn(&Value<'_>, &Place<'_>) -> Option<i64> + Copy {
-    move |value, at| {
-        let number = whole(value).map_or_else(|fault| at.refuse(fault, value), Some)?;
-        let bounds = Bounds { above: None, least: Some(least), most: (most < i64::MAX).then_some(most) };
-        bounds.check(number.clamped(), value, at)?;
-        number.exact(value, at)
-    }
+pub fn integer_in(least: i64, most: i64) -> impl Fn(&Value<'_>, &Place<'_>) -> Option<i64> + Copy {
+    integer_where(Bounds { least: Some(least), most: Some(most), ..Bounds::NONE })
 }
 
 /// Integers of at least `least`.
 pub fn at_least(least: i64) -> impl Fn(&Value<'_>, &Place<'_>) -> Option<i64> + Copy {
-    integer_in(least, i64::MAX)
+    integer_where(Bounds { least: Some(least), ..Bounds::NONE })
 }
 
-/// Integers above zero, up to `most`.
-pub fn positive(most: i64) -> impl Fn(&Value<'_>, &Place<'_>) -> Option<i64> + Copy {
+/// Integers above zero.
+pub fn positive(value: &Value<'_>, at: &Place<'_>) -> Option<i64> {
+    integer_where(Bounds { above: Some(0), ..Bounds::NONE })(value, at)
+}
+
+/// Any integer of 64 bits.
+pub fn integer(value: &Value<'_>, at: &Place<'_>) -> Option<i64> {
+    integer_where(Bounds::NONE)(value, at)
+}
+
+/// Integers in bounds.
+pub fn integer_where(bounds: Bounds<i64>) -> impl Fn(&Value<'_>, &Place<'_>) -> Option<i64> + Copy {
     move |value, at| {
         let number = whole(value).map_or_else(|fault| at.refuse(fault, value), Some)?;
-        let bounds = Bounds { above: Some(0), least: None, most: (most < i64::MAX).then_some(most) };
         bounds.check(number.clamped(), value, at)?;
         number.exact(value, at)
     }
 }
 
-/// Any integer of 64 bits.
-pub fn integer(value: &Value<'_>, at: &Place<'_>) -> Option<i64> {
-    whole(value).map_or_else(|fault| at.refuse(fault, value), Some)?.exact(value, at)
-}
-
-/// Any number, and whether it is in bounds; infinities are refused last, so that a broken bound is named first.
-pub fn number_where(
-    bounds: Bounds<f64>,
-) -> impl Fn(&Value<'_>, &Place<'_>) -> Option<f64> + Copy {
+/// Numbers in bounds. Infinities are refused last, so that a broken bound is named first.
+pub fn number_where(bounds: Bounds<f64>) -> impl Fn(&Value<'_>, &Place<'_>) -> Option<f64> + Copy {
     move |value, at| {
         let number = real(value).map_or_else(|fault| at.refuse(fault, value), Some)?;
         bounds.check(number, value, at)?;
@@ -113,6 +106,11 @@ pub struct Bounds<N> {
     pub most: Option<N>,
 }
 
+impl<N> Bounds<N> {
+    /// Every number.
+    pub const NONE: Self = Self { above: None, least: None, most: None };
+}
+
 impl<N: PartialOrd + Copy + std::fmt::Display + Into<serde_json::Value>> Bounds<N> {
     fn check(self, number: N, value: &Value<'_>, at: &Place<'_>) -> Option<()> {
         match self.broken(number) {
@@ -121,21 +119,21 @@ impl<N: PartialOrd + Copy + std::fmt::Display + Into<serde_json::Value>> Bounds<
         }
     }
 
-    /// "Not a number" is in no bounds: what counts is that a comparison holds, not that its opposite fails.
     fn broken(self, number: N) -> Option<Fault> {
-        if let Some(above) = self.above.filter(|above| !matches!(number.partial_cmp(above), Some(std::cmp::Ordering::Greater))) {
+        if let Some(above) = unmet(self.above, |above| number > above) {
             return Some(Fault::new("greater_than", format!("must be greater than {above}")).with("gt", above));
         }
-        if let Some(least) = self.least.filter(|least| !holds(number >= *least)) {
+        if let Some(least) = unmet(self.least, |least| number >= least) {
             return Some(Fault::new("greater_than_equal", format!("must be {least} or greater")).with("ge", least));
         }
-        let most = self.most.filter(|most| !holds(number <= *most))?;
+        let most = unmet(self.most, |most| number <= most)?;
         Some(Fault::new("less_than_equal", format!("must be {most} or less")).with("le", most))
     }
 }
 
-fn holds(comparison: bool) -> bool {
-    comparison
+/// The bound, if it does not hold. "Not a number" meets none.
+fn unmet<N: Copy>(bound: Option<N>, holds: impl Fn(N) -> bool) -> Option<N> {
+    bound.filter(|bound| !holds(*bound))
 }
 
 /// A whole number of any size, as far as bounds can tell.
@@ -170,11 +168,13 @@ fn too_large() -> Fault {
 fn whole(value: &Value<'_>) -> Result<Whole, Fault> {
     match value {
         Value::Int(number) => Ok(Whole::Fits(*number)),
-        Value::BigInt(number) if number.sign() == num_sign_minus() => Ok(Whole::TooLow),
+        Value::BigInt(number) if *number < 0.into() => Ok(Whole::TooLow),
         Value::BigInt(_) => Ok(Whole::TooHigh),
         Value::Bool(flag) => Ok(Whole::Fits(i64::from(*flag))),
         Value::Float(number) => whole_float(*number),
-        Value::Str(text) => whole_text(text).ok_or_else(|| Fault::new("int_parsing", "must be an integer, this text is none")),
+        Value::Str(text) => {
+            whole_text(text).ok_or_else(|| Fault::new("int_parsing", "must be an integer, this text is none"))
+        }
         Value::Null | Value::Array(_) | Value::Object(_) => Err(Fault::new("int_type", "must be an integer")),
     }
 }
@@ -196,7 +196,9 @@ fn whole_float(number: f64) -> Result<Whole, Fault> {
 /// Digits with an optional sign, blanks around, single `_` between digits and a fraction of zeros.
 fn whole_text(text: &str) -> Option<Whole> {
     let text = text.trim();
-    let text = text.split_once('.').map_or(Some(text), |(whole, rest)| rest.bytes().all(|byte| byte == b'0').then_some(whole))?;
+    let text = text
+        .split_once('.')
+        .map_or(Some(text), |(whole, rest)| rest.bytes().all(|byte| byte == b'0').then_some(whole))?;
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
     let digits = without_separators(unsigned)?;
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -267,23 +269,17 @@ fn boolean_word(text: &str) -> Option<bool> {
 
 /// A UUID in any of its spellings.
 pub fn uuid(value: &Value<'_>, at: &Place<'_>) -> Option<Uuid> {
-    match value {
-        Value::Str(text) => Uuid::parse_str(text)
-            .ok()
-            .or_else(|| at.refuse(Fault::new("uuid_parsing", "must be a UUID, this text is none"), value)),
-        Value::Null | Value::Bool(_) | Value::Int(_) | Value::BigInt(_) | Value::Float(_) | Value::Array(_)
-        | Value::Object(_) => at.refuse(Fault::new("uuid_type", "must be a UUID"), value),
-    }
+    let Value::Str(text) = value else {
+        return at.refuse(Fault::new("uuid_type", "must be a UUID"), value);
+    };
+    let parsed = Uuid::parse_str(text).ok();
+    parsed.or_else(|| at.refuse(Fault::new("uuid_parsing", "must be a UUID, this text is none"), value))
 }
 
 /// One of a few words; `kind` is what the contract calls the fault for this field, `literal_error` or `enum`.
 pub fn word<T: Copy>(kind: &'static str, words: &[(&str, T)], value: &Value<'_>, at: &Place<'_>) -> Option<T> {
-    let found = match value {
-        Value::Str(text) => words.iter().find(|(word, _)| word == text),
-        Value::Null | Value::Bool(_) | Value::Int(_) | Value::BigInt(_) | Value::Float(_) | Value::Array(_)
-        | Value::Object(_) => None,
-    };
-    if let Some((_, meaning)) = found {
+    let named = |word: &str| matches!(value, Value::Str(text) if text == word);
+    if let Some((_, meaning)) = words.iter().find(|(word, _)| named(word)) {
         return Some(*meaning);
     }
     let expected = words.iter().map(|(word, _)| format!("`{word}`")).collect::<Vec<_>>().join(", ");

@@ -1,0 +1,255 @@
+//! What counts as an answer: the `answer` tool, and `answer_format`.
+
+use crate::{model::ToolSpec, text::cut};
+use jsonschema::Validator;
+use quarterdeck_api::{Agent, Answer, ErrorCode, JsonObject, Outcome};
+use quarterdeck_core::Fault;
+use serde_json::{Value, json};
+
+/// The tool every agent has. A tool of the client's by this name is not offered.
+pub(crate) const ANSWER: &str = "answer";
+
+/// How a validation error begins that `answer_format` is the reason of.
+pub(crate) const FORMAT_FAULT: &str = "answer_format: ";
+
+/// Schemas above this size are refused: compiling one takes time on every step.
+const SCHEMA_MAX_BYTES: usize = 1 << 20;
+
+/// Faults of one answer that are told; the rest is likely more of the same.
+const FAULTS_MAX: usize = 8;
+
+/// An agent's `answer_format`, ready to check answers.
+pub(crate) struct AnswerFormat {
+    schema: JsonObject,
+    validator: Validator,
+}
+
+impl AnswerFormat {
+    /// Compiles the agent's format, if it has one. Nothing is fetched: a schema that refers elsewhere is a fault.
+    pub(crate) fn of(agent: &Agent) -> Result<Option<Self>, Fault> {
+        let Some(schema) = &agent.answer_format else { return Ok(None) };
+        let fault = |cause: String| Fault::because(ErrorCode::AnswerValidation, cause);
+        let value = Value::Object(schema.clone());
+        if value.to_string().len() > SCHEMA_MAX_BYTES {
+            return Err(fault(format!("answer_format is larger than {SCHEMA_MAX_BYTES} bytes")));
+        }
+        let validator = jsonschema::options()
+            .offline()
+            .build(&value)
+            .map_err(|error| fault(format!("answer_format cannot be used: {}", cut(&error.to_string(), 500))))?;
+        Ok(Some(Self { schema: schema.clone(), validator }))
+    }
+
+    /// The first candidate that fits, or what is wrong with the first.
+    fn pick(&self, candidates: Vec<Value>) -> Result<Answer, Vec<String>> {
+        let mut faults = None;
+        for candidate in candidates {
+            let wrong = self.faults(&candidate);
+            if wrong.is_empty() {
+                return Ok(as_answer(candidate));
+            }
+            faults.get_or_insert(wrong);
+        }
+        Err(faults.unwrap_or_else(|| vec![format!("{FORMAT_FAULT}there is no answer")]))
+    }
+
+    fn faults(&self, candidate: &Value) -> Vec<String> {
+        let tell = |error: jsonschema::ValidationError<'_>| {
+            let place = error.instance_path().to_string();
+            let place = if place.is_empty() { "/".to_owned() } else { place };
+            format!("{FORMAT_FAULT}at {place}: {}", cut(&error.to_string(), 300))
+        };
+        self.validator.iter_errors(candidate).take(FAULTS_MAX).map(tell).collect()
+    }
+}
+
+/// The `answer` tool as it is offered to the model.
+pub(crate) fn answer_tool(format: Option<&AnswerFormat>) -> ToolSpec {
+    let mut parameters = JsonObject::from_iter([("type".to_owned(), "object".into())]);
+    let answer = match format {
+        None => json!({"type": "string", "description": "The answer, for the user to read."}),
+        Some(format) => embedded(&format.schema, &mut parameters),
+    };
+    let outcome = json!({
+        "type": "string",
+        "enum": ["success", "partial", "infeasible", "blocked"],
+        "description": "Your verdict: done as asked; done in part; cannot be done; something stood in the way.",
+    });
+    parameters.insert("properties".into(), json!({"answer": answer, "outcome": outcome}));
+    parameters.insert("required".into(), json!(["answer", "outcome"]));
+    let description = "Gives the user the final answer and ends your turn. Call it alone, once you are done.";
+    ToolSpec { name: ANSWER.into(), description: description.into(), parameters }
+}
+
+/// Moves a schema below `/properties/answer`: its definitions go to the new root, where models' servers look
+/// for them, and references to its own root follow it.
+fn embedded(schema: &JsonObject, root: &mut JsonObject) -> Value {
+    let mut schema = schema.clone();
+    schema.shift_remove("$schema");
+    for definitions in ["$defs", "definitions"] {
+        if let Some(mut moved) = schema.shift_remove(definitions) {
+            redirect(&mut moved);
+            root.insert(definitions.into(), moved);
+        }
+    }
+    let mut schema = Value::Object(schema);
+    redirect(&mut schema);
+    schema
+}
+
+fn redirect(schema: &mut Value) {
+    match schema {
+        Value::Object(members) => members.iter_mut().for_each(|(name, member)| match member {
+            Value::String(target) if name == "$ref" => redirect_reference(target),
+            member => redirect(member),
+        }),
+        Value::Array(items) => items.iter_mut().for_each(redirect),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+fn redirect_reference(target: &mut String) {
+    let stays = target.starts_with("#/$defs/") || target.starts_with("#/definitions/");
+    if !stays && (target == "#" || target.starts_with("#/")) {
+        *target = format!("#/properties/answer{}", &target[1..]);
+    }
+}
+
+/// Reads the arguments of an `answer` call.
+pub(crate) fn in_call(format: Option<&AnswerFormat>, args: &JsonObject) -> Result<Answer, Vec<String>> {
+    let given = args.get(ANSWER).filter(|answer| !answer.is_null());
+    match (format, given) {
+        (Some(format), given) => format.pick(call_candidates(args, given)),
+        (None, Some(Value::String(text))) => in_words(text),
+        (None, Some(other)) => Ok(as_answer(Value::String(other.to_string()))),
+        (None, None) => Err(vec!["the call of `answer` has no argument `answer`".into()]),
+    }
+}
+
+/// Models also put the JSON into a string, or spread it over the arguments.
+fn call_candidates(args: &JsonObject, given: Option<&Value>) -> Vec<Value> {
+    let mut candidates: Vec<Value> = given.cloned().into_iter().collect();
+    if let Some(Value::String(text)) = given {
+        candidates.extend(json_in(text));
+    }
+    if given.is_none() && !args.is_empty() {
+        let spread = args.iter().filter(|(name, _)| *name != "outcome" && *name != ANSWER);
+        candidates.push(Value::Object(spread.map(|(name, value)| (name.clone(), value.clone())).collect()));
+    }
+    candidates
+}
+
+/// The verdict in the arguments of an `answer` call; an unknown word is none.
+pub(crate) fn outcome_in_call(args: &JsonObject) -> Option<Outcome> {
+    args.get("outcome").and_then(|outcome| serde_json::from_value(outcome.clone()).ok())
+}
+
+/// Reads a reply that is only text.
+pub(crate) fn in_text(format: Option<&AnswerFormat>, text: &str) -> Result<Answer, Vec<String>> {
+    let Some(format) = format else { return in_words(text) };
+    let mut candidates: Vec<Value> = json_in(text).into_iter().collect();
+    candidates.push(Value::String(text.to_owned()));
+    format.pick(candidates)
+}
+
+fn in_words(text: &str) -> Result<Answer, Vec<String>> {
+    match text.trim() {
+        "" => Err(vec!["the answer is empty".into()]),
+        text => Ok(Answer::Text(text.to_owned())),
+    }
+}
+
+/// JSON that is the whole text, or a fenced block of it.
+fn json_in(text: &str) -> Option<Value> {
+    let fenced = || {
+        let (_, rest) = text.split_once("```")?;
+        let (_, rest) = rest.split_once('\n')?;
+        let (block, _) = rest.split_once("```")?;
+        serde_json::from_str(block).ok()
+    };
+    serde_json::from_str(text).ok().or_else(fenced)
+}
+
+/// On the wire an answer is text or an object; other JSON travels as text.
+fn as_answer(value: Value) -> Answer {
+    match value {
+        Value::Object(object) => Answer::Object(object),
+        Value::String(text) => Answer::Text(text),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => Answer::Text(value.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::agent;
+
+    #[test]
+    fn without_a_format_any_words_are_an_answer() {
+        assert_eq!(in_text(None, " hi "), Ok(Answer::Text("hi".into())));
+        assert_eq!(in_text(None, " \n"), Err(vec!["the answer is empty".into()]));
+        assert_eq!(in_call(None, &object(json!({"answer": 7}))), Ok(Answer::Text("7".into())));
+        assert!(in_call(None, &object(json!({"answer": null}))).is_err());
+    }
+
+    #[test]
+    fn with_a_format_the_json_is_found_where_models_put_it() {
+        let price = json!({"price": 3});
+        for text in ["{\"price\": 3}", "Here:\n```json\n{\"price\": 3}\n```\nDone.", "```\n{\"price\": 3}```"] {
+            assert_eq!(in_text(Some(&prices()), text), Ok(as_answer(price.clone())), "{text}");
+        }
+        for args in [json!({"answer": price}), json!({"answer": "{\"price\": 3}"}), json!({"price": 3, "outcome": "x"})]
+        {
+            assert_eq!(in_call(Some(&prices()), &object(args.clone())), Ok(as_answer(price.clone())), "{args}");
+        }
+    }
+
+    #[test]
+    fn a_misfit_is_told_with_its_place() {
+        let faults = in_text(Some(&prices()), "{\"price\": \"x\"}").unwrap_err();
+        assert_eq!(faults, ["answer_format: at /price: \"x\" is not of type \"integer\""]);
+        assert!(in_call(Some(&prices()), &JsonObject::new()).is_err());
+        assert!(in_text(Some(&prices()), "no JSON").is_err());
+    }
+
+    #[test]
+    fn a_format_that_allows_text_takes_text() {
+        let format = format(json!({"type": "string"}));
+        assert_eq!(in_text(Some(&format), "hi"), Ok(Answer::Text("hi".into())));
+    }
+
+    #[test]
+    fn a_format_is_never_fetched() {
+        for reference in ["http://127.0.0.1:9/schema.json", "file:///etc/hostname", "#/$defs/missing"] {
+            let fault = AnswerFormat::of(&agent(json!({"answer_format": {"$ref": reference}}))).err().unwrap();
+            assert_eq!(fault.code, ErrorCode::AnswerValidation, "{reference}");
+            assert!(fault.cause.unwrap().starts_with("answer_format cannot be used: "));
+        }
+    }
+
+    #[test]
+    fn a_format_keeps_its_references_inside_the_tool() {
+        let format = format(json!({
+            "$defs": {"N": {"type": "object", "properties": {"next": {"$ref": "#/$defs/N"}, "top": {"$ref": "#"}}}},
+            "properties": {"a": {"$ref": "#/$defs/N"}, "b": {"$ref": "#/properties/a"}},
+        }));
+        let parameters = Value::Object(answer_tool(Some(&format)).parameters);
+        assert_eq!(parameters["$defs"]["N"]["properties"]["top"]["$ref"], "#/properties/answer");
+        assert_eq!(parameters["properties"]["answer"]["properties"]["a"]["$ref"], "#/$defs/N");
+        assert_eq!(parameters["properties"]["answer"]["properties"]["b"]["$ref"], "#/properties/answer/properties/a");
+        assert!(jsonschema::options().offline().build(&parameters).is_ok());
+    }
+
+    fn prices() -> AnswerFormat {
+        format(json!({"type": "object", "properties": {"price": {"type": "integer"}}, "required": ["price"]}))
+    }
+
+    #[expect(clippy::needless_pass_by_value, reason = "callers write json!(..) in place")]
+    fn format(schema: Value) -> AnswerFormat {
+        AnswerFormat::of(&agent(json!({"answer_format": schema}))).unwrap().unwrap()
+    }
+
+    fn object(value: Value) -> JsonObject {
+        serde_json::from_value(value).unwrap()
+    }
+}

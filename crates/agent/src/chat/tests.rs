@@ -1,0 +1,188 @@
+use super::*;
+use crate::testing::events;
+use serde_json::json;
+
+#[test]
+fn a_conversation_reads_as_it_went() {
+    check(
+        &[
+            user("hi"),
+            calls(&[("look", "1")]),
+            result("look", "1", &json!({"a": 1})),
+            said("done"),
+            answer("done"),
+            user("on"),
+        ],
+        "system\nuser hi\nassistant [look c00000000]\ntool c00000000 {\"a\":1}\nassistant done\nuser on",
+    );
+}
+
+#[test]
+fn a_message_between_a_call_and_its_result_comes_after_it() {
+    check(
+        &[
+            user("hi"),
+            calls(&[("a", "1"), ("b", "2")]),
+            user("wait"),
+            result("b", "2", &json!("B")),
+            result("a", "1", &json!("A")),
+        ],
+        "system\nuser hi\nassistant [a c00000000] [b c00000001]\ntool c00000000 A\ntool c00000001 B\nuser wait",
+    );
+}
+
+#[test]
+fn a_call_without_a_result_gets_a_note() {
+    check(
+        &[calls(&[("a", "1"), ("b", "2")]), result("b", "2", &json!("B")), user("hi"), said("so")],
+        "system\nassistant [a c00000000] [b c00000001]\ntool c00000000 There is no result: the call was never finished.\n\
+         tool c00000001 B\nuser hi\nassistant so",
+    );
+}
+
+#[test]
+fn ids_of_the_log_may_be_missing_or_come_again() {
+    let bare =
+        json!({"kind": "policy_event", "tool_reqs": [{"tool_name": "a"}, {"tool_name": "a"}], "validation_errors": []});
+    let back = json!({"kind": "tool_result", "tool_req": {"tool_name": "a"}, "result": "r"});
+    check(
+        &[bare, back.clone(), back, calls(&[("a", "1")]), result("a", "1", &json!("r"))],
+        "system\nassistant [a c00000000] [a c00000001]\ntool c00000000 r\ntool c00000001 r\n\
+         assistant [a c00001000]\ntool c00001000 r",
+    );
+}
+
+#[test]
+fn a_failed_call_is_told_as_failed() {
+    let error = json!({"kind": "error_event", "error": "boom", "origin": "client", "tool_req": request("a", "1")});
+    check(&[calls(&[("a", "1")]), error], "system\nassistant [a c00000000]\ntool c00000000 The call failed. boom");
+}
+
+#[test]
+fn a_useless_reply_is_followed_by_its_faults() {
+    let bad = json!({"kind": "policy_event", "content": "hm", "tool_reqs": [], "validation_errors": ["x is wrong"]});
+    check(
+        &[user("hi"), bad],
+        "system\nuser hi\nassistant hm\n\
+         note Your last reply could not be used, and nothing of it was done: - x is wrong Reply again without this fault.",
+    );
+}
+
+#[test]
+fn an_answer_settles_the_call_that_gave_it() {
+    check(
+        &[user("hi"), calls(&[("answer", "1")]), answer("done"), user("more")],
+        "system\nuser hi\nassistant [answer c00000000]\ntool c00000000 The answer was given to the user.\nuser more",
+    );
+}
+
+#[test]
+fn an_answer_that_no_reply_gave_is_told() {
+    check(&[user("hi"), answer("done")], "system\nuser hi\nassistant \"done\"");
+}
+
+#[test]
+fn an_observation_is_marked_as_data() {
+    let seen = json!({"kind": "observation_event", "type": "web", "text": "page", "metadata": {"url": "u"}});
+    check(&[seen], "system\nnote {\"url\":\"u\"} page");
+    let seen = json!({"kind": "observation_event", "type": "web", "text": "page", "metadata": {}});
+    let (messages, _) = build(&[seen]);
+    let ChatMessage::Note(parts) = &messages[1] else { panic!("{messages:?}") };
+    assert!(matches!(&parts[..], [Part::Text(text)] if text.starts_with("<data-")), "{parts:?}");
+}
+
+#[test]
+fn only_pictures_that_are_here_are_shown() {
+    check_picture(json!({"type": "base64", "source": "/9j/x"}), &Part::Image("data:image/jpeg;base64,/9j/x".into()));
+    check_picture(
+        json!({"type": "base64", "source": "x", "media_type": "image/webp"}),
+        &Part::Image("data:image/webp;base64,x".into()),
+    );
+    check_picture(
+        json!({"type": "url", "source": "http://169.254.169.254/"}),
+        &Part::Text("(a picture that you cannot see, at \"http://169.254.169.254/\")".into()),
+    );
+}
+
+#[test]
+fn long_output_is_cut() {
+    let (messages, _) = build(&[calls(&[("a", "1")]), result("a", "1", &json!("x".repeat(500)))]);
+    let ChatMessage::Tool { content, .. } = &messages[2] else { panic!("{messages:?}") };
+    assert!(content.contains(&"x".repeat(100)) && !content.contains(&"x".repeat(101)));
+}
+
+#[test]
+fn progress_tells_the_turn_and_the_failures() {
+    let trouble = json!({"kind": "error_event", "error": "e", "origin": "model"});
+    let (_, progress) =
+        build(&[user("a"), trouble.clone(), said("b"), answer("b"), user("c"), trouble.clone(), trouble]);
+    assert_eq!(progress, Progress { turn_start: 3, failures: vec![2, 4, 4] });
+}
+
+fn check(transcript: &[Value], expected: &str) {
+    let (messages, _) = build(transcript);
+    assert_eq!(messages.iter().map(line).collect::<Vec<_>>().join("\n"), expected);
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "callers write json!(..) in place")]
+fn check_picture(image: Value, expected: &Part) {
+    let (messages, _) = build(&[json!({"kind": "message_event", "caller_id": "u", "content": [image]})]);
+    assert_eq!(messages[1], ChatMessage::User(vec![expected.clone()]));
+}
+
+fn build(transcript: &[Value]) -> (Vec<ChatMessage>, Progress) {
+    Chat::build("s".into(), &events(transcript), 100)
+}
+
+/// A message in one line, without the marks around data.
+fn line(message: &ChatMessage) -> String {
+    match message {
+        ChatMessage::System(_) => "system".into(),
+        ChatMessage::User(parts) => format!("user {}", words(parts)),
+        ChatMessage::Note(parts) => format!("note {}", words(parts)),
+        ChatMessage::Assistant { content, calls } => {
+            let calls = calls.iter().map(|call| format!("[{} {}]", call.name, call.id));
+            let words: Vec<_> = content.clone().into_iter().chain(calls).collect();
+            format!("assistant {}", words.join(" "))
+        }
+        ChatMessage::Tool { call_id, content } => format!("tool {call_id} {}", unmarked(content)),
+    }
+}
+
+fn words(parts: &[Part]) -> String {
+    let words = parts.iter().map(|part| match part {
+        Part::Text(text) => unmarked(text),
+        Part::Image(uri) => uri.clone(),
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+fn unmarked(text: &str) -> String {
+    let mark = |line: &&str| !line.starts_with("<data-") && !line.starts_with("</data-");
+    text.lines().filter(mark).collect::<Vec<_>>().join(" ")
+}
+
+fn user(text: &str) -> Value {
+    json!({"kind": "message_event", "caller_id": "user", "content": [text]})
+}
+
+fn said(text: &str) -> Value {
+    json!({"kind": "policy_event", "content": text, "tool_reqs": [], "validation_errors": []})
+}
+
+fn calls(calls: &[(&str, &str)]) -> Value {
+    let requests: Vec<_> = calls.iter().map(|(name, id)| request(name, id)).collect();
+    json!({"kind": "policy_event", "tool_reqs": requests, "validation_errors": []})
+}
+
+fn request(name: &str, id: &str) -> Value {
+    json!({"tool_name": name, "args": {}, "id": id})
+}
+
+fn result(name: &str, id: &str, result: &Value) -> Value {
+    json!({"kind": "tool_result", "tool_req": request(name, id), "result": result})
+}
+
+fn answer(text: &str) -> Value {
+    json!({"kind": "answer_event", "answer": text, "outcome": null})
+}

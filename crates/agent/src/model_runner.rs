@@ -1,0 +1,232 @@
+//! The runner that asks a language model: one step is one reply.
+
+use crate::{
+    answer::{AnswerFormat, FORMAT_FAULT},
+    backoff::Backoff,
+    chat::{Chat, note},
+    environments,
+    judge::{Judge, Verdict, WORDS_MAX_BYTES, shown},
+    model::{ChatReply, ChatRequest, ModelClient, ModelError},
+    offer, prompt,
+    runner::{Recorder, Runner, StepContext, StepError},
+    standing::Standing,
+    text::{cut, without_nul},
+};
+use async_trait::async_trait;
+use quarterdeck_api::{AgentEvent, ErrorCode, ModelUsage};
+use quarterdeck_core::{Fact, Fault, Reply, StepMode};
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+/// How patient a [`ModelRunner`] is.
+#[derive(Clone, Debug)]
+pub struct RunnerSettings {
+    /// Model calls that may fail in a row before the session fails. Default: 6.
+    pub failures_max: usize,
+    /// The wait after the first failure is drawn from zero to this, and doubles with each further one.
+    /// Default: 0.5 seconds.
+    pub backoff_base: Duration,
+    /// No wait of our own is longer. Default: 30 seconds.
+    pub backoff_max: Duration,
+    /// A host that asks for a longer wait is asked again after this. Default: 60 seconds.
+    pub retry_after_max: Duration,
+    /// How often in a row an unusable reply is shown back to the model; the next one ends the session.
+    /// Default: 3.
+    pub repairs_max: usize,
+    /// Characters of one tool output or observation that the model is shown. Default: 60,000.
+    pub output_max_chars: usize,
+}
+
+impl Default for RunnerSettings {
+    fn default() -> Self {
+        Self {
+            failures_max: 6,
+            backoff_base: Duration::from_millis(500),
+            backoff_max: Duration::from_secs(30),
+            retry_after_max: Duration::from_mins(1),
+            repairs_max: 3,
+            output_max_chars: 60_000,
+        }
+    }
+}
+
+/// Drives a session by a model. It keeps nothing between steps: every count is read from the transcript.
+#[derive(Clone)]
+pub struct ModelRunner {
+    model: Arc<dyn ModelClient>,
+    settings: RunnerSettings,
+}
+
+impl ModelRunner {
+    /// A runner with the default settings.
+    pub fn new(model: Arc<dyn ModelClient>) -> Self {
+        Self::with_settings(model, RunnerSettings::default())
+    }
+
+    /// A runner with these settings.
+    pub fn with_settings(model: Arc<dyn ModelClient>, settings: RunnerSettings) -> Self {
+        Self { model, settings }
+    }
+}
+
+#[async_trait]
+impl Runner for ModelRunner {
+    async fn step(&self, context: &StepContext, recorder: &mut dyn Recorder) -> Result<(), StepError> {
+        let format = AnswerFormat::of(&context.agent).map_err(StepError::Failed)?;
+        let standing = Standing::of(&context.transcript);
+        self.give_up_if_spent(&standing)?;
+        let transcript = observe(context, recorder).await?;
+        let request = self.request(context, &transcript, format.as_ref());
+        let (request, mut reply) = self.ask(context, request, &standing, recorder).await?;
+        reply.content = reply.content.map(without_nul);
+        let judge = Judge {
+            mode: context.mode,
+            tools: &request.tools,
+            format: format.as_ref(),
+            taken_ids: taken_ids(&transcript),
+            replies: replies(&transcript),
+        };
+        let verdict = judge.judge(&reply);
+        self.record(context.mode, &standing, reply, verdict, recorder).await
+    }
+}
+
+impl ModelRunner {
+    /// What was recorded last before a crash may have been the last straw.
+    fn give_up_if_spent(&self, standing: &Standing) -> Result<(), StepError> {
+        if standing.failures >= self.settings.failures_max {
+            return Err(out_of_patience(standing.failures, standing.failure.as_deref().unwrap_or_default()));
+        }
+        if standing.rejected > self.settings.repairs_max {
+            return Err(never_usable(&standing.faults));
+        }
+        Ok(())
+    }
+
+    fn request(
+        &self,
+        context: &StepContext,
+        transcript: &[Arc<AgentEvent>],
+        format: Option<&AnswerFormat>,
+    ) -> ChatRequest {
+        let agent = &context.agent;
+        let system = prompt::system(agent, format);
+        let (mut messages, progress) = Chat::build(system, transcript, self.settings.output_max_chars);
+        messages.extend(prompt::reminder(context.mode).map(|text| note(text.to_owned())));
+        ChatRequest {
+            model: agent.model.clone(),
+            messages,
+            tools: offer::tools(agent, context.mode, format),
+            reasoning_effort: agent.reasoning_effort,
+            tool_required: context.mode == StepMode::AnswerOnly,
+            progress,
+        }
+    }
+
+    /// Asks until there is a reply, the trouble is for good, or patience is out.
+    async fn ask(
+        &self,
+        context: &StepContext,
+        mut request: ChatRequest,
+        standing: &Standing,
+        recorder: &mut dyn Recorder,
+    ) -> Result<(ChatRequest, ChatReply), StepError> {
+        let backoff = Backoff::new(context.session, &self.settings);
+        let mut failures = standing.failures;
+        loop {
+            let (message, retry_after) = match self.model.complete(&request).await {
+                Ok(reply) => return Ok((request, reply)),
+                Err(ModelError::Fatal { message }) => {
+                    return Err(StepError::Failed(Fault::because(ErrorCode::Internal, message)));
+                }
+                Err(ModelError::Retryable { message, retry_after }) => (message, retry_after),
+            };
+            failures += 1;
+            tracing::warn!(session.id = %context.session, failures, error = %message, "the model call failed");
+            recorder.record(Fact::Troubled { error: message.clone(), origin: "model".into() }).await?;
+            if failures >= self.settings.failures_max {
+                return Err(out_of_patience(failures, &message));
+            }
+            request.progress.failures.push(request.messages.len());
+            tokio::time::sleep(backoff.wait(failures, retry_after)).await;
+        }
+    }
+
+    async fn record(
+        &self,
+        mode: StepMode,
+        standing: &Standing,
+        mut reply: ChatReply,
+        verdict: Verdict,
+        recorder: &mut dyn Recorder,
+    ) -> Result<(), StepError> {
+        if let Verdict::Invalid(_) = verdict {
+            reply.content = shown(&reply);
+        }
+        let reply = kept(reply);
+        match verdict {
+            Verdict::Answer { call, answer, outcome } => {
+                recorder.record(Fact::Answered { reply, call, answer, outcome }).await?;
+            }
+            Verdict::Act(calls) => {
+                recorder.record(Fact::Decided { mode, reply, calls, validation_errors: Vec::new() }).await?;
+            }
+            Verdict::Invalid(faults) => {
+                let validation_errors = faults.clone();
+                recorder.record(Fact::Decided { mode, reply, calls: Vec::new(), validation_errors }).await?;
+                if standing.rejected >= self.settings.repairs_max {
+                    return Err(never_usable(&faults));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Records what the agent sees before its first reply, and returns the transcript with it.
+async fn observe(context: &StepContext, recorder: &mut dyn Recorder) -> Result<Vec<Arc<AgentEvent>>, StepError> {
+    let mut transcript = context.transcript.clone();
+    for observation in environments::missing(&context.agent, &transcript) {
+        recorder.record(Fact::Observed(observation.clone())).await?;
+        transcript.push(Arc::new(observation));
+    }
+    Ok(transcript)
+}
+
+fn kept(reply: ChatReply) -> Reply {
+    let name = reply.model;
+    let usage = reply.usage.map(|usage| ModelUsage {
+        name,
+        input_tokens: usage.input,
+        cached_tokens: usage.cached,
+        output_tokens: usage.output,
+        reasoning_tokens: usage.reasoning,
+    });
+    let reasoning = reply.reasoning.map(|thought| cut(&without_nul(thought), WORDS_MAX_BYTES / 4));
+    Reply { reasoning, content: reply.content, usage }
+}
+
+fn taken_ids(transcript: &[Arc<AgentEvent>]) -> HashSet<&str> {
+    let mut ids = HashSet::new();
+    for event in transcript {
+        if let AgentEvent::PolicyEvent { tool_reqs, .. } = &**event {
+            ids.extend(tool_reqs.iter().filter_map(|request| request.id.as_deref()));
+        }
+    }
+    ids
+}
+
+fn replies(transcript: &[Arc<AgentEvent>]) -> usize {
+    transcript.iter().filter(|event| matches!(***event, AgentEvent::PolicyEvent { .. })).count()
+}
+
+fn out_of_patience(failures: usize, last: &str) -> StepError {
+    let cause = format!("the model could not be asked, {failures} times in a row; the last time {last}");
+    StepError::Failed(Fault::because(ErrorCode::Internal, cause))
+}
+
+/// The session ends by what was wrong with the last reply.
+fn never_usable(faults: &[String]) -> StepError {
+    let of_format = faults.iter().any(|fault| fault.starts_with(FORMAT_FAULT));
+    let code = if of_format { ErrorCode::AnswerValidation } else { ErrorCode::NoAnswer };
+    StepError::Failed(Fault::because(code, faults.join("; ")))
+}

@@ -1,0 +1,58 @@
+//! Small helpers for text that others wrote.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+/// At most `max` characters of `text`, with a mark where it was cut.
+pub(crate) fn cut(text: &str, max: usize) -> String {
+    match text.char_indices().nth(max) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{}…", &text[..end]),
+    }
+}
+
+/// The first line of `text` that is not blank.
+pub(crate) fn first_line(text: &str) -> &str {
+    text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default()
+}
+
+/// `text` with NUL replaced: no database column of text takes one.
+pub(crate) fn without_nul(text: String) -> String {
+    if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
+}
+
+/// Encloses text that is data in marks that it cannot contain itself, so that it cannot pretend to end.
+/// The mark is made of the text, so the same text always looks the same: hosts cache what they saw before.
+pub(crate) fn fenced(source: &str, text: &str) -> String {
+    let mut salt = 0;
+    while text.contains(&mark(text, salt)) {
+        salt += 1;
+    }
+    let mark = mark(text, salt);
+    format!("<{mark} source={source:?}>\n{text}\n</{mark}>")
+}
+
+fn mark(text: &str, salt: u32) -> String {
+    let mut hasher = DefaultHasher::new();
+    (text, salt).hash(&mut hasher);
+    format!("data-{:08x}", hasher.finish() >> 32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cut_falls_between_characters() {
+        assert_eq!(cut("aéb", 3), "aéb");
+        assert_eq!(cut("aéb", 2), "aé…");
+    }
+
+    #[test]
+    fn data_cannot_close_its_own_fence() {
+        let once = fenced("tool", "a");
+        assert!(once.starts_with("<data-") && once.contains(" source=\"tool\">\na\n</data-"), "{once}");
+        let twice = fenced("tool", &once);
+        let (opening, _) = twice.split_once(' ').unwrap();
+        assert_eq!(twice.matches(&opening[1..]).count(), 2, "{twice}");
+    }
+}

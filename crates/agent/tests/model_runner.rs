@@ -1,0 +1,317 @@
+//! The model runner, its client and the session's state machine together, against a real HTTP endpoint.
+//! Whatever the endpoint does, a session ends in the documented way.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up may panic")]
+
+mod world;
+
+use quarterdeck_agent::{OpenAiSettings, RunnerSettings, ScriptedModel};
+use quarterdeck_api::{AgentEvent, Answer, ErrorCode, Status};
+use quarterdeck_core::Command;
+use quarterdeck_test_support::fake_model::{Behaviour, FakeModel};
+use serde_json::{Value, json};
+use std::{sync::Arc, time::Duration};
+use world::{World, quick};
+
+#[tokio::test]
+async fn a_text_is_the_answer() {
+    let (model, mut world) = world(json!({})).await;
+    model.then(Behaviour::text("It is 42."));
+    world.run().await;
+    world.assert_answer("It is 42.");
+    assert_eq!(world.session.usage[0].input_tokens, 11);
+    assert_eq!(world.session.usage[0].name, "fake-model");
+    let request = &model.requests()[0];
+    assert_eq!((&request.body["model"], &request.body["stream"]), (&json!("fake-model"), &json!(false)));
+    assert_eq!(request.header("authorization"), Some("Bearer CANARY-KEY"));
+    assert_eq!(request.body["messages"][1], json!({"role": "user", "content": "What is it?"}));
+}
+
+#[tokio::test]
+async fn the_agents_own_model_is_asked() {
+    let (model, mut world) = world(json!({"model": "big", "reasoning_effort": "low"})).await;
+    world.run().await;
+    assert_eq!(model.requests()[0].body["model"], "big");
+    assert_eq!(model.requests()[0].body["reasoning_effort"], "low");
+    assert_eq!(world.session.usage[0].name, "big");
+}
+
+#[tokio::test]
+async fn calls_go_to_the_client_and_their_results_to_the_model() {
+    let (model, mut world) = world(json!({"tools": [{"name": "look", "description": "Looks."}]})).await;
+    model.then(Behaviour::call("look", json!({"at": 1})));
+    model.then(Behaviour::call("answer", json!({"answer": "Seen.", "outcome": "partial"})));
+    world.run().await;
+    assert_eq!(world.status(), Status::AwaitingToolResults);
+    let call = world.session.state.pending_tool_calls()[0].clone();
+    assert_eq!((call.tool_name.as_str(), call.id.as_deref()), ("look", Some("call_0")));
+    world.return_result(call, json!({"seen": true}));
+    world.run().await;
+    world.assert_answer("Seen.");
+    assert_eq!(world.session.outcome, Some(quarterdeck_api::Outcome::Partial));
+    let messages = &model.requests()[1].body["messages"];
+    assert_eq!(messages[2]["tool_calls"][0]["function"], json!({"name": "look", "arguments": "{\"at\":1}"}));
+    assert_eq!(messages[3]["tool_call_id"], messages[2]["tool_calls"][0]["id"]);
+    assert!(messages[3]["content"].as_str().unwrap().contains("{\"seen\":true}"));
+}
+
+#[tokio::test]
+async fn a_slow_answer_is_waited_for() {
+    let (model, mut world) = world(json!({})).await;
+    model.then(Behaviour::text("Late.").after(Duration::from_millis(100)));
+    world.run().await;
+    world.assert_answer("Late.");
+    assert_eq!(world.troubles(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn trouble_is_logged_and_passes() {
+    let (model, mut world) = world(json!({})).await;
+    model.then(Behaviour::status(500)).then(Behaviour::status(503)).then(Behaviour::text("At last."));
+    world.run().await;
+    world.assert_answer("At last.");
+    let host = model.base_url().replace("http://", "").replace("/v1", "");
+    assert_eq!(
+        world.troubles(),
+        [
+            format!("the model at {host} answered 500 (a fault on its side)"),
+            format!("the model at {host} answered 503 (a fault on its side)"),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_busy_host_is_given_the_time_it_asks_for() {
+    let settings = RunnerSettings { retry_after_max: Duration::from_millis(300), ..quick() };
+    let (model, mut world) = world_with(json!({}), settings).await;
+    model.then(Behaviour::busy(60)).then(Behaviour::text("Now."));
+    let started = std::time::Instant::now();
+    world.run().await;
+    assert!(started.elapsed() >= Duration::from_millis(300));
+    world.assert_answer("Now.");
+}
+
+#[tokio::test]
+async fn every_kind_of_trouble_fails_the_session_in_the_end() {
+    check_trouble(Behaviour::status(500), "answered 500").await;
+    check_trouble(Behaviour::busy(0), "answered 429").await;
+    check_trouble(Behaviour::html(), "is not JSON").await;
+    check_trouble(Behaviour::Body(b"{\"choices\": [".to_vec()), "is not JSON").await;
+    check_trouble(Behaviour::Body(b"{\"choices\": [{\"message\": {\"content\": \"\xff\"}}]}".to_vec()), "is not JSON")
+        .await;
+    check_trouble(Behaviour::Body(b"{}".to_vec()), "without a message").await;
+    check_trouble(Behaviour::CutOff, "broke").await;
+    check_trouble(Behaviour::HangUp, "broke").await;
+    check_trouble(Behaviour::Silence, "took too long").await;
+    check_trouble(Behaviour::Drip(Duration::from_millis(50)), "took too long").await;
+}
+
+#[tokio::test]
+async fn a_reply_of_20_mb_is_too_much() {
+    let mut settings = OpenAiSettings::new("");
+    settings.reply_timeout = Duration::from_secs(30);
+    let model = FakeModel::start().await.unwrap();
+    model.otherwise(Behaviour::Bytes(20 << 20));
+    let mut world = World::asking(&model, json!({}), quick(), settings);
+    world.run().await;
+    world.assert_failed(ErrorCode::Internal, "a reply of more than 16777216 bytes");
+    assert_eq!(model.requests().len(), 3);
+}
+
+#[tokio::test]
+async fn what_cannot_get_better_fails_at_once() {
+    let quota = json!({"error": {"message": "You are out.", "code": "insufficient_quota"}}).to_string();
+    check_fatal(
+        Behaviour::Status(401, vec![], "{\"error\": {\"message\": \"CANARY-KEY is bad\"}}".into()),
+        "answered 401",
+    )
+    .await;
+    check_fatal(Behaviour::status(403), "answered 403").await;
+    check_fatal(Behaviour::Status(404, vec![], "{\"error\": {\"message\": \"no model x\"}}".into()), "no model x")
+        .await;
+    check_fatal(Behaviour::Status(400, vec![], "{\"detail\": \"CANARY-KEY\"}".into()), "answered 400").await;
+    check_fatal(Behaviour::Status(429, vec![], quota), "the quota is used up").await;
+    let elsewhere = vec![("location".to_owned(), "http://127.0.0.1:9/".to_owned())];
+    check_fatal(Behaviour::Status(307, elsewhere, String::new()), "a redirect, which is not followed").await;
+}
+
+#[tokio::test]
+async fn nobody_listening_is_trouble() {
+    let model = FakeModel::start().await.unwrap();
+    let mut world = World::asking(&model, json!({"model": "m"}), quick(), OpenAiSettings::new(""));
+    drop(model);
+    world.run().await;
+    world.assert_failed(ErrorCode::Internal, "cannot connect to the model at 127.0.0.1:");
+}
+
+#[tokio::test]
+async fn a_step_that_is_dropped_closes_its_request() {
+    let (model, mut world) = world(json!({})).await;
+    model.then(Behaviour::Silence);
+    tokio::select! {
+        () = world.run() => panic!("the step ended"),
+        () = model.wait_for_requests(1) => {}
+    }
+    model.wait_for_abandoned(1).await;
+    assert_eq!(world.status(), Status::Running);
+}
+
+#[tokio::test]
+async fn a_useless_reply_is_shown_back_three_times() {
+    let (model, mut world) = world(json!({"tools": [{"name": "look", "description": "Looks."}]})).await;
+    model.then(Behaviour::call("gone", json!({})));
+    model.then(Behaviour::Calls(vec![("look".into(), "{\"at\"".into())]));
+    model.then(Behaviour::Calls(vec![("look".into(), "{\"at\": \"\\u0000\"}".into())]));
+    model.then(Behaviour::text("Sorry."));
+    world.run().await;
+    world.assert_answer("Sorry.");
+    let last = model.requests()[3].body["messages"].to_string();
+    assert!(last.contains("there is no tool") && last.contains("gone({})") && last.contains("NUL character"), "{last}");
+}
+
+#[tokio::test]
+async fn a_model_that_never_says_anything_useful_ends_the_session() {
+    check_useless(json!({}), Behaviour::text(" "), ErrorCode::NoAnswer, "the reply is empty").await;
+    check_useless(json!({}), Behaviour::call("gone", json!({})), ErrorCode::NoAnswer, "there is no tool").await;
+    let many = vec![("answer".to_owned(), "{}".to_owned()); 10_000];
+    check_useless(json!({}), Behaviour::Calls(many), ErrorCode::NoAnswer, "makes 10000 calls").await;
+    let format = json!({"answer_format": {"type": "object", "required": ["price"]}});
+    let misfit = Behaviour::call("answer", json!({"answer": {}, "outcome": "success"}));
+    check_useless(format.clone(), misfit, ErrorCode::AnswerValidation, "\"price\" is a required property").await;
+    check_useless(format, Behaviour::text("3 euros"), ErrorCode::AnswerValidation, "answer_format: at /").await;
+}
+
+#[tokio::test]
+async fn an_answer_has_the_form_that_was_asked_for() {
+    let (model, mut world) = world(json!({"answer_format": {"type": "object", "required": ["price"]}})).await;
+    model.then(Behaviour::text("```json\n{\"price\": 3}\n```"));
+    world.run().await;
+    assert_eq!(world.session.answer, serde_json::from_value(json!({"price": 3})).ok());
+    assert_eq!(world.status(), Status::Completed);
+}
+
+#[tokio::test]
+async fn a_format_that_cannot_be_used_fails_before_the_model_is_asked() {
+    let (model, mut world) = world(json!({"answer_format": {"$ref": "http://127.0.0.1:9/s.json"}})).await;
+    world.run().await;
+    world.assert_failed(ErrorCode::AnswerValidation, "answer_format cannot be used");
+    assert!(model.requests().is_empty());
+}
+
+#[tokio::test]
+async fn nul_in_an_answer_is_replaced() {
+    let (model, mut world) = world(json!({})).await;
+    model.then(Behaviour::text("a\0b"));
+    world.run().await;
+    world.assert_answer("a\u{fffd}b");
+}
+
+#[tokio::test]
+async fn only_an_answer_is_asked_for_when_one_is_forced() {
+    let (model, mut world) = world(json!({"tools": [{"name": "look", "description": "Looks."}]})).await;
+    world.start();
+    world.command(Command::ForceAnswer);
+    model.then(Behaviour::call("look", json!({})));
+    model.then(Behaviour::call("answer", json!({"answer": "So far."})));
+    world.run().await;
+    world.assert_answer("So far.");
+    let request = &model.requests()[0].body;
+    assert_eq!((request["tools"].as_array().unwrap().len(), &request["tool_choice"]), (1, &json!("required")));
+    assert!(request["messages"].to_string().contains("Your time is up"));
+}
+
+#[tokio::test]
+async fn an_environment_that_is_missing_is_told_once() {
+    let memory = json!({"kind": "memory", "id": "m", "namespace": "n"});
+    let tools = json!([{"name": "look", "description": "Looks."}]);
+    let (model, mut world) = world(json!({"environments": [memory], "tools": tools})).await;
+    model.then(Behaviour::text(""));
+    world.run().await;
+    let told = world.transcript().into_iter().filter(|event| matches!(**event, AgentEvent::ObservationEvent { .. }));
+    assert_eq!(told.count(), 1);
+    assert!(model.requests()[0].body["messages"].to_string().contains("is not available"));
+    assert_eq!(model.requests().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn patience_is_counted_over_crashes() {
+    let settings = RunnerSettings { failures_max: 6, ..RunnerSettings::default() };
+    let model = ScriptedModel::playing("@times 100\n@fail 503 after 50s\n@text never");
+    let mut world = World::new(Arc::new(model), json!({}), settings);
+    let crash = tokio::time::timeout(Duration::from_mins(2), world.run()).await;
+    assert!(crash.is_err());
+    assert_eq!(world.troubles().len(), 3);
+    let started = tokio::time::Instant::now();
+    world.run().await;
+    world.assert_failed(ErrorCode::Internal, "6 times in a row; the last time the model at script answered 503");
+    assert_eq!((world.troubles().len(), started.elapsed().as_secs()), (6, 100));
+}
+
+#[tokio::test]
+async fn a_failed_session_that_is_taken_up_again_gets_all_tries_anew() {
+    let (model, mut world) = world(json!({})).await;
+    for _ in 0..3 {
+        model.then(Behaviour::status(500));
+    }
+    world.run().await;
+    assert_eq!(world.status(), Status::Failed);
+    world.say("Try again.");
+    model.then(Behaviour::status(500)).then(Behaviour::text("Fine now."));
+    world.run().await;
+    world.assert_answer("Fine now.");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_scripted_model_drives_a_whole_session() {
+    let task = "Do it.\n@fail 429 after 2s\n@wait 5s\n@say Looking.\n@call look {\"at\": 1}\n@and look\n@outcome partial\n@answer Half.";
+    let tools = json!([{"name": "look", "description": "Looks."}]);
+    let mut world = World::new(Arc::new(ScriptedModel::new()), json!({"tools": tools}), RunnerSettings::default());
+    world.task = task.into();
+    world.run().await;
+    for call in world.session.state.pending_tool_calls().to_vec() {
+        world.return_result(call, Value::Null);
+    }
+    world.run().await;
+    world.assert_answer("Half.");
+    assert_eq!((world.session.steps, world.troubles().len()), (2, 1));
+}
+
+async fn check_trouble(behaviour: Behaviour, expected: &str) {
+    let (model, mut world) = world(json!({})).await;
+    model.otherwise(behaviour);
+    world.run().await;
+    world.assert_failed(ErrorCode::Internal, expected);
+    assert_eq!((world.troubles().len(), model.requests().len()), (3, 3), "{expected}");
+    assert!(world.troubles().iter().all(|trouble| trouble.contains(expected)), "{:?}", world.troubles());
+}
+
+async fn check_fatal(behaviour: Behaviour, expected: &str) {
+    let (model, mut world) = world(json!({})).await;
+    model.otherwise(behaviour);
+    world.run().await;
+    world.assert_failed(ErrorCode::Internal, expected);
+    world.assert_failed(ErrorCode::Internal, "127.0.0.1:");
+    assert_eq!((world.troubles().len(), model.requests().len()), (0, 1), "{expected}");
+    assert!(!world.log_text().contains("CANARY"));
+}
+
+async fn check_useless(agent: Value, behaviour: Behaviour, code: ErrorCode, expected: &str) {
+    let (model, mut world) = world(agent).await;
+    model.otherwise(behaviour);
+    world.run().await;
+    world.assert_failed(code, expected);
+    assert_eq!(model.requests().len(), 4, "{expected}");
+    assert!(!matches!(world.session.answer, Some(Answer::Text(_) | Answer::Object(_))));
+}
+
+async fn world(agent: Value) -> (FakeModel, World) {
+    world_with(agent, quick()).await
+}
+
+async fn world_with(agent: Value, settings: RunnerSettings) -> (FakeModel, World) {
+    let model = FakeModel::start().await.unwrap();
+    let mut client = OpenAiSettings::new("");
+    client.reply_timeout = Duration::from_millis(400);
+    let world = World::asking(&model, agent, settings, client);
+    (model, world)
+}

@@ -1,0 +1,124 @@
+//! Messages of the user.
+
+use super::Decode;
+use super::fields::{Fields, checked, list, nullable, some, tagged};
+use super::json::Value;
+use super::place::{Fault, Place};
+use super::rules::{ensure, files};
+use super::scalars::{integer, text, text_ref, word};
+use crate::messages::default_caller;
+use crate::{FileContent, Messages, Skill, SourceType, UserMessage};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+impl Decode for Messages {
+    fn decode(value: &Value<'_>, at: &Place<'_>) -> Option<Self> {
+        match value {
+            Value::Str(text) => Some(Self::Text(text.to_string())),
+            Value::Object(_) => UserMessage::decode(value, &at.field("object")).map(Box::new).map(Self::One),
+            Value::Array(_) => list(UserMessage::decode)(value, &at.field("list")).map(Self::Many),
+            Value::Null | Value::Bool(_) | Value::Int(_) | Value::BigInt(_) | Value::Float(_) => {
+                at.refuse(Fault::new("messages_shape", "must be a text, a message or a list of messages"), value)
+            }
+        }
+    }
+}
+
+impl Decode for UserMessage {
+    fn decode(value: &Value<'_>, at: &Place<'_>) -> Option<Self> {
+        let fields = Fields::of(value, at)?;
+        let kind = fields.tag("type", "user_message");
+        let message = fields.required("message", text);
+        let images = fields.or_empty("images", list(text));
+        let files = fields.or_empty("files", list(FileContent::decode));
+        let skills = fields.or_empty("skills", skills_without_files);
+        let caller_id = fields.or_else("caller_id", default_caller, text);
+        kind?;
+        Some(Self { message: message?, images: images?, files: files?, skills: skills?, caller_id: caller_id? })
+    }
+}
+
+/// Skills that come with a message.
+pub fn skills_without_files(value: &Value<'_>, at: &Place<'_>) -> Option<Vec<Skill>> {
+    let rule = |skills: &Vec<Skill>| {
+        let without_files = skills.iter().all(|skill| skill.files.is_empty());
+        ensure(without_files, "skills in a message may not have files")
+    };
+    checked(list(Skill::decode), rule)(value, at)
+}
+
+impl Decode for FileContent {
+    fn decode(value: &Value<'_>, at: &Place<'_>) -> Option<Self> {
+        let fields = Fields::of(value, at)?;
+        let source_type = fields.or("type", SourceType::Base64, source_type);
+        let source = fields.required("source", text);
+        let name = fields.required("name", file_name);
+        let media_type = fields.or("media_type", None, nullable(text));
+        let size_bytes = fields.or("size_bytes", None, nullable(integer));
+        Some(Self {
+            source_type: source_type?,
+            source: source?,
+            name: name?,
+            media_type: media_type?,
+            size_bytes: size_bytes?,
+        })
+    }
+}
+
+fn source_type(value: &Value<'_>, at: &Place<'_>) -> Option<SourceType> {
+    word("literal_error", &[("base64", SourceType::Base64), ("url", SourceType::Url)], value, at)
+}
+
+/// The name of a file, cleaned.
+fn file_name(value: &Value<'_>, at: &Place<'_>) -> Option<String> {
+    files::clean_name(text_ref(value, at)?).map_or_else(|broken| at.refuse(Fault::rule(broken), value), Some)
+}
+
+/// The body of `POST /sessions/{id}/messages`.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum MessagesBody {
+    /// One message.
+    Message(Box<UserMessage>),
+    /// Several, to be processed in order.
+    Batch {
+        /// At least one.
+        #[schema(min_items = 1)]
+        messages: Vec<UserMessage>,
+    },
+}
+
+impl MessagesBody {
+    /// The messages in order.
+    pub fn into_vec(self) -> Vec<UserMessage> {
+        match self {
+            Self::Message(message) => vec![*message],
+            Self::Batch { messages } => messages,
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Shape {
+    Message,
+    Batch,
+}
+
+impl Decode for MessagesBody {
+    fn decode(value: &Value<'_>, at: &Place<'_>) -> Option<Self> {
+        const SHAPES: [(&str, Shape); 2] = [("user_message", Shape::Message), ("batch", Shape::Batch)];
+        let (tag, shape) = tagged("type", &SHAPES, value, at)?;
+        let inside = at.field(tag);
+        match shape {
+            Shape::Message => UserMessage::decode(value, &inside).map(Box::new).map(Self::Message),
+            Shape::Batch => decode_batch(value, &inside),
+        }
+    }
+}
+
+fn decode_batch(value: &Value<'_>, at: &Place<'_>) -> Option<MessagesBody> {
+    let fields = Fields::of(value, at)?;
+    let messages = fields.required("messages", some(UserMessage::decode));
+    fields.only(&["type", "messages"])?;
+    Some(MessagesBody::Batch { messages: messages? })
+}

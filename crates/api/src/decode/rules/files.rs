@@ -1,0 +1,115 @@
+//! Names of attached files and paths of a skill's files.
+
+use std::collections::HashSet;
+
+/// The longest name of an attached file, in bytes.
+const NAME_MAX: usize = 255;
+
+/// What is left of a file's name without folders and characters that cannot be seen.
+pub fn clean_name(name: &str) -> Result<String, String> {
+    let visible: String = name.chars().filter(|letter| !is_invisible(*letter)).collect();
+    let last = visible.rsplit(['/', '\\']).next().unwrap_or_default().trim();
+    match last {
+        "" | "." | ".." => Err("no usable file name is left without folders and invisible characters".into()),
+        last if last.len() > NAME_MAX => Err(format!("the file name must have at most {NAME_MAX} bytes")),
+        last => Ok(last.to_owned()),
+    }
+}
+
+/// Control, format, line and paragraph separator characters.
+fn is_invisible(letter: char) -> bool {
+    letter.is_control() || matches!(letter, '\u{2028}' | '\u{2029}') || is_format(letter)
+}
+
+/// Unicode's category Cf.
+fn is_format(letter: char) -> bool {
+    matches!(letter,
+        '\u{ad}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{890}'..='\u{891}' | '\u{8e2}'
+        | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}'
+        | '\u{2066}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{110bd}' | '\u{110cd}'
+        | '\u{13430}'..='\u{1343f}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0001}'
+        | '\u{e0020}'..='\u{e007f}')
+}
+
+/// Paths that can be laid out beside a skill's `SKILL.md` on any file system.
+pub fn check_paths(paths: &[&str]) -> Result<(), String> {
+    if let Some(path) = paths.iter().find(|path| !is_canonical(path)) {
+        return Err(format!("the file path {:?} must be relative and canonical", shortened(path)));
+    }
+    let all = || std::iter::once("SKILL.md").chain(paths.iter().copied()).map(fold);
+    let mut files = HashSet::new();
+    if let Some(path) = all().find(|path| !files.insert(path.clone())) {
+        return Err(format!("two files are called {:?} when case is ignored", shortened(&path)));
+    }
+    match all().flat_map(|path| folders(&path)).find(|folder| files.contains(folder)) {
+        Some(folder) => Err(format!("{:?} is both a file and a folder", shortened(&folder))),
+        None => Ok(()),
+    }
+}
+
+fn is_canonical(path: &str) -> bool {
+    let odd = |segment: &str| matches!(segment, "" | "." | "..");
+    !path.contains(['\r', '\n', '\0']) && !path.split('/').any(odd)
+}
+
+fn folders(path: &str) -> Vec<String> {
+    path.match_indices('/').map(|(index, _)| path[..index].to_owned()).collect()
+}
+
+/// Full case folding, as upper case followed by lower case, letter by letter: what the standard library
+/// offers. It also joins a few letters that Unicode keeps apart (`ı` and `i`), which refuses more.
+fn fold(text: &str) -> String {
+    text.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect()
+}
+
+fn shortened(path: &str) -> String {
+    path.chars().take(80).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{check_paths, clean_name};
+
+    #[test]
+    fn a_file_name_loses_folders_and_invisible_characters() {
+        for (name, cleaned) in [
+            ("a.txt", "a.txt"),
+            ("dir/sub/r.pdf", "r.pdf"),
+            ("C:\\x.doc", "x.doc"),
+            ("a\u{202e}txt", "atxt"),
+            ("a\u{2028}b", "ab"),
+            (" a ", "a"),
+            ("../../etc/passwd", "passwd"),
+        ] {
+            assert_eq!(clean_name(name).as_deref(), Ok(cleaned));
+        }
+        for name in ["", "..", "dir/", "   ", "\u{1}", "a/.", "/", "..\\..", &"é".repeat(128)] {
+            assert!(clean_name(name).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn paths_must_fit_beside_each_other() {
+        for paths in [&["a", "b/c"][..], &[".env", "a\\b", "C:\\x"], &["a/b", "a/c"], &["世.txt"]] {
+            assert!(check_paths(paths).is_ok(), "{paths:?}");
+        }
+        for paths in [
+            &[""][..],
+            &["/a"],
+            &["a/"],
+            &["a//b"],
+            &["./a"],
+            &["a/../b"],
+            &["a\nb"],
+            &["a\0b"],
+            &["SKILL.md"],
+            &["skill.MD/x"],
+            &["A", "a"],
+            &["straße", "strasse"],
+            &["a", "a/b"],
+            &["A", "a/b"],
+        ] {
+            assert!(check_paths(paths).is_err(), "{paths:?}");
+        }
+    }
+}

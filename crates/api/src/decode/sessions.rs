@@ -1,0 +1,94 @@
+//! The request that makes a session, and the judgement on it.
+
+use super::Decode;
+use super::fields::{Fields, nullable};
+use super::json::{self, Value};
+use super::place::{Fault, Place};
+use super::scalars::{Bounds, at_least, boolean, number_where, plain, positive, text, text_ref};
+use crate::{Agent, JsonObject, Messages, Reference, SessionRequest, overrides};
+use chrono_tz::Tz;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// How long sessions and screenshots are kept unless told, in minutes: 30 days.
+const RETENTION_MIN: i64 = 43_200;
+
+impl Decode for SessionRequest {
+    fn decode(value: &Value<'_>, at: &Place<'_>) -> Option<Self> {
+        let fields = Fields::of(value, at)?;
+        let agent = fields.required("agent", agent);
+        let messages = fields.or("messages", None, nullable(Messages::decode));
+        let max_steps = fields.or("max_steps", None, nullable(at_least(1)));
+        let max_time_s = fields.or("max_time_s", None, nullable(seconds));
+        let idle_timeout_s = fields.or("idle_timeout_s", None, nullable(positive));
+        let timezone = fields.or("timezone", None, nullable(timezone));
+        let delete_after_min = fields.or("delete_after_min", Some(RETENTION_MIN), nullable(at_least(1)));
+        let delete_screenshot_after_min =
+            fields.or("delete_screenshot_after_min", Some(RETENTION_MIN), nullable(at_least(1)));
+        let queue = fields.or("queue", true, boolean);
+        let group_id = fields.or("group_id", None, nullable(plain));
+        let parent_session_id = fields.or("parent_session_id", None, nullable(plain));
+        let agent_artifact = fields.or("agent_artifact", None, nullable(plain));
+        let overrides = fields.or_empty("overrides", override_map);
+        let request = Self {
+            agent: agent?,
+            messages: messages?,
+            max_steps: max_steps?,
+            max_time_s: max_time_s?,
+            idle_timeout_s: idle_timeout_s?,
+            timezone: timezone?,
+            delete_after_min: delete_after_min?,
+            delete_screenshot_after_min: delete_screenshot_after_min?,
+            queue: queue?,
+            group_id: group_id?,
+            parent_session_id: parent_session_id?,
+            agent_artifact: agent_artifact?,
+            overrides: overrides?,
+        };
+        overrides::check(&request.overrides).map_or_else(|broken| fields.refuse(broken), |()| Some(request))
+    }
+}
+
+/// The agent of a session.
+pub fn agent(value: &Value<'_>, at: &Place<'_>) -> Option<Reference<Agent>> {
+    if matches!(value, Value::Str(name) if name.is_empty()) {
+        return at.refuse(Fault::rule("the name of an agent may not be empty"), value);
+    }
+    Reference::decode(value, at)
+}
+
+/// A span of time, more than nothing.
+pub fn seconds(value: &Value<'_>, at: &Place<'_>) -> Option<f64> {
+    number_where(Bounds { above: Some(0.0), ..Bounds::NONE })(value, at)
+}
+
+/// A name from the time zone database.
+pub fn timezone(value: &Value<'_>, at: &Place<'_>) -> Option<String> {
+    match text_ref(value, at)?.parse::<Tz>() {
+        Ok(zone) => Some(zone.name().to_owned()),
+        Err(_) => at.refuse(Fault::rule("must be the name of a time zone, such as `Europe/Paris`"), value),
+    }
+}
+
+/// Overrides; null means none.
+pub fn override_map(value: &Value<'_>, at: &Place<'_>) -> Option<JsonObject> {
+    nullable(json::free_object)(value, at).map(Option::unwrap_or_default)
+}
+
+/// What a person says about a session or one of its events.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Feedback {
+    /// Whether it went well.
+    pub success: bool,
+    /// Why.
+    pub message: Option<String>,
+}
+
+impl Decode for Feedback {
+    fn decode(value: &Value<'_>, at: &Place<'_>) -> Option<Self> {
+        let fields = Fields::of(value, at)?;
+        let success = fields.required("success", boolean);
+        let message = fields.or("message", None, nullable(text));
+        Some(Self { success: success?, message: message? })
+    }
+}

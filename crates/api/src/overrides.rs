@@ -1,0 +1,139 @@
+//! Overrides: changes to a resolved request, by path (contract: sessions §4).
+//!
+//! They are looked at twice. [`check`] runs while the request is decoded, before the agent's name is resolved:
+//! does the path exist in the shape of a request, does the value fit there. [`apply_overrides`] runs on the
+//! resolved request: does every selector match exactly one entry, does the whole still satisfy every rule.
+
+mod shape;
+
+use crate::decode::json;
+use crate::decode::place::Faults;
+use crate::{JsonObject, Problem, SessionRequest, decode_json};
+use serde_json::Value;
+
+/// Whether every path leads somewhere and every value fits there.
+pub(crate) fn check(overrides: &JsonObject) -> Result<(), String> {
+    overrides
+        .iter()
+        .try_for_each(|(path, value)| check_one(path, value).map_err(|why| format!("override {}: {why}", brief(path))))
+}
+
+fn check_one(path: &str, value: &Value) -> Result<(), String> {
+    let target = shape::target(&parse(path)?)?;
+    let faults = Faults::default();
+    let fits = target.fits(&json::from_json(value), &faults.root("value"));
+    let first = faults.into_details().into_iter().next();
+    match first {
+        Some(fault) => Err(format!("the value does not fit: {}", fault.message)),
+        None if fits => Ok(()),
+        None => Err("the value does not fit".into()),
+    }
+}
+
+/// The request with its overrides written into it and decoded again in full. The agent must be resolved, that
+/// is, be an agent in full. An override of `agent` by a name leaves that name to be resolved once more.
+pub fn apply_overrides(request: &SessionRequest) -> Result<SessionRequest, Problem> {
+    if request.overrides.is_empty() {
+        return Ok(request.clone());
+    }
+    let mut whole = serde_json::to_value(request).map_err(|_| Problem::internal())?;
+    for (path, value) in &request.overrides {
+        write(path, value, &mut whole)
+            .map_err(|why| Problem::invalid_body(format!("override {}: {why}", brief(path))))?;
+    }
+    decode_json(&whole)
+}
+
+fn write(path: &str, value: &Value, whole: &mut Value) -> Result<(), String> {
+    let mut place = whole;
+    for segment in parse(path)? {
+        place = enter(segment, place)?;
+    }
+    *place = value.clone();
+    Ok(())
+}
+
+fn enter<'v>(segment: Segment<'_>, value: &'v mut Value) -> Result<&'v mut Value, String> {
+    let field =
+        value.get_mut(segment.field).ok_or_else(|| format!("there is no {} here to change", brief(segment.field)))?;
+    match segment.selector {
+        Some(selector) => select(selector, field),
+        None => Ok(field),
+    }
+}
+
+fn select<'v>(selector: Selector<'_>, list: &'v mut Value) -> Result<&'v mut Value, String> {
+    let entries = list.as_array_mut().ok_or("there is no list to select from")?;
+    let mut matching = entries.iter_mut().filter(|entry| selector.matches(entry));
+    match (matching.next(), matching.next()) {
+        (Some(entry), None) => Ok(entry),
+        (None, _) => Err(format!("no entry is selected by {}", brief(selector.value))),
+        (Some(_), Some(_)) => Err(format!("several entries are selected by {}", brief(selector.value))),
+    }
+}
+
+/// A step of a path: a field, and which entry of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Segment<'p> {
+    field: &'p str,
+    selector: Option<Selector<'p>>,
+}
+
+/// The entry whose field has this value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Selector<'p> {
+    field: &'p str,
+    value: &'p str,
+}
+
+impl Selector<'_> {
+    fn matches(&self, entry: &Value) -> bool {
+        match entry.get(self.field) {
+            Some(Value::String(text)) => text == self.value,
+            Some(other) => other.to_string().as_str() == self.value,
+            None => false,
+        }
+    }
+}
+
+/// Splits `a.b[c=d].e`.
+fn parse(path: &str) -> Result<Vec<Segment<'_>>, String> {
+    path.split('.').map(|segment| parse_segment(segment).ok_or_else(|| "the path is malformed".to_owned())).collect()
+}
+
+fn parse_segment(segment: &str) -> Option<Segment<'_>> {
+    let Some((field, selector)) = segment.split_once('[') else {
+        return is_identifier(segment).then_some(Segment { field: segment, selector: None });
+    };
+    let (key, value) = selector.strip_suffix(']')?.split_once('=')?;
+    let well_formed = is_identifier(field) && is_identifier(key) && !value.is_empty() && !value.contains(['[', ']']);
+    well_formed.then_some(Segment { field, selector: Some(Selector { field: key, value }) })
+}
+
+fn is_identifier(text: &str) -> bool {
+    let letter = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    !text.is_empty() && text.bytes().all(letter) && !text.starts_with(|first: char| first.is_ascii_digit())
+}
+
+fn brief(path: &str) -> String {
+    format!("`{}`", path.chars().take(120).collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Segment, Selector, parse};
+
+    #[test]
+    fn a_path_is_fields_and_selectors() {
+        let selector = Some(Selector { field: "kind", value: "web" });
+        assert_eq!(
+            parse("a.b[kind=web]"),
+            Ok(vec![Segment { field: "a", selector: None }, Segment { field: "b", selector }])
+        );
+        for path in
+            ["", ".", "a..b", "a.", "a[0]", "a[k]", "a[[k=v]]", "a[k=v][l=w]", "a[*]", "$.a", "a b", "a[k=]", "1a"]
+        {
+            assert!(parse(path).is_err(), "{path}");
+        }
+    }
+}

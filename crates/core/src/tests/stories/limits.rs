@@ -1,0 +1,141 @@
+use crate::{
+    Command, Fact, Next, Reply, Session, Settings, StepMode,
+    tests::world::{Run, answered, awaiting, call, decided, noon, one_shot, result, results},
+};
+use chrono::TimeDelta;
+use quarterdeck_api::{ErrorCode, Status};
+
+#[test]
+fn at_max_steps_an_answer_is_forced_and_without_one_the_session_fails() {
+    let mut run = Run::start(at_most(2));
+    run.fact(decided(&["click"]));
+    run.fact(Fact::Returned(result("click")));
+    assert_eq!(
+        run.fact(decided(&["click"])),
+        ["policy_event click", "MetricsUpdate", "flow_event force_answer server"]
+    );
+    run.fact(Fact::Returned(result("click")));
+    assert_eq!(run.next(), Next::Step(StepMode::AnswerOnly));
+
+    assert_eq!(
+        run.fact(no_answer()),
+        ["policy_event click", "MetricsUpdate", "error_event server click", "AgentError"]
+    );
+    assert_eq!((run.status(), run.session.error_code()), (Status::Failed, Some(ErrorCode::NoAnswer)));
+}
+
+#[test]
+fn the_answer_forced_at_max_steps_completes_the_session() {
+    let mut run = Run::start(at_most(1));
+    run.fact(decided(&[]));
+    run.fact(answered("19 €"));
+    assert_eq!((run.status(), run.session.steps), (Status::Completed, 2));
+}
+
+#[test]
+fn the_client_settles_the_calls_of_the_last_step_before_the_answer() {
+    let mut run = Run::start(at_most(1));
+    run.fact(decided(&["ask"]));
+    assert_eq!(run.status(), Status::AwaitingToolResults);
+    run.command(results(&["ask"]));
+    assert_eq!(run.next(), Next::Step(StepMode::AnswerOnly));
+}
+
+#[test]
+fn a_user_who_forces_an_answer_at_max_steps_does_not_wait_for_the_client() {
+    let mut run = Run::start(at_most(1));
+    run.fact(decided(&["click", "ask"]));
+    assert_eq!(run.command(Command::ForceAnswer), ["flow_event force_answer user"]);
+    assert_eq!(run.fact(Fact::Returned(result("click"))), ["tool_result click", "error_event server ask"]);
+    assert_eq!(run.next(), Next::Step(StepMode::AnswerOnly));
+}
+
+#[test]
+fn a_rejected_answer_is_asked_for_again() {
+    let mut run = Run::start(at_most(1));
+    run.fact(decided(&[]));
+    let rejected = Fact::Decided {
+        mode: StepMode::AnswerOnly,
+        reply: Reply::default(),
+        calls: Vec::new(),
+        validation_errors: vec!["price is missing".into()],
+    };
+    for _ in 0..3 {
+        run.fact(rejected.clone());
+        assert_eq!(run.next(), Next::Step(StepMode::AnswerOnly));
+    }
+}
+
+#[test]
+fn at_max_time_an_answer_is_forced_and_after_its_grace_the_session_is_timed_out() {
+    let mut run = Run::start(one_shot());
+    assert_eq!(run.session.step_deadline(), Some(noon() + TimeDelta::seconds(600)));
+    assert_eq!(run.wait_s(599).fact(Fact::TimePassed), [""; 0]);
+    assert_eq!(run.wait_s(1).next(), Next::TimePassed);
+    assert_eq!(run.fact(Fact::TimePassed), ["flow_event force_answer server"]);
+    assert_eq!(run.next(), Next::Step(StepMode::AnswerOnly));
+
+    assert_eq!(run.wait_s(Session::TIME_LIMIT_GRACE_S - 1).fact(Fact::TimePassed), [""; 0]);
+    assert_eq!(run.wait_s(1).fact(Fact::TimePassed), ["AgentCompletion timed_out"]);
+    assert_eq!((run.status(), run.session.error_code()), (Status::TimedOut, Some(ErrorCode::Timeout)));
+}
+
+#[test]
+fn a_reply_without_an_answer_in_the_grace_is_a_timeout() {
+    let mut run = Run::start(one_shot());
+    run.wait_s(600).fact(Fact::TimePassed);
+    let words = run.fact(no_answer());
+    assert_eq!(words.last().map(String::as_str), Some("AgentCompletion timed_out"));
+}
+
+#[test]
+fn the_time_limit_counts_neither_pauses_nor_the_clients_work() {
+    let mut run = awaiting();
+    run.wait_s(3_600).command(results(&["ask", "look"]));
+    run.wait_s(100).command(Command::Pause);
+    run.wait_s(3_600).command(Command::Resume);
+    assert_eq!(run.session.turn.worked_ms(run.now), 100_000);
+    assert_eq!(run.session.step_deadline(), Some(run.now + TimeDelta::seconds(500)));
+}
+
+#[test]
+fn a_pause_does_not_use_up_the_grace_for_a_forced_answer() {
+    let mut run = Run::start(one_shot());
+    run.wait_s(600).fact(Fact::TimePassed);
+    run.command(Command::Pause);
+    run.wait_s(3_600).command(Command::Resume);
+    assert_eq!(run.next(), Next::Step(StepMode::AnswerOnly));
+    run.fact(answered("19 €"));
+    assert_eq!(run.status(), Status::Completed);
+}
+
+#[test]
+fn the_time_limit_gives_a_grace_to_an_answer_forced_by_the_user() {
+    let mut run = Run::start(one_shot());
+    run.command(Command::ForceAnswer);
+    assert_eq!(run.wait_s(600).fact(Fact::TimePassed), ["flow_event force_answer server"]);
+    assert_eq!(run.status(), Status::Running);
+    assert_eq!(run.wait_s(60).fact(Fact::TimePassed), ["AgentCompletion timed_out"]);
+}
+
+#[test]
+fn a_limit_beyond_the_end_of_time_is_no_limit() {
+    let mut run = Run::start(Settings { max_time_ms: Some(u64::MAX), idle_timeout_s: Some(u64::MAX), ..one_shot() });
+    assert_eq!(run.session.step_deadline(), None);
+    run.fact(answered("19 €"));
+    assert_eq!((run.session.due_at(), run.next()), (None, Next::Release));
+}
+
+fn at_most(steps: u64) -> Settings {
+    Settings { max_steps: Some(steps), ..one_shot() }
+}
+
+/// Asked only for an answer, the model calls a tool.
+fn no_answer() -> Fact {
+    Fact::Decided {
+        mode: StepMode::AnswerOnly,
+        reply: Reply::default(),
+        calls: vec![call("click")],
+        validation_errors: Vec::new(),
+    }
+}

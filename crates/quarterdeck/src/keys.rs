@@ -1,0 +1,92 @@
+//! `quarterdeck keys`, and the first key of a new store.
+
+use crate::{
+    Failure,
+    options::{KeysCommand, KeysOptions},
+    settings::{self, Secret},
+};
+use anyhow::{Context, bail};
+use quarterdeck_engine::{Clock, SystemClock};
+use quarterdeck_server::{key_hash, new_key};
+use quarterdeck_store::{NewKey, Store};
+use uuid::Uuid;
+
+/// Who the first key belongs to.
+const DEFAULT_NAME: &str = "default";
+/// Characters of a key that are kept to recognize it by; far too few to guess the rest.
+const PREFIX_LENGTH: usize = 9;
+
+/// Runs a `keys` command.
+#[tokio::main(flavor = "current_thread")]
+pub(crate) async fn run(options: KeysOptions) -> Result<(), Failure> {
+    let url = settings::database_url(&options.store).map_err(Failure::Settings)?;
+    let store = quarterdeck_store::open(&url).await.map_err(|error| Failure::Settings(error.into()))?;
+    let result = match options.command {
+        KeysCommand::Create { org, user } => create(&*store, org, user).await,
+        KeysCommand::List => list(&*store).await,
+        KeysCommand::Revoke { id } => revoke(&*store, id).await,
+    };
+    store.close().await;
+    result.map_err(Failure::Fault)
+}
+
+#[expect(clippy::print_stdout, reason = "this is what the command is for")]
+async fn create(store: &dyn Store, organization: String, user: String) -> anyhow::Result<()> {
+    let key = random_key();
+    store_key(store, &key, organization, user).await?;
+    println!("{key}");
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "this is what the command is for")]
+async fn list(store: &dyn Store) -> anyhow::Result<()> {
+    for key in store.keys().await? {
+        let state = key.revoked_at.map_or_else(|| "active".to_owned(), |at| format!("revoked {}", at.to_rfc3339()));
+        println!("{}  {}…  {}/{}  {}  {state}", key.id, key.prefix, key.organization, key.user, key.created_at.to_rfc3339());
+    }
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "this is what the command is for")]
+async fn revoke(store: &dyn Store, id: Uuid) -> anyhow::Result<()> {
+    if !store.revoke_key(id, SystemClock.now()).await? {
+        bail!("there is no active key {id}; see `quarterdeck keys list`");
+    }
+    println!("revoked {id}");
+    Ok(())
+}
+
+/// Makes sure that somebody can call: stores the configured key, or makes one when there is none at all.
+/// Returns a key that was made.
+pub(crate) async fn first_key(store: &dyn Store, configured: Option<&Secret>) -> anyhow::Result<Option<String>> {
+    if let Some(Secret(key)) = configured {
+        if key.trim().is_empty() {
+            bail!("--api-key is empty");
+        }
+        store_key(store, key, DEFAULT_NAME.into(), DEFAULT_NAME.into()).await?;
+        return Ok(None);
+    }
+    if !store.keys().await?.is_empty() {
+        return Ok(None);
+    }
+    let key = random_key();
+    store_key(store, &key, DEFAULT_NAME.into(), DEFAULT_NAME.into()).await?;
+    Ok(Some(key))
+}
+
+async fn store_key(store: &dyn Store, key: &str, organization: String, user: String) -> anyhow::Result<()> {
+    let clock = SystemClock;
+    let key = NewKey {
+        ids: [clock.id(), clock.id(), clock.id()],
+        organization,
+        user,
+        hash: key_hash(key.as_bytes()),
+        prefix: key.chars().take(PREFIX_LENGTH).collect(),
+        created_at: clock.now(),
+    };
+    store.create_key(key).await.context("cannot store the key")
+}
+
+fn random_key() -> String {
+    new_key(rand::random())
+}

@@ -1,0 +1,146 @@
+//! The command line, the environment and the settings file: three ways to say the same things.
+
+use crate::settings::Secret;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde::Deserialize;
+use std::path::PathBuf;
+use uuid::Uuid;
+
+/// Self-hosted server for agent sessions: the Agents API on your own machine.
+///
+/// Settings come from flags, then from environment variables, then from quarterdeck.toml in the working folder
+/// (the same names as the flags, without the dashes in front).
+#[derive(Debug, Parser)]
+#[command(name = "quarterdeck", version)]
+pub(crate) struct Options {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the server.
+    Serve(ServeOptions),
+    /// Make, list and revoke API keys; works beside a running server on Postgres.
+    Keys(KeysOptions),
+    /// Ask a running server whether it is alive; exits with 0 when it is.
+    Health {
+        /// Where the server listens.
+        #[arg(long, env = "QUARTERDECK_LISTEN", default_value = "127.0.0.1:8430")]
+        listen: String,
+    },
+    /// Print the OpenAPI document.
+    Openapi,
+}
+
+/// Where things are stored.
+#[derive(Args, Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct StoreOptions {
+    /// Folder for the embedded database [default: the platform's data folder, below it quarterdeck]
+    #[arg(long, env = "QUARTERDECK_DATA_DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+
+    /// sqlite://FILE, sqlite::memory: or postgres://USER:PASSWORD@HOST/DATABASE [default: SQLite in the data folder]
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub(crate) database_url: Option<Secret>,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ServeOptions {
+    /// The settings file [default: quarterdeck.toml, if there is one]
+    #[arg(long, env = "QUARTERDECK_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) store: StoreOptions,
+
+    #[command(flatten)]
+    pub(crate) server: ServerOptions,
+}
+
+/// Everything about serving but the store. All of it may stand in the settings file.
+#[derive(Args, Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct ServerOptions {
+    /// Address to listen on; port 0 takes a free one [default: 127.0.0.1:8430]
+    #[arg(long, env = "QUARTERDECK_LISTEN")]
+    pub(crate) listen: Option<String>,
+
+    /// An API key to accept [default: the first start on an empty store makes one and prints it once]
+    #[arg(long, env = "QUARTERDECK_API_KEY", hide_env_values = true)]
+    pub(crate) api_key: Option<Secret>,
+
+    /// Base URL of an OpenAI-compatible endpoint, such as http://127.0.0.1:8000/v1 [default: none, the scripted model]
+    #[arg(long, env = "QUARTERDECK_MODEL_BASE_URL")]
+    pub(crate) model_base_url: Option<String>,
+
+    /// Key for the model's endpoint [default: none]
+    #[arg(long, env = "QUARTERDECK_MODEL_API_KEY", hide_env_values = true)]
+    pub(crate) model_api_key: Option<Secret>,
+
+    /// Model for agents that name none [default: the endpoint's first]
+    #[arg(long, env = "QUARTERDECK_MODEL")]
+    pub(crate) model: Option<String>,
+
+    /// Seconds a model may take for one reply [default: 120]
+    #[arg(long, env = "QUARTERDECK_MODEL_TIMEOUT")]
+    pub(crate) model_timeout: Option<u64>,
+
+    /// Sessions that this process runs at once; more wait for a place [default: 1024]
+    #[arg(long, env = "QUARTERDECK_MAX_WORKERS")]
+    pub(crate) max_workers: Option<usize>,
+
+    /// Seconds after which the sessions of a server that vanished are taken over by another one [default: 10]
+    #[arg(long, env = "QUARTERDECK_LEASE")]
+    pub(crate) lease: Option<u64>,
+
+    /// Seconds that running steps may take to finish when the server is stopped [default: 5]
+    #[arg(long, env = "QUARTERDECK_DRAIN_GRACE")]
+    pub(crate) drain_grace: Option<u64>,
+
+    /// What is logged to stderr: a level, or a tracing filter such as quarterdeck_engine=debug [default: info]
+    #[arg(long, env = "QUARTERDECK_LOG")]
+    pub(crate) log: Option<String>,
+
+    /// How log lines look [default: text]
+    #[arg(long, env = "QUARTERDECK_LOG_FORMAT")]
+    pub(crate) log_format: Option<LogFormat>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct KeysOptions {
+    #[command(flatten)]
+    pub(crate) store: StoreOptions,
+    #[command(subcommand)]
+    pub(crate) command: KeysCommand,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum KeysCommand {
+    /// Make a key and print it; it is shown only this once.
+    Create {
+        /// The organization it belongs to; made when new.
+        #[arg(long, value_name = "NAME")]
+        org: String,
+        /// The user it belongs to; made when new.
+        #[arg(long, value_name = "NAME", default_value = "default")]
+        user: String,
+    },
+    /// List the keys, without the keys themselves.
+    List,
+    /// Revoke a key.
+    Revoke {
+        /// Its id, as `keys list` shows it.
+        id: Uuid,
+    },
+}

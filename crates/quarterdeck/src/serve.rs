@@ -1,0 +1,142 @@
+//! `quarterdeck serve`: builds the parts, starts them, stops them in order.
+
+use crate::{
+    Failure, keys,
+    options::{LogFormat, ServeOptions, ServerOptions},
+    settings::{self, Secret},
+};
+use anyhow::{Context, anyhow};
+use quarterdeck_agent::{ApiKey, ModelClient, ModelRunner, OpenAiClient, OpenAiSettings, ScriptedModel};
+use quarterdeck_engine::{Engine, EngineSettings, SystemClock};
+use quarterdeck_server::{App, ListenerSettings, ServerSettings, router};
+use quarterdeck_store::Store;
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+const LISTEN: &str = "127.0.0.1:8430";
+
+/// Runs the server until it is told to stop.
+#[tokio::main]
+pub(crate) async fn run(options: ServeOptions) -> Result<(), Failure> {
+    let (store_options, options) = settings::merged(options).map_err(Failure::Settings)?;
+    start_log(&options).map_err(Failure::Settings)?;
+    let parts = async {
+        let model = Model::from_options(&options)?;
+        let listen = options.listen.as_deref().unwrap_or(LISTEN);
+        let listener = TcpListener::bind(listen)
+            .await
+            .with_context(|| format!("cannot listen on {listen}; choose another address with --listen"))?;
+        let store = quarterdeck_store::open(&settings::database_url(&store_options)?).await?;
+        anyhow::Ok((model, listener, store))
+    };
+    let (model, listener, store) = parts.await.map_err(Failure::Settings)?;
+    serve(&options, model, listener, store).await.map_err(Failure::Fault)
+}
+
+async fn serve(
+    options: &ServerOptions,
+    model: Model,
+    listener: TcpListener,
+    store: Arc<dyn Store>,
+) -> anyhow::Result<()> {
+    let key = keys::first_key(&*store, options.api_key.as_ref()).await?;
+    let runner = Arc::new(ModelRunner::new(model.client));
+    let engine = Engine::start(Arc::clone(&store), runner, Arc::new(SystemClock), engine_settings(options)).await?;
+    let app = App::new(engine.sessions(), Arc::clone(&store), ServerSettings::default());
+    let draining = engine.draining();
+    tokio::spawn(stop_on_signal(draining.clone()));
+    greet(&format!("http://{}", listener.local_addr()?), &*store, &model.name, key.as_deref());
+    quarterdeck_server::serve(listener, router(app), ListenerSettings::default(), draining).await;
+    engine.stop().await;
+    store.close().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// The model that drives sessions, and what it is called.
+struct Model {
+    client: Arc<dyn ModelClient>,
+    name: String,
+}
+
+impl Model {
+    fn from_options(options: &ServerOptions) -> anyhow::Result<Self> {
+        let Some(base_url) = &options.model_base_url else {
+            let name = "the scripted model (set --model-base-url for a real one)".to_owned();
+            return Ok(Self { client: Arc::new(ScriptedModel::new()), name });
+        };
+        rustls::crypto::ring::default_provider().install_default().map_err(|_| anyhow!("TLS is set up twice"))?;
+        let mut settings = OpenAiSettings::new(base_url.clone());
+        settings.api_key = options.model_api_key.as_ref().map(|Secret(key)| ApiKey::new(key));
+        settings.model.clone_from(&options.model);
+        if let Some(seconds) = options.model_timeout {
+            settings.reply_timeout = Duration::from_secs(seconds);
+        }
+        let client = OpenAiClient::new(settings).context("cannot use --model-base-url")?;
+        let name = format!("{} at {}", options.model.as_deref().unwrap_or("the first model"), client.host());
+        Ok(Self { client: Arc::new(client), name })
+    }
+}
+
+fn engine_settings(options: &ServerOptions) -> EngineSettings {
+    let defaults = EngineSettings::default();
+    EngineSettings {
+        workers_max: options.max_workers.unwrap_or(defaults.workers_max).max(1),
+        lease: options.lease.map_or(defaults.lease, |seconds| Duration::from_secs(seconds.max(1))),
+        drain_grace: options.drain_grace.map_or(defaults.drain_grace, Duration::from_secs),
+        ..defaults
+    }
+}
+
+fn start_log(options: &ServerOptions) -> anyhow::Result<()> {
+    let filter = options.log.as_deref().unwrap_or("info");
+    let filter = EnvFilter::try_new(filter).with_context(|| format!("--log {filter:?} is no log filter"))?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let started = match options.log_format.unwrap_or(LogFormat::Text) {
+        LogFormat::Text => log.try_init(),
+        LogFormat::Json => log.json().flatten_event(true).try_init(),
+    };
+    started.map_err(|error| anyhow!("cannot start the log: {error}"))
+}
+
+/// The first signal drains, the second ends the process at once.
+async fn stop_on_signal(draining: CancellationToken) {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        tracing::error!("cannot listen for signals; stop the server with SIGKILL");
+        return;
+    };
+    for last in [false, true] {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        if last {
+            std::process::exit(1);
+        }
+        tracing::info!("stopping; once more to stop at once");
+        draining.cancel();
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "this is for the person who started the server")]
+fn greet(url: &str, store: &dyn Store, model: &str, new_key: Option<&str>) {
+    println!("Quarterdeck {}", env!("CARGO_PKG_VERSION"));
+    println!("  store  {}", store.describe());
+    println!("  model  {model}");
+    println!("  docs   {url}/docs");
+    if let Some(key) = new_key {
+        println!("  key    {key}  (new; shown only now)");
+    }
+    println!();
+    println!("Point an SDK or the hai command at it:");
+    println!("  export HAI_API_BASE_URL={url}");
+    println!("  export HAI_API_KEY={}", new_key.unwrap_or("…"));
+    println!();
+    println!("listening on {url}");
+}

@@ -1,0 +1,89 @@
+"""The real binary, running: started, stopped, killed and started again."""
+
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import threading
+
+API_KEY = "hk-" + "5d" * 32
+START_S = 30
+STOP_S = 30
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+LISTENING = re.compile(r"listening on (http://\S+)")
+
+
+def binary():
+    """The program under test."""
+    path = pathlib.Path(os.environ.get("QUARTERDECK_BIN", ROOT / "target/debug/quarterdeck"))
+    assert path.is_file(), f"{path} is not built: cargo build --package quarterdeck"
+    return str(path)
+
+
+def clean_environment():
+    """Our environment without what speaks to the server or the SDK."""
+    prefixes = ("QUARTERDECK_", "HAI_", "DATABASE_URL")
+    return {name: value for name, value in os.environ.items() if not name.startswith(prefixes)}
+
+
+class Server:
+    """A server on a free port; a later start uses the same data again, on another port."""
+
+    def __init__(self, data_dir, database_url=None):
+        self.data_dir = pathlib.Path(data_dir)
+        self.database_url = database_url
+        self.base_url = None
+        self.process = None
+        self.log = self.data_dir.with_suffix(".log")
+        self._found = threading.Event()
+
+    def start(self):
+        command = [binary(), "serve", "--listen", "127.0.0.1:0", "--data-dir", str(self.data_dir), "--api-key", API_KEY]
+        if self.database_url:
+            command += ["--database-url", self.database_url]
+        self._found.clear()
+        self.base_url = None
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                command,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                env=clean_environment(),
+                text=True,
+            )
+        threading.Thread(target=self._read, args=[self.process.stdout], daemon=True).start()
+        assert self._found.wait(START_S), f"not listening after {START_S} s:\n{self.read_log()}"
+        assert self.base_url, f"ended with {self.process.wait(STOP_S)} at its start:\n{self.read_log()}"
+        return self
+
+    def stop(self):
+        """Asks it to drain; it has to end well."""
+        self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(STOP_S)
+        assert code == 0, f"ended with {code} after SIGTERM:\n{self.read_log()}"
+
+    def kill(self):
+        """As a crash of the machine would."""
+        self.process.kill()
+        self.process.wait(STOP_S)
+
+    def environment(self):
+        """What points another command of the binary at the same store."""
+        settings = {"QUARTERDECK_DATA_DIR": str(self.data_dir)}
+        if self.database_url:
+            settings["DATABASE_URL"] = self.database_url
+        return {**clean_environment(), **settings}
+
+    def read_log(self):
+        return self.log.read_text(errors="replace")[-8000:] if self.log.exists() else ""
+
+    def _read(self, output):
+        """Reads to the end, so that the server never blocks on a full pipe."""
+        for line in output:
+            found = LISTENING.search(line)
+            if found and not self.base_url:
+                self.base_url = found.group(1)
+                self._found.set()
+        self._found.set()

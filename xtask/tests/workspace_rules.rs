@@ -1,0 +1,195 @@
+//! Rules that hold across the crates: which may use which, and tidiness that no linter checks.
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Bottom to top. A crate may use those in rows above this one's line, never those beside or below it.
+const ROWS: &[&[&str]] = &[
+    &["quarterdeck-api"],
+    &["quarterdeck-core"],
+    &["quarterdeck-store", "quarterdeck-agent", "quarterdeck-environments"],
+    &["quarterdeck-engine"],
+    &["quarterdeck-server"],
+    &["quarterdeck"],
+];
+/// Stands beside the rows: for tests and developer commands only.
+const TEST_SUPPORT: &str = "quarterdeck-test-support";
+/// Stands above the rows.
+const XTASK: &str = "xtask";
+const LINES_MAX: usize = 800;
+const MAP: &str = "ARCHITECTURE.md";
+
+#[test]
+fn arrows_only_point_down() -> Result<()> {
+    let upward: Vec<String> = edges()?
+        .iter()
+        .filter(|edge| edge.used != TEST_SUPPORT && row(&edge.used) >= row(&edge.user))
+        .map(|edge| format!("{} must not use {}", edge.user, edge.used))
+        .collect();
+    assert_eq!(upward, Vec::<String>::new());
+    Ok(())
+}
+
+#[test]
+fn nothing_that_ships_uses_test_support() -> Result<()> {
+    let shipped: Vec<String> = edges()?
+        .into_iter()
+        .filter(|edge| edge.used == TEST_SUPPORT && edge.kind != Kind::Dev && edge.user != XTASK)
+        .map(|edge| edge.user)
+        .collect();
+    assert_eq!(shipped, Vec::<String>::new(), "name {TEST_SUPPORT} under dev-dependencies");
+    Ok(())
+}
+
+#[test]
+fn every_crate_has_a_row() -> Result<()> {
+    let known = |name: &String| name == TEST_SUPPORT || row(name).is_some();
+    let unknown: Vec<String> =
+        packages()?.into_iter().map(|package| package.name).filter(|name| !known(name)).collect();
+    assert_eq!(unknown, Vec::<String>::new(), "give it a row here, in DESIGN and in {MAP}");
+    Ok(())
+}
+
+#[test]
+fn no_file_is_longer_than_800_lines() -> Result<()> {
+    check_sources(|_, text| {
+        let lines = text.lines().count();
+        (lines > LINES_MAX).then(|| format!("{lines} lines"))
+    })
+}
+
+#[test]
+fn every_library_opens_with_what_it_is_for() -> Result<()> {
+    check_sources(|path, text| {
+        (path.ends_with("lib.rs") && !text.starts_with("//! ")).then(|| "does not open with //!".to_owned())
+    })
+}
+
+#[test]
+fn nothing_is_left_to_be_done() -> Result<()> {
+    let marks = [concat!("to", "do!("), concat!("FIX", "ME"), concat!("To be ", "written")];
+    check_sources(|_, text| marks.iter().find(|mark| text.contains(**mark)).map(|mark| format!("holds {mark}")))
+}
+
+#[test]
+fn the_map_names_every_folder_and_every_crate() -> Result<()> {
+    let map = fs::read_to_string(root().join(MAP)).with_context(|| format!("reading {MAP}"))?;
+    let is_named = |package: &Package| map.contains(&format!("`{}`", package.name)) || map.contains(&package.folder());
+    let crates = packages()?.into_iter().filter(|package| !is_named(package)).map(|package| package.name);
+    let folders = top_level_folders()?.into_iter().filter(|name| !map.contains(&format!("{name}/")));
+    let missing: Vec<String> = folders.chain(crates).collect();
+    assert_eq!(missing, Vec::<String>::new(), "{MAP} does not name them");
+    Ok(())
+}
+
+/// The row's number; xtask stands above all, and what has no row is a fault that another test reports.
+fn row(name: &str) -> Option<usize> {
+    if name == XTASK { Some(ROWS.len()) } else { ROWS.iter().position(|row| row.contains(&name)) }
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    packages: Vec<Package>,
+}
+
+#[derive(Deserialize)]
+struct Package {
+    name: String,
+    dependencies: Vec<Dependency>,
+    manifest_path: PathBuf,
+}
+
+impl Package {
+    /// As a map would write it: `crates/core`.
+    fn folder(&self) -> String {
+        let names: Vec<_> = self.manifest_path.components().rev().skip(1).take(2).collect();
+        match names.as_slice() {
+            [folder, crates] if crates.as_os_str() == "crates" => format!("crates/{}", folder.as_os_str().display()),
+            _ => self.name.clone(),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Dependency {
+    name: String,
+    /// Only crates of this workspace have one.
+    path: Option<PathBuf>,
+    kind: Option<Kind>,
+}
+
+#[derive(Clone, Copy, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+enum Kind {
+    Normal,
+    Dev,
+    Build,
+}
+
+struct Edge {
+    user: String,
+    used: String,
+    kind: Kind,
+}
+
+fn edges() -> Result<Vec<Edge>> {
+    let edge = |user: &str, used: Dependency| Edge {
+        user: user.to_owned(),
+        used: used.name,
+        kind: used.kind.unwrap_or(Kind::Normal),
+    };
+    let of_package = |package: Package| {
+        let ours = package.dependencies.into_iter().filter(|dependency| dependency.path.is_some());
+        ours.map(|dependency| edge(&package.name, dependency)).collect::<Vec<_>>()
+    };
+    Ok(packages()?.into_iter().flat_map(of_package).collect())
+}
+
+fn packages() -> Result<Vec<Package>> {
+    let mut cargo = Command::new(env!("CARGO"));
+    let output = cargo.args(["metadata", "--no-deps", "--format-version=1"]).current_dir(root()).output()?;
+    let metadata: Metadata =
+        serde_json::from_slice(&output.stdout).with_context(|| String::from_utf8_lossy(&output.stderr).into_owned())?;
+    Ok(metadata.packages)
+}
+
+fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+/// Holds every Rust file of ours against a rule, which names what is wrong.
+fn check_sources(fault: impl Fn(&Path, &str) -> Option<String>) -> Result<()> {
+    let mut faults = Vec::new();
+    for path in sources()? {
+        let text = fs::read_to_string(&path)?;
+        faults.extend(fault(&path, &text).map(|fault| format!("{}: {fault}", path.display())));
+    }
+    assert_eq!(faults, Vec::<String>::new());
+    Ok(())
+}
+
+fn sources() -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let mut folders = vec![root().join("crates"), root().join("xtask")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.push(path);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Without hidden ones and what cargo makes.
+fn top_level_folders() -> Result<Vec<String>> {
+    let is_ours = |name: &String| !name.starts_with('.') && name != "target";
+    let folders = fs::read_dir(root())?.flatten().filter(|entry| entry.path().is_dir());
+    Ok(folders.map(|entry| entry.file_name().to_string_lossy().into_owned()).filter(is_ours).collect())
+}
