@@ -99,12 +99,23 @@ fn embedded(schema: &JsonObject, root: &mut JsonObject) -> Value {
 
 fn redirect(schema: &mut Value) {
     match schema {
-        Value::Object(members) => members.iter_mut().for_each(|(name, member)| match member {
-            Value::String(target) if name == "$ref" => redirect_reference(target),
-            member => redirect(member),
-        }),
+        Value::Object(members) => {
+            for (name, member) in members {
+                redirect_member(name, member);
+            }
+        }
         Value::Array(items) => items.iter_mut().for_each(redirect),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+fn redirect_member(name: &str, member: &mut Value) {
+    if let Value::String(target) = member
+        && name == "$ref"
+    {
+        redirect_reference(target);
+    } else {
+        redirect(member);
     }
 }
 

@@ -20,8 +20,10 @@ impl<'a> Backoff<'a> {
     pub(crate) fn wait(&self, failures: usize, retry_after: Option<Duration>) -> Duration {
         let doublings = u32::try_from(failures.saturating_sub(1)).unwrap_or(u32::MAX).min(31);
         let ceiling = self.settings.backoff_base.saturating_mul(1 << doublings).min(self.settings.backoff_max);
-        let asked = retry_after.unwrap_or_default().min(self.settings.retry_after_max);
-        ceiling.mul_f64(self.fraction(failures)).max(asked)
+        let fraction = self.fraction(failures);
+        let apart = self.settings.backoff_base.mul_f64(fraction);
+        let asked = retry_after.map_or(Duration::ZERO, |asked| asked.min(self.settings.retry_after_max) + apart);
+        ceiling.mul_f64(fraction).max(asked)
     }
 
     /// Between 0 and 1.
@@ -66,9 +68,15 @@ mod tests {
 
     #[test]
     fn the_host_is_given_the_time_it_asks_for_within_reason() {
-        assert_eq!(wait(1, Some(Duration::from_secs(9))), Duration::from_secs(9));
-        assert_eq!(wait(1, Some(Duration::from_mins(15))), Duration::from_mins(1));
+        check_asked(Duration::from_secs(9), Duration::from_secs(9));
+        check_asked(Duration::from_mins(15), Duration::from_mins(1));
         assert_eq!(wait(1, Some(Duration::ZERO)), wait(1, None));
+    }
+
+    /// A little more than was asked for: those who were told the same time must not come back together.
+    fn check_asked(asked: Duration, expected: Duration) {
+        let waited = wait(1, Some(asked));
+        assert!(waited >= expected && waited <= expected + SETTINGS().backoff_base, "{waited:?}");
     }
 
     fn wait(failures: usize, retry_after: Option<Duration>) -> Duration {

@@ -37,8 +37,8 @@ impl fmt::Debug for ApiKey {
     }
 }
 
-/// How an endpoint is reached.
-#[derive(Clone, Debug)]
+/// How an endpoint is reached. Addresses may hold passwords, so `Debug` leaves them out.
+#[derive(Clone)]
 pub struct OpenAiSettings {
     /// Its address up to and without `/chat/completions`, such as `http://127.0.0.1:8000/v1`.
     pub base_url: String,
@@ -71,6 +71,18 @@ impl OpenAiSettings {
     }
 }
 
+impl fmt::Debug for OpenAiSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenAiSettings")
+            .field("api_key", &self.api_key)
+            .field("model", &self.model)
+            .field("connect_timeout", &self.connect_timeout)
+            .field("reply_timeout", &self.reply_timeout)
+            .field("reply_max_bytes", &self.reply_max_bytes)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Why a client cannot be made of its settings.
 #[derive(Debug, Error)]
 pub enum OpenAiSettingsError {
@@ -89,7 +101,6 @@ pub enum OpenAiSettingsError {
 }
 
 /// The client. One for each endpoint; its connections are shared.
-#[derive(Debug)]
 pub struct OpenAiClient {
     http: Client,
     completions: Url,
@@ -100,8 +111,17 @@ pub struct OpenAiClient {
     host: String,
 }
 
+impl fmt::Debug for OpenAiClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenAiClient").field("host", &self.host).finish_non_exhaustive()
+    }
+}
+
 impl OpenAiClient {
-    /// Makes a client; nothing is sent yet. The process must have a rustls crypto provider installed.
+    /// Makes a client; nothing is sent yet.
+    ///
+    /// # Panics
+    /// When the process has no rustls crypto provider installed.
     ///
     /// # Errors
     /// When a setting makes no sense.
@@ -136,7 +156,11 @@ impl OpenAiClient {
 
     async fn ask_first_model(&self) -> Result<String, ModelError> {
         let limit = self.settings.reply_max_bytes.min(NAMES_MAX_BYTES);
-        let body = self.exchange(limit).json(self.authorized(self.http.get(self.models.clone()))).await?;
+        let asked = self.exchange(limit).json(self.authorized(self.http.get(self.models.clone()))).await;
+        let body = asked.map_err(|error| match error {
+            ModelError::Fatal { message } => ModelError::fatal(format!("{message}, when asked for its list of models")),
+            passing @ ModelError::Retryable { .. } => passing,
+        })?;
         let first = body.pointer("/data/0/id").and_then(Value::as_str).map(str::to_owned);
         first.ok_or_else(|| ModelError::fatal(format!("the model host {} lists no model; name one", self.host)))
     }
@@ -212,7 +236,8 @@ mod tests {
 
     #[test]
     fn a_key_never_shows() {
-        let settings = OpenAiSettings { api_key: Some(ApiKey::new("CANARY-1\n")), ..OpenAiSettings::new("http://h") };
+        let base_url = "http://user:CANARY-2@h";
+        let settings = OpenAiSettings { api_key: Some(ApiKey::new("CANARY-1\n")), ..OpenAiSettings::new(base_url) };
         let shown = format!("{settings:?}");
         assert!(shown.contains("***") && !shown.contains("CANARY"), "{shown}");
     }

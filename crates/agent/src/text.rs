@@ -10,9 +10,10 @@ pub(crate) fn cut(text: &str, max: usize) -> String {
     }
 }
 
-/// The first line of `text` that is not blank.
-pub(crate) fn first_line(text: &str) -> &str {
-    text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default()
+/// The first line of `text` that says something, fit for a log: cut, and without control characters.
+pub(crate) fn one_line(text: &str, max: usize) -> String {
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+    cut(&line.replace(char::is_control, " "), max)
 }
 
 /// `text` with NUL replaced: no database column of text takes one.
@@ -45,6 +46,11 @@ mod tests {
     fn a_cut_falls_between_characters() {
         assert_eq!(cut("aéb", 3), "aéb");
         assert_eq!(cut("aéb", 2), "aé…");
+    }
+
+    #[test]
+    fn a_line_for_the_log_is_one_line_of_plain_characters() {
+        assert_eq!(one_line("\n \x1b[31mred\0\nmore", 8), " [31mred…");
     }
 
     #[test]

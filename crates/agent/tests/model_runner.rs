@@ -102,17 +102,19 @@ async fn every_kind_of_trouble_fails_the_session_in_the_end() {
     check_trouble(Behaviour::Body(b"{}".to_vec()), "without a message").await;
     check_trouble(Behaviour::CutOff, "broke").await;
     check_trouble(Behaviour::HangUp, "broke").await;
-    check_trouble(Behaviour::Silence, "took too long").await;
-    check_trouble(Behaviour::Drip(Duration::from_millis(50)), "took too long").await;
+}
+
+#[tokio::test]
+async fn a_reply_that_does_not_come_is_given_up() {
+    check_too_slow(Behaviour::Silence).await;
+    check_too_slow(Behaviour::Drip(Duration::from_millis(20))).await;
+    check_too_slow(Behaviour::text("Late.").after(Duration::from_mins(1))).await;
 }
 
 #[tokio::test]
 async fn a_reply_of_20_mb_is_too_much() {
-    let mut settings = OpenAiSettings::new("");
-    settings.reply_timeout = Duration::from_secs(30);
-    let model = FakeModel::start().await.unwrap();
+    let (model, mut world) = world(json!({})).await;
     model.otherwise(Behaviour::Bytes(20 << 20));
-    let mut world = World::asking(&model, json!({}), quick(), settings);
     world.run().await;
     world.assert_failed(ErrorCode::Internal, "a reply of more than 16777216 bytes");
     assert_eq!(model.requests().len(), 3);
@@ -235,7 +237,7 @@ async fn an_environment_that_is_missing_is_told_once() {
 
 #[tokio::test(start_paused = true)]
 async fn patience_is_counted_over_crashes() {
-    let settings = RunnerSettings { failures_max: 6, ..RunnerSettings::default() };
+    let settings = RunnerSettings { backoff_base: Duration::ZERO, ..RunnerSettings::default() };
     let model = ScriptedModel::playing("@times 100\n@fail 503 after 50s\n@text never");
     let mut world = World::new(Arc::new(model), json!({}), settings);
     let crash = tokio::time::timeout(Duration::from_mins(2), world.run()).await;
@@ -285,6 +287,17 @@ async fn check_trouble(behaviour: Behaviour, expected: &str) {
     assert!(world.troubles().iter().all(|trouble| trouble.contains(expected)), "{:?}", world.troubles());
 }
 
+async fn check_too_slow(behaviour: Behaviour) {
+    let model = FakeModel::start().await.unwrap();
+    model.otherwise(behaviour);
+    let client = OpenAiSettings { reply_timeout: Duration::from_millis(200), ..OpenAiSettings::new("") };
+    let mut world = World::asking(&model, json!({"model": "m"}), quick(), client);
+    world.run().await;
+    world.assert_failed(ErrorCode::Internal, "took too long to reply");
+    assert_eq!(world.troubles().len(), 3);
+    model.wait_for_abandoned(3).await;
+}
+
 async fn check_fatal(behaviour: Behaviour, expected: &str) {
     let (model, mut world) = world(json!({})).await;
     model.otherwise(behaviour);
@@ -310,8 +323,6 @@ async fn world(agent: Value) -> (FakeModel, World) {
 
 async fn world_with(agent: Value, settings: RunnerSettings) -> (FakeModel, World) {
     let model = FakeModel::start().await.unwrap();
-    let mut client = OpenAiSettings::new("");
-    client.reply_timeout = Duration::from_millis(400);
-    let world = World::asking(&model, agent, settings, client);
+    let world = World::asking(&model, agent, settings, OpenAiSettings::new(""));
     (model, world)
 }

@@ -13,7 +13,7 @@ use std::process::Command;
 pub(super) fn run(workspace: &Workspace, postgres: &Postgres) -> Result<Tally> {
     let mut tally = Tally::default();
     let mut pytest = Command::new(python::python(workspace));
-    pytest.args(["-m", "pytest", "--color=no", "-rfEs", "tests/sdk"]).current_dir(workspace.root());
+    pytest.args(["-m", "pytest", "--color=no", "--tb=short", "-rfEs", "tests/sdk"]).current_dir(workspace.root());
     pytest.env("QUARTERDECK_BIN", workspace.server()).env("PYTHONDONTWRITEBYTECODE", "1");
     pytest.env(URL_VARIABLE, &postgres.url).env(BINARIES_VARIABLE, &postgres.programs);
     let status = run_reading(&mut pytest, |line| {

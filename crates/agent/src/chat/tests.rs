@@ -1,6 +1,8 @@
 use super::*;
 use crate::testing::events;
+use proptest::prelude::*;
 use serde_json::json;
+use std::collections::{HashSet, VecDeque};
 
 #[test]
 fn a_conversation_reads_as_it_went() {
@@ -117,6 +119,50 @@ fn progress_tells_the_turn_and_the_failures() {
     let (_, progress) =
         build(&[user("a"), trouble.clone(), said("b"), answer("b"), user("c"), trouble.clone(), trouble]);
     assert_eq!(progress, Progress { turn_start: 3, failures: vec![2, 4, 4] });
+}
+
+proptest! {
+    #[test]
+    fn any_transcript_makes_a_sound_conversation(kinds in proptest::collection::vec(0..9_usize, 0..40)) {
+        let transcript: Vec<_> = kinds.iter().map(|kind| any_event(*kind)).collect();
+        let replies = transcript.iter().filter(|event| event["kind"] == "policy_event").count();
+        let (messages, _) = build(&transcript);
+        assert_sound(&messages);
+        let told = messages.iter().filter(|message| matches!(message, ChatMessage::Assistant { .. })).count();
+        assert!(told >= replies);
+    }
+}
+
+fn any_event(kind: usize) -> Value {
+    match kind {
+        0 => user("hi"),
+        1 => calls(&[("a", "1"), ("a", "1"), ("b", "2")]),
+        2 => calls(&[("answer", "1")]),
+        3 => result("a", "1", &json!("r")),
+        4 => result("b", "2", &json!("r")),
+        5 => answer("done"),
+        6 => said("so"),
+        7 => json!({"kind": "error_event", "error": "e", "origin": "model"}),
+        _ => json!({"kind": "policy_event", "content": null, "tool_reqs": [], "validation_errors": ["bad"]}),
+    }
+}
+
+/// Each call is followed at once by its one result, and no id comes twice.
+fn assert_sound(messages: &[ChatMessage]) {
+    let mut owed = VecDeque::new();
+    let mut ids = HashSet::new();
+    for message in messages {
+        if let ChatMessage::Tool { call_id, .. } = message {
+            assert_eq!(owed.pop_front().as_ref(), Some(call_id));
+        } else {
+            assert!(owed.is_empty(), "{owed:?}");
+        }
+        if let ChatMessage::Assistant { calls, .. } = message {
+            owed.extend(calls.iter().map(|call| call.id.clone()));
+            assert!(calls.iter().all(|call| ids.insert(call.id.clone())));
+        }
+    }
+    assert!(owed.is_empty(), "{owed:?}");
 }
 
 fn check(transcript: &[Value], expected: &str) {

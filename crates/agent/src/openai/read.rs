@@ -1,10 +1,7 @@
 //! One HTTP exchange with the endpoint: every way it can go wrong becomes a sentence.
 
 use super::ApiKey;
-use crate::{
-    model::ModelError,
-    text::{cut, first_line},
-};
+use crate::{model::ModelError, text::one_line};
 use chrono::{DateTime, FixedOffset};
 use reqwest::{
     RequestBuilder, Response, StatusCode,
@@ -79,7 +76,7 @@ impl Exchange<'_> {
             Some(key) if !key.is_empty() => words.replace(key, "***"),
             _ => words.to_owned(),
         };
-        Some(cut(first_line(&words), SAID_MAX))
+        Some(one_line(&words, SAID_MAX))
     }
 
     fn broken(&self, error: &reqwest::Error) -> ModelError {
@@ -104,7 +101,7 @@ fn root_cause(error: &reqwest::Error) -> String {
     }
     match cause.downcast_ref::<reqwest::Error>() {
         Some(_) => "no reason given".into(),
-        None => cut(&cause.to_string(), SAID_MAX),
+        None => one_line(&cause.to_string(), SAID_MAX),
     }
 }
 

@@ -1,7 +1,7 @@
 //! A reply as endpoints spell it: the common shape and the usual departures from it.
 
 use crate::model::{ChatReply, ModelError, RawCall, TokenUsage};
-use crate::text::{cut, first_line};
+use crate::text::one_line;
 use serde_json::Value;
 
 /// Calls of one reply that are kept.
@@ -53,7 +53,7 @@ fn error_in(body: &Value) -> Option<String> {
     let error = body.get("error").filter(|error| !error.is_null())?;
     let said = error.get("message").unwrap_or(error);
     let said = said.as_str().map_or_else(|| said.to_string(), str::to_owned);
-    Some(cut(first_line(&said), 300))
+    Some(one_line(&said, 300))
 }
 
 /// A text, or a list of parts of which some are texts.

@@ -244,6 +244,7 @@ fn usage(text: &str) -> Result<TokenUsage, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn prose_is_no_script() {
@@ -307,6 +308,15 @@ mod tests {
         check_fault("@usage in=x\n@text a", 1, "`x` is not a number");
         check_fault("@times 0\n@text a", 1, "`0` is not a number from 1");
         check_fault("@answer a\n@say b", 2, "no reply follows `@say`");
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_breaks_the_parser(words in proptest::collection::vec(0..WORDS.len(), 0..6), rest in "\\PC{0,12}") {
+            let lines: Vec<_> = words.iter().map(|word| format!("@{} {rest}", WORDS[*word])).collect();
+            let _ = find(&lines.join("\n"));
+            let _ = find(&rest);
+        }
     }
 
     fn check(text: &str, expected: &[&str]) {

@@ -1,0 +1,86 @@
+//! Measures a release build of the server and prints a table: the figures of `docs/performance.md`.
+//!
+//! Client, fake model and server share the machine, the server in a process of its own. Every figure stands
+//! beside the limit it can be compared with, measured in the same run: a bare axum handler, the database's own
+//! rate of small commits. Nothing is asserted: a figure that misses its aim is a figure.
+#![expect(clippy::print_stdout, reason = "the table is the product")]
+#![expect(clippy::disallowed_methods, reason = "time is what is measured")]
+
+mod client;
+mod limits;
+mod server;
+mod sessions;
+mod status;
+mod table;
+mod waiters;
+
+use anyhow::Result;
+use clap::Parser;
+use quarterdeck_test_support::postgres::PostgresCluster;
+use server::Engine;
+use table::Table;
+use tempfile::TempDir;
+
+#[derive(Parser)]
+struct Arguments {
+    /// The server's binary
+    #[arg(long, default_value = "target/release/quarterdeck")]
+    binary: std::path::PathBuf,
+    /// Seconds for each measurement
+    #[arg(long, default_value_t = 5)]
+    seconds: u64,
+    /// Only this part: sessions, commits, status, waiters, idle
+    #[arg(long)]
+    only: Option<String>,
+    /// Only this engine: sqlite, postgres
+    #[arg(long)]
+    engine: Option<String>,
+    /// Waiters to hold at once
+    #[arg(long, default_value_t = 2_000)]
+    waiters: usize,
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let mut table = Table::new();
+    if arguments.wants_engine("sqlite") {
+        let folder = TempDir::new()?;
+        measure(&arguments, &Engine::sqlite(folder.path()), &mut table).await?;
+    }
+    if arguments.wants_engine("postgres") {
+        let cluster = PostgresCluster::new()?;
+        measure(&arguments, &Engine::postgres(cluster), &mut table).await?;
+    }
+    println!("{table}");
+    Ok(())
+}
+
+async fn measure(arguments: &Arguments, engine: &Engine, table: &mut Table) -> Result<()> {
+    if arguments.wants("idle") {
+        server::measure_idle(arguments, engine, table).await?;
+    }
+    if arguments.wants("commits") {
+        limits::measure_commits(arguments, engine, table).await?;
+    }
+    if arguments.wants("sessions") {
+        sessions::measure(arguments, engine, table).await?;
+    }
+    if arguments.wants("status") {
+        status::measure(arguments, engine, table).await?;
+    }
+    if arguments.wants("waiters") {
+        waiters::measure(arguments, engine, table).await?;
+    }
+    Ok(())
+}
+
+impl Arguments {
+    fn wants(&self, part: &str) -> bool {
+        self.only.as_deref().is_none_or(|only| only == part)
+    }
+
+    fn wants_engine(&self, engine: &str) -> bool {
+        self.engine.as_deref().is_none_or(|only| only == engine)
+    }
+}

@@ -1,0 +1,113 @@
+//! What every store does, whichever its engine: one suite, written against the port.
+
+#[path = "conformance/claims.rs"]
+mod claims;
+#[path = "conformance/commits.rs"]
+mod commits;
+#[path = "conformance/creation.rs"]
+mod creation;
+#[path = "conformance/drafts.rs"]
+mod drafts;
+#[path = "conformance/events.rs"]
+mod events;
+#[path = "conformance/keys.rs"]
+mod keys;
+#[path = "conformance/listing.rs"]
+mod listing;
+#[path = "conformance/nul.rs"]
+mod nul;
+#[path = "conformance/shared.rs"]
+mod shared;
+#[path = "conformance/single.rs"]
+mod single;
+#[path = "conformance/world.rs"]
+mod world;
+
+/// One engine through the whole suite.
+macro_rules! store_suite {
+    ($engine:ident, $open:expr) => {
+        tests! { $engine, $open:
+            creation::a_created_session_reads_back,
+            creation::an_unknown_session_is_none,
+            creation::a_session_cannot_be_created_twice,
+            creation::a_session_created_with_an_owner_is_its_own_from_the_first_epoch,
+            creation::a_key_with_the_same_body_repeats_the_first_answer,
+            creation::a_key_with_another_body_creates_nothing,
+            creation::a_key_of_another_organization_is_another_key,
+            creation::a_key_is_free_again_after_a_day_and_not_before,
+            creation::of_fifty_creations_at_once_with_one_key_one_creates,
+            creation::many_creations_at_once_all_arrive,
+            creation::active_sessions_are_those_that_hold_a_slot,
+            commits::of_two_commits_on_one_version_one_wins,
+            commits::of_twenty_commits_at_once_on_one_version_one_wins,
+            commits::a_refused_commit_leaves_nothing_behind,
+            commits::a_commit_on_an_unknown_session_is_a_conflict,
+            commits::a_holder_commits_and_stays_owner,
+            commits::a_commit_of_an_old_epoch_is_refused,
+            commits::a_commit_of_another_owner_is_refused,
+            commits::a_release_with_a_commit_lets_go,
+            commits::a_take_makes_an_owner_in_a_new_epoch,
+            commits::a_handlers_commit_leaves_the_owner,
+            commits::messages_wait_in_order_until_they_are_delivered,
+            commits::only_delivered_messages_leave_the_inbox,
+            commits::hundreds_of_commits_at_once_all_arrive,
+            commits::a_commit_with_thousands_of_events_arrives_whole,
+            claims::only_what_is_due_is_claimed,
+            claims::the_longest_due_is_claimed_first,
+            claims::a_claim_takes_no_more_than_its_limit,
+            claims::a_claimed_session_is_not_claimed_again_by_its_owner,
+            claims::two_claims_at_once_never_get_the_same,
+            claims::a_timer_beyond_the_year_9999_is_not_due,
+            claims::a_released_session_can_be_claimed_again,
+            claims::a_release_under_an_old_lease_changes_nothing,
+            claims::a_retired_replica_owns_nothing,
+            claims::the_next_due_is_the_earliest_that_nobody_owns,
+            claims::whatever_moves_the_owner_moves_the_version,
+            events::indexes_are_dense_over_many_commits,
+            events::events_read_back_word_for_word,
+            events::events_from_an_index_stop_at_the_limit_and_at_the_end,
+            events::pages_count_from_both_ends,
+            events::a_page_past_the_end_is_empty_and_still_counts,
+            events::a_type_filter_counts_only_its_type,
+            events::an_unknown_session_has_no_events,
+            listing::the_newest_session_comes_first_unless_asked_otherwise,
+            listing::sessions_of_the_same_moment_have_one_order,
+            listing::pages_part_the_list,
+            listing::another_organization_sees_nothing,
+            listing::each_filter_picks_its_sessions,
+            listing::filters_must_all_match,
+            listing::date_bounds_are_strict,
+            listing::search_ignores_case_in_any_script,
+            listing::search_takes_percent_and_underscore_as_they_are,
+            listing::search_finds_answers_too,
+            listing::a_line_tells_agent_revision_and_first_message,
+            keys::a_key_names_its_caller_until_it_is_revoked,
+            keys::keys_of_the_same_names_share_organization_and_user,
+            keys::the_same_hash_again_changes_nothing,
+            keys::keys_are_listed_oldest_first,
+            keys::an_unknown_key_cannot_be_revoked,
+            nul::nul_in_messages_and_results_survives,
+            nul::nul_in_a_message_does_not_disturb_search,
+            nul::nul_in_a_label_fails_alone_and_crashes_nothing,
+        }
+    };
+}
+
+macro_rules! tests {
+    ($engine:ident, $open:expr: $($area:ident :: $name:ident),+ $(,)?) => {
+        mod $engine {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    let world = $open().await;
+                    crate::world::within_a_minute(crate::$area::$name(&*world.store)).await;
+                    world.store.close().await;
+                }
+            )+
+        }
+    };
+}
+
+store_suite!(sqlite_file, crate::world::sqlite_file);
+store_suite!(sqlite_in_memory, crate::world::sqlite_in_memory);
+store_suite!(postgres, crate::world::postgres);

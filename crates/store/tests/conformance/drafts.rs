@@ -1,0 +1,175 @@
+//! Sessions to store, and changes to commit: made by the core, as the engine makes them.
+
+use chrono::{DateTime, TimeDelta};
+use quarterdeck_api::{
+    Agent, Answer, OrganizationId, Reference, SessionId, SessionRequest, Timestamp, UserId, UserMessage,
+};
+use quarterdeck_core::{Command, Effect, Fact, Reply, Session, Settings, Transition};
+use quarterdeck_store::{
+    Commit, CommitLease, Creation, Error, Idempotency, Lease, NewSession, Owner, ReplicaId, Store, StoredSession,
+};
+use serde_json::{Value, json};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+use uuid::Uuid;
+
+/// An id nobody else has; its last bytes differ most.
+pub(crate) fn fresh() -> Uuid {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    Uuid::from_u128(0x018f_0000_0000_7000_8000 << 48 | u128::from(NEXT.fetch_add(1, Ordering::Relaxed)))
+}
+
+pub(crate) fn replica() -> ReplicaId {
+    ReplicaId(fresh())
+}
+
+pub(crate) fn organization(number: u128) -> OrganizationId {
+    OrganizationId(Uuid::from_u128(number))
+}
+
+pub(crate) fn noon() -> Timestamp {
+    DateTime::from_timestamp(1_767_268_800, 0).unwrap()
+}
+
+pub(crate) fn after_s(seconds: i64) -> Timestamp {
+    noon() + TimeDelta::seconds(seconds)
+}
+
+/// A session about to be created.
+pub(crate) struct Draft {
+    pub(crate) new: NewSession,
+}
+
+impl Draft {
+    /// Of organization 1, accepted at noon, one message, an inline agent.
+    pub(crate) fn new() -> Self {
+        Self::of(json!({}))
+    }
+
+    /// With these fields of the request.
+    pub(crate) fn of(fields: Value) -> Self {
+        Self::at(noon(), organization(1), fields)
+    }
+
+    pub(crate) fn at(at: Timestamp, organization: OrganizationId, fields: Value) -> Self {
+        let request = request(fields);
+        let Reference::Inline(agent) = &request.agent else { panic!("the agent is inline") };
+        let agent: Arc<Agent> = Arc::new((**agent).clone());
+        let user = UserId(Uuid::from_u128(7));
+        let settings = Settings::of(&request, &agent);
+        let transition = Session::create(SessionId(fresh()), organization, user, settings, false, at);
+        let request = Arc::new(request);
+        let (agent_reference, agent_revision, parent, owner, idempotency) = (None, None, None, None, None);
+        Self {
+            new: NewSession { transition, request, agent, agent_reference, agent_revision, parent, owner, idempotency },
+        }
+    }
+
+    pub(crate) fn owned_by(mut self, owner: ReplicaId) -> Self {
+        self.new.owner = Some(owner);
+        self
+    }
+
+    pub(crate) fn keyed(mut self, key: &str, hash: u8, response: &str) -> Self {
+        self.new.idempotency =
+            Some(Idempotency { key: key.into(), request_hash: [hash; 32], response: response.into() });
+        self
+    }
+
+    pub(crate) fn id(&self) -> SessionId {
+        self.new.transition.session.id
+    }
+
+    pub(crate) async fn create(self, store: &dyn Store) -> Session {
+        let session = self.new.transition.session.clone();
+        assert_eq!(store.create(self.new).await.unwrap(), Creation::Created);
+        session
+    }
+}
+
+/// A request with one message and these fields.
+pub(crate) fn request(fields: Value) -> SessionRequest {
+    let mut request = json!({
+        "agent": {"name": "tester", "description": "Tests things.", "environments": []},
+        "messages": "Find the price",
+        "queue": true,
+    });
+    let Value::Object(fields) = fields else { panic!("fields are an object") };
+    request.as_object_mut().unwrap().extend(fields);
+    serde_json::from_value(request).unwrap()
+}
+
+pub(crate) fn say(session: &Session, texts: &[&str]) -> Transition {
+    command(session, Command::Message(texts.iter().copied().map(UserMessage::text).collect()))
+}
+
+pub(crate) fn command(session: &Session, command: Command) -> Transition {
+    changed(session.command(command, session.last_activity_at).unwrap())
+}
+
+pub(crate) fn fact(session: &Session, fact: Fact) -> Transition {
+    changed(session.fact(fact, session.last_activity_at).unwrap())
+}
+
+/// A worker starts it with these messages.
+pub(crate) fn start(session: &Session, texts: &[&str]) -> Transition {
+    let messages = texts.iter().copied().map(UserMessage::text).collect();
+    fact(session, Fact::Started { messages, inbox_through: 0, environments: Vec::new() })
+}
+
+/// One event.
+pub(crate) fn trouble(session: &Session, text: &str) -> Transition {
+    fact(session, Fact::Troubled { error: text.into(), origin: "model".into() })
+}
+
+pub(crate) fn answer(session: &Session, answer: Answer) -> Transition {
+    fact(session, Fact::Answered { reply: Reply::default(), call: None, answer, outcome: None })
+}
+
+fn changed(effect: Effect) -> Transition {
+    match effect {
+        Effect::Changed(transition) => *transition,
+        Effect::Unchanged => panic!("something changes"),
+    }
+}
+
+/// Commits as a handler does; returns the session afterwards.
+pub(crate) async fn commit(store: &dyn Store, transition: Transition) -> Session {
+    let session = transition.session.clone();
+    commit_with(store, transition, CommitLease::Leave).await.unwrap();
+    session
+}
+
+pub(crate) async fn commit_with(store: &dyn Store, transition: Transition, lease: CommitLease) -> Result<(), Error> {
+    store.commit(Commit { transition, lease }).await
+}
+
+/// Creates a session and starts it.
+pub(crate) async fn running(store: &dyn Store, draft: Draft) -> Session {
+    let session = draft.create(store).await;
+    commit(store, start(&session, &["Find the price"])).await
+}
+
+/// Creates a session that has ended with this answer.
+pub(crate) async fn answered(store: &dyn Store, draft: Draft, text: &str) -> Session {
+    let session = running(store, draft).await;
+    commit(store, answer(&session, Answer::Text(text.into()))).await
+}
+
+pub(crate) async fn stored(store: &dyn Store, id: SessionId) -> StoredSession {
+    store.session(id).await.unwrap().unwrap()
+}
+
+pub(crate) fn owner(replica: Option<ReplicaId>, epoch: i64) -> Owner {
+    Owner { replica, epoch }
+}
+
+pub(crate) fn lease(replica: ReplicaId, epoch: i64) -> Lease {
+    Lease { replica, epoch }
+}
+
+pub(crate) fn is_conflict<T>(result: &Result<T, Error>) -> bool {
+    matches!(result, Err(Error::Conflict(_)))
+}

@@ -1,0 +1,183 @@
+//! Listing an organization's sessions.
+
+use crate::drafts::{Draft, after_s, answer, answered, commit, noon, organization, running};
+use quarterdeck_api::{Answer, SessionId, Status, UserId};
+use quarterdeck_core::Session;
+use quarterdeck_store::{SessionFilter, Store};
+use serde_json::json;
+use std::collections::HashSet;
+use uuid::Uuid;
+
+pub(crate) async fn the_newest_session_comes_first_unless_asked_otherwise(store: &dyn Store) {
+    let mut ids = Vec::new();
+    for seconds in 0..4 {
+        ids.push(created_at(store, seconds).await.id);
+    }
+    assert_eq!(listed(store, SessionFilter { ascending: true, ..all() }).await, ids);
+    ids.reverse();
+    assert_eq!(listed(store, all()).await, ids);
+}
+
+pub(crate) async fn sessions_of_the_same_moment_have_one_order(store: &dyn Store) {
+    for _ in 0..9 {
+        Draft::new().create(store).await;
+    }
+    let mut down = listed(store, all()).await;
+    down.reverse();
+    assert_eq!(listed(store, SessionFilter { ascending: true, ..all() }).await, down);
+}
+
+pub(crate) async fn pages_part_the_list(store: &dyn Store) {
+    for seconds in 0..7 {
+        created_at(store, seconds).await;
+    }
+    let whole = listed(store, all()).await;
+    let mut paged = Vec::new();
+    for offset in [0, 3, 6, 9] {
+        let page = store.sessions(organization(1), SessionFilter { offset, limit: 3, ..all() }).await.unwrap();
+        assert_eq!(page.total, 7);
+        paged.extend(page.items.into_iter().map(|row| row.session.id));
+    }
+    assert_eq!(paged, whole);
+}
+
+pub(crate) async fn another_organization_sees_nothing(store: &dyn Store) {
+    Draft::new().create(store).await;
+    let page = store.sessions(organization(2), all()).await.unwrap();
+    assert_eq!((page.items.len(), page.total), (0, 0));
+}
+
+pub(crate) async fn each_filter_picks_its_sessions(store: &dyn Store) {
+    let parent = Draft::of(json!({"group_id": "blue"})).create(store).await;
+    let mut child = Draft::of(json!({"group_id": "Blue"}));
+    child.new.parent = Some(parent.id);
+    let child = child.create(store).await;
+    let mut named = Draft::new();
+    named.new.agent_reference = Some("h/web-surfer-flash".into());
+    let named = running(store, named).await;
+    let mut foreign = Draft::new();
+    foreign.new.transition.session.user = UserId(Uuid::from_u128(8));
+    let foreign = answered(store, foreign, "done").await;
+
+    let none: [&Session; 0] = [];
+    let status = |statuses: &[Status]| SessionFilter { statuses: statuses.to_vec(), ..all() };
+    check(store, status(&[Status::Pending]), [&parent, &child]).await;
+    check(store, status(&[Status::Running, Status::Completed]), [&named, &foreign]).await;
+    check(store, status(&[Status::Failed]), none).await;
+    let agents = |names: &[&str]| SessionFilter { agents: names.iter().copied().map(str::to_owned).collect(), ..all() };
+    check(store, agents(&["h/web-surfer-flash", "h/other"]), [&named]).await;
+    check(store, agents(&["tester"]), none).await;
+    check(store, SessionFilter { group_id: Some("blue".into()), ..all() }, [&parent]).await;
+    check(store, SessionFilter { parent: Some(parent.id), ..all() }, [&child]).await;
+    check(store, SessionFilter { user: Some(UserId(Uuid::from_u128(8))), ..all() }, [&foreign]).await;
+    check(store, all(), [&parent, &child, &named, &foreign]).await;
+}
+
+pub(crate) async fn filters_must_all_match(store: &dyn Store) {
+    let both = answered(store, Draft::of(json!({"group_id": "g"})), "done").await;
+    answered(store, Draft::new(), "done").await;
+    Draft::of(json!({"group_id": "g"})).create(store).await;
+    let filter = SessionFilter {
+        statuses: vec![Status::Completed],
+        group_id: Some("g".into()),
+        search: Some("done".into()),
+        ..all()
+    };
+    check(store, filter, [&both]).await;
+}
+
+pub(crate) async fn date_bounds_are_strict(store: &dyn Store) {
+    let early = answered(store, Draft::at(after_s(10), organization(1), json!({})), "done").await;
+    let late = Draft::at(after_s(20), organization(1), json!({})).create(store).await;
+    let ten = Some(after_s(10));
+    let none: [&Session; 0] = [];
+    check(store, SessionFilter { created_before: ten, ..all() }, none).await;
+    check(store, SessionFilter { created_before: Some(after_s(11)), ..all() }, [&early]).await;
+    check(store, SessionFilter { created_after: ten, ..all() }, [&late]).await;
+    check(store, SessionFilter { created_after: Some(noon()), ..all() }, [&early, &late]).await;
+    let hair = chrono::TimeDelta::microseconds(1);
+    let (just_before, just_after) = (ten.map(|ten| ten - hair), ten.map(|ten| ten + hair));
+    check(store, SessionFilter { created_after: just_before, created_before: just_after, ..all() }, [&early]).await;
+    check(store, SessionFilter { finished_after: ten, ..all() }, none).await;
+    check(store, SessionFilter { finished_before: ten, ..all() }, none).await;
+    check(store, SessionFilter { finished_after: just_before, finished_before: just_after, ..all() }, [&early]).await;
+}
+
+pub(crate) async fn search_ignores_case_in_any_script(store: &dyn Store) {
+    let greek = with_message(store, "ΟΔΥΣΣΕΎΣ reist").await;
+    let german = with_message(store, "Die GRÖSSE der Straße").await;
+    let russian = with_message(store, "Найди ЦЕНУ").await;
+    for (search, found) in [
+        ("größe", None),
+        ("grösse", Some(&german)),
+        ("STRAßE", Some(&german)),
+        ("цену", Some(&russian)),
+        ("οδυσσεύ", Some(&greek)),
+    ] {
+        check(store, searching(search), found).await;
+    }
+    check(store, searching("r"), [&greek, &german]).await;
+}
+
+pub(crate) async fn search_takes_percent_and_underscore_as_they_are(store: &dyn Store) {
+    let percent = with_message(store, "100% sure").await;
+    let underscore = with_message(store, "snake_case").await;
+    let slash = with_message(store, r"C:\Windows 'quoted'").await;
+    with_message(store, "1000 sure, snakeXcase, C:Windows").await;
+    check(store, searching("0% s"), [&percent]).await;
+    check(store, searching("E_C"), [&underscore]).await;
+    check(store, searching(r"c:\w"), [&slash]).await;
+    check(store, searching("'QUOTED'"), [&slash]).await;
+    check(store, searching("%"), [&percent]).await;
+}
+
+pub(crate) async fn search_finds_answers_too(store: &dyn Store) {
+    let text = answered(store, Draft::new(), "It costs NINETEEN euros").await;
+    let object = running(store, Draft::new()).await;
+    let Ok(fields) = serde_json::from_value(json!({"Price": 19, "in": "Köln"})) else { panic!("an object") };
+    let object = commit(store, answer(&object, Answer::Object(fields))).await;
+    check(store, searching("nineteen"), [&text]).await;
+    check(store, searching(r#""PRICE":19"#), [&object]).await;
+    check(store, searching("KÖLN"), [&object]).await;
+    check(store, searching("find the price"), [&text, &object]).await;
+}
+
+pub(crate) async fn a_line_tells_agent_revision_and_first_message(store: &dyn Store) {
+    let mut draft = Draft::of(json!({"messages": [{"type": "user_message", "message": "one"}]}));
+    draft.new.agent_revision = Some(3);
+    let session = draft.create(store).await;
+    Draft::at(after_s(-1), organization(1), json!({"messages": null})).create(store).await;
+    let page = store.sessions(organization(1), all()).await.unwrap();
+    let [line, empty] = &page.items[..] else { panic!("two lines") };
+    assert_eq!((&line.session, &*line.agent, line.agent_revision), (&session, "tester", Some(3)));
+    assert!(line.first_message.as_ref().unwrap().get().contains(r#""message":"one""#));
+    assert!(empty.first_message.is_none());
+}
+
+fn all() -> SessionFilter {
+    SessionFilter { limit: 100, ..SessionFilter::default() }
+}
+
+fn searching(text: &str) -> SessionFilter {
+    SessionFilter { search: Some(text.into()), ..all() }
+}
+
+async fn created_at(store: &dyn Store, seconds: i64) -> Session {
+    Draft::at(after_s(seconds), organization(1), json!({})).create(store).await
+}
+
+async fn with_message(store: &dyn Store, text: &str) -> Session {
+    Draft::of(json!({"messages": text})).create(store).await
+}
+
+async fn listed(store: &dyn Store, filter: SessionFilter) -> Vec<SessionId> {
+    let page = store.sessions(organization(1), filter).await.unwrap();
+    assert_eq!(page.total, page.items.len() as u64);
+    page.items.into_iter().map(|row| row.session.id).collect()
+}
+
+async fn check(store: &dyn Store, filter: SessionFilter, expected: impl IntoIterator<Item = &Session>) {
+    let shown = format!("{filter:?}");
+    let found: HashSet<SessionId> = listed(store, filter).await.into_iter().collect();
+    assert_eq!(found, expected.into_iter().map(|session| session.id).collect(), "{shown}");
+}
