@@ -4,8 +4,8 @@ COPY . .
 # The caches live beside the layers, so the binary is copied out of them in the same step.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
-    cargo build --locked --release --package quarterdeck \
-    && install -D -m 755 target/release/quarterdeck /out/quarterdeck
+    cargo build --locked --profile dist --package quarterdeck \
+    && install -D -m 755 target/dist/quarterdeck /out/quarterdeck
 
 FROM debian:bookworm-slim
 LABEL org.opencontainers.image.title="quarterdeck" \

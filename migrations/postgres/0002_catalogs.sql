@@ -1,6 +1,7 @@
 -- What organizations keep by name. `spec` is JSON as it is answered, secrets included; the other columns are
 -- what queries and guards need of it. `version` grows by one with every change and guards the next one.
 -- Names sort by their bytes, as they do in the other engine.
+
 -- An agent as it stands: its newest revision. `version` is that revision's number.
 CREATE TABLE agents (
     id uuid PRIMARY KEY,
@@ -41,7 +42,7 @@ CREATE TABLE environments (
 
 CREATE INDEX environments_by_age ON environments (organization_id, created_at, name);
 
--- `files_size` is what the helper files weigh, in bytes.
+-- `files_size` is how many bytes of `spec` are helper files.
 CREATE TABLE skills (
     id uuid PRIMARY KEY,
     organization_id uuid NOT NULL REFERENCES organizations (id),

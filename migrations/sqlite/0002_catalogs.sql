@@ -41,7 +41,7 @@ CREATE TABLE environments (
 
 CREATE INDEX environments_by_age ON environments (organization_id, created_at, name);
 
--- `files_size` is what the helper files weigh, in bytes.
+-- `files_size` is how many bytes of `spec` are helper files.
 CREATE TABLE skills (
     id blob PRIMARY KEY,
     organization_id blob NOT NULL REFERENCES organizations (id),

@@ -1,6 +1,7 @@
 //! Agents: what runs in a session.
 
-use crate::{Environment, JsonObject, Skill, ToolDefinition};
+use crate::{Environment, JsonObject, Skill, ToolDefinition, UserId};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -55,4 +56,21 @@ pub enum ReasoningEffort {
     Medium,
     /// As long as it wants.
     Xhigh,
+}
+
+/// A state that an agent has or had.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct AgentRevisionRecord {
+    /// Its number, from 1.
+    #[schema(minimum = 1)]
+    pub number: i64,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// By whom; null for what is built in.
+    pub created_by: Option<UserId>,
+    /// Why.
+    pub message: Option<String>,
+    /// The revision it brought back.
+    #[schema(minimum = 1)]
+    pub restored_from: Option<i64>,
 }

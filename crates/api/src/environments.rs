@@ -71,6 +71,19 @@ impl EnvironmentKind {
         ("memory", Self::Memory),
         ("workstation", Self::Workstation),
     ];
+
+    /// The word on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Web => "web",
+            Self::Desktop => "desktop",
+            Self::Android => "android",
+            Self::Code => "code",
+            Self::Mcp => "mcp",
+            Self::Memory => "memory",
+            Self::Workstation => "workstation",
+        }
+    }
 }
 
 /// Whose machine an environment runs on.

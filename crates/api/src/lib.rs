@@ -23,9 +23,10 @@ mod schedules;
 mod sessions;
 mod skills;
 mod tools;
+pub mod unmask;
 mod webhooks;
 
-pub use agents::{Agent, ReasoningEffort, Reference};
+pub use agents::{Agent, AgentRevisionRecord, ReasoningEffort, Reference};
 pub use cron::Cron;
 pub use decode::Decode;
 pub use decode::body::Body;
@@ -57,7 +58,7 @@ pub use patches::{PatchAgent, PatchEnvironment, PatchSkill};
 pub use schedules::{CreateSchedule, CronTiming, PauseSchedule, UpdateSchedule};
 pub use sessions::{
     Answer, ErrorCode, Metrics, ModelCost, ModelUsage, Outcome, QuotaScope, QuotaStatus, Session, SessionChanges,
-    SessionRequest, SessionStatus, SessionSummary, Status,
+    SessionRequest, SessionStatus, SessionSummary, ShareLink, Status,
 };
 pub use skills::Skill;
 pub use tools::{ToolDefinition, ToolError, ToolRequest, ToolResult, ToolResultItem, empty_input_schema};

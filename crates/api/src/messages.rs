@@ -1,6 +1,6 @@
 //! What a person says to an agent.
 
-use crate::Skill;
+use crate::{Skill, decode::rules::base64};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -23,6 +23,15 @@ impl Messages {
             Self::Text(text) => vec![UserMessage::text(text)],
             Self::One(message) => vec![(**message).clone()],
             Self::Many(messages) => messages.clone(),
+        }
+    }
+
+    /// The messages that are more than a bare text, in order.
+    pub fn as_mut_slice(&mut self) -> &mut [UserMessage] {
+        match self {
+            Self::Text(_) => &mut [],
+            Self::One(message) => std::slice::from_mut(message),
+            Self::Many(messages) => messages,
         }
     }
 }
@@ -90,6 +99,16 @@ pub struct FileContent {
     pub media_type: Option<String>,
     /// Its size, in bytes.
     pub size_bytes: Option<i64>,
+}
+
+impl FileContent {
+    /// The bytes it carries; none when they are elsewhere, or are no base64.
+    pub fn bytes(&self) -> Option<Vec<u8>> {
+        match self.source_type {
+            SourceType::Base64 => base64::decode(&self.source),
+            SourceType::Url => None,
+        }
+    }
 }
 
 /// A picture inside an event.

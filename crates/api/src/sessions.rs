@@ -46,6 +46,13 @@ pub struct SessionRequest {
     pub overrides: JsonObject,
 }
 
+impl SessionRequest {
+    /// The messages it opens with, in order.
+    pub fn opening_messages(&self) -> Vec<UserMessage> {
+        self.messages.as_ref().map(Messages::to_vec).unwrap_or_default()
+    }
+}
+
 /// Where a session stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -321,6 +328,13 @@ pub struct SessionChanges {
     pub metrics: Metrics,
     /// Calls whose results the client owes.
     pub pending_tool_calls: Vec<ToolRequest>,
+}
+
+/// Where a shared session can be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ShareLink {
+    /// A path on this server.
+    pub share_url: String,
 }
 
 /// How many sessions may run and do run.

@@ -4,7 +4,7 @@
 
 use crate::{
     Effect, Ending, Fault, ForceReason, OpenStep, Phase, Rejection, Resumption, Session, State, StepMode, Transition,
-    forms::{Dropped, message_event, state_change},
+    forms::{Dropped, attachment_event, message_event, state_change},
     views::error_sentence,
 };
 use quarterdeck_api::{
@@ -132,18 +132,9 @@ impl Session {
         if self.state != State::Pending || !self.inbox.can_deliver(messages.len(), inbox_through) {
             return self.moved_on();
         }
-        transition.session.started_at = Some(transition.now());
-        transition.write(&EventData::AgentStarted {});
-        for (runner_session_id, kind) in environments {
-            transition.write(&EventData::RunnerSession { runner_session_id, kind: Some(kind) });
-        }
         // A message may have come in since the worker read the inbox: then there is work.
-        if messages.is_empty() && self.inbox.waiting() == 0 {
-            transition.wait_for_message();
-        } else {
-            transition.enter_running();
-            transition.deliver(messages, inbox_through);
-        }
+        let more_waiting = self.inbox.waiting() > 0;
+        transition.start(messages, inbox_through, environments, more_waiting);
         Ok(transition.into_effect())
     }
 
@@ -221,9 +212,40 @@ impl Session {
 }
 
 impl Transition {
+    /// Starts a session in the commit that creates it: a worker is there already, and nothing must be prepared.
+    /// One commit less for every session.
+    pub fn start_at_once(&mut self, messages: &[UserMessage]) {
+        if self.session.state == State::Pending {
+            self.start(messages, 0, Vec::new(), false);
+        }
+    }
+
+    fn start(
+        &mut self,
+        messages: &[UserMessage],
+        inbox_through: u64,
+        environments: Vec<(String, EnvironmentKind)>,
+        more_waiting: bool,
+    ) {
+        self.session.started_at = Some(self.now());
+        self.write(&EventData::AgentStarted {});
+        for (runner_session_id, kind) in environments {
+            self.write(&EventData::RunnerSession { runner_session_id, kind: Some(kind) });
+        }
+        if messages.is_empty() && !more_waiting {
+            self.wait_for_message();
+        } else {
+            self.enter_running();
+            self.deliver(messages, inbox_through);
+        }
+    }
+
     fn deliver(&mut self, messages: &[UserMessage], inbox_through: u64) {
         for message in messages {
             self.write_agent(message_event(message));
+            for attachment in message.files.iter().filter_map(attachment_event) {
+                self.write(&attachment);
+            }
         }
         self.delivers = inbox_through > self.session.inbox.delivered;
         self.session.inbox.delivered = inbox_through;

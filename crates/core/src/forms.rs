@@ -1,9 +1,12 @@
 //! Events and parts of events that several transitions write.
 
 use quarterdeck_api::{
-    ActiveState, AgentEvent, EventData, ImageContent, MessageContent, RunStatus, SourceType, ToolError, ToolRequest,
+    ActiveState, AgentEvent, AttachmentOrigin, EventData, FileContent, ImageContent, MessageContent, RunStatus, SourceType, ToolError, ToolRequest,
     UserMessage,
 };
+
+/// What a file without a known kind is.
+const UNKNOWN_TYPE: &str = "application/octet-stream";
 
 pub(crate) fn state_change(state: ActiveState, pending: Option<&[ToolRequest]>) -> EventData {
     EventData::ActiveStateChange { state, pending_tool_calls: pending.map(<[ToolRequest]>::to_vec) }
@@ -22,6 +25,21 @@ pub(crate) fn message_event(message: &UserMessage) -> AgentEvent {
     let mut content = vec![MessageContent::Text(message.message.clone())];
     content.extend(message.images.iter().map(|image| MessageContent::Image(image_content(image))));
     AgentEvent::MessageEvent { caller_id: message.caller_id.clone(), content }
+}
+
+/// How an attached file reads in the log; none when its bytes have no address.
+pub(crate) fn attachment_event(file: &FileContent) -> Option<EventData> {
+    match file.source_type {
+        SourceType::Base64 => None,
+        SourceType::Url => Some(EventData::Attachment {
+            origin: AttachmentOrigin::User,
+            name: file.name.clone(),
+            path: file.name.clone(),
+            media_type: file.media_type.clone().unwrap_or_else(|| UNKNOWN_TYPE.into()),
+            size_bytes: file.size_bytes.unwrap_or(0),
+            url: file.source.clone(),
+        }),
+    }
 }
 
 /// An image given as an address, a data URI or bare base64.

@@ -1,7 +1,7 @@
 //! Events on their way into the log.
 
-use quarterdeck_api::{AgentEvent, EventData, Timestamp};
-use serde::Serialize;
+use quarterdeck_api::{AgentEvent, EventData, JsonObject, Timestamp};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 use std::sync::Arc;
 
@@ -33,17 +33,28 @@ impl LoggedEvent {
         Self { index, type_name: Arc::from(type_name(data)), json: Arc::from(json) }
     }
 
-    /// What the agent did, when this is an event of the agent's that we understand.
+    /// What the agent did or was given, when this is such an event and we understand it.
     pub fn agent_event(&self) -> Option<AgentEvent> {
-        #[derive(serde::Deserialize)]
-        struct Data {
-            data: AgentEvent,
+        match &*self.type_name {
+            "AgentEvent" => self.data(),
+            "AttachmentEvent" => self.data().map(attachment_seen),
+            _ => None,
         }
-        if &*self.type_name != "AgentEvent" {
-            return None;
-        }
-        serde_json::from_str::<Data>(self.json.get()).ok().map(|parsed| parsed.data)
     }
+
+    fn data<T: DeserializeOwned>(&self) -> Option<T> {
+        #[derive(Deserialize)]
+        struct Data<T> {
+            data: T,
+        }
+        serde_json::from_str::<Data<T>>(self.json.get()).ok().map(|parsed| parsed.data)
+    }
+}
+
+/// An attached file as the agent sees it: that it is there, not what it holds.
+fn attachment_seen(mut attachment: JsonObject) -> AgentEvent {
+    attachment.retain(|name, _| ["name", "media_type", "size_bytes"].contains(&name.as_str()));
+    AgentEvent::ObservationEvent { source: "attachment".into(), text: None, image: None, metadata: attachment }
 }
 
 fn type_name(data: &EventData) -> &'static str {

@@ -1,6 +1,6 @@
 //! The long poll: what is new in a session's log, now or as soon as there is something.
 
-use crate::{Sessions, SubmitError, notifier::Snapshot};
+use crate::{Sessions, SubmitError, notifier::Snapshot, visibility::View};
 use quarterdeck_api::SessionId;
 use quarterdeck_core::Session;
 use quarterdeck_store::Caller;
@@ -43,7 +43,18 @@ impl Sessions {
         id: SessionId,
         query: ChangesQuery,
     ) -> Result<Option<Changes>, SubmitError> {
-        let mut snapshot = self.find(caller, id).await?;
+        let (snapshot, view) = self.find(caller, id).await?;
+        let changes = self.next_changes(snapshot, query).await?;
+        if view == View::Own {
+            return Ok(changes);
+        }
+        // The share may have ended during the wait.
+        let (_, view) = self.find(caller, id).await?;
+        Ok(changes.map(|changes| Changes { events: view.of_all(changes.events), ..changes }))
+    }
+
+    async fn next_changes(&self, mut snapshot: Snapshot, query: ChangesQuery) -> Result<Option<Changes>, SubmitError> {
+        let id = snapshot.session.id;
         if query.wait.is_zero() || snapshot.session.log_length > query.from {
             return self.news(snapshot, query).await;
         }

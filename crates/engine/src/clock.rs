@@ -1,15 +1,20 @@
-//! Where time and ids come from: one place, so that tests can put their own.
+//! Where time, ids and randomness come from: one place, so that tests can put their own.
 
 use quarterdeck_api::Timestamp;
 use uuid::Uuid;
 
-/// Tells the time and makes ids.
+/// Tells the time, and makes ids and secrets.
 pub trait Clock: Send + Sync + 'static {
     /// Now, in whole microseconds: that is what every store keeps.
     fn now(&self) -> Timestamp;
 
     /// A new id; ids made later sort later.
     fn id(&self) -> Uuid;
+
+    /// 256 random bits that nobody can guess.
+    fn random(&self) -> [u8; 32] {
+        rand::random()
+    }
 }
 
 /// The machine's clock.

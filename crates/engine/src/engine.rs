@@ -3,12 +3,12 @@
 use crate::{
     Clock, Sessions,
     dispatcher::Dispatcher,
-    notifier::{Notifier, Snapshot, owner_after},
+    notifier::{Notifier, Snapshot, Watch, owner_after},
 };
 use quarterdeck_agent::Runner;
 use quarterdeck_api::SessionId;
 use quarterdeck_core::Transition;
-use quarterdeck_store::{Commit, Error, Owner, ReplicaId, Store};
+use quarterdeck_store::{Blobs, Commit, Error, Owner, ReplicaId, Store};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -40,9 +40,12 @@ impl Default for EngineSettings {
 /// What all parts of the engine share.
 pub(crate) struct Shared {
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) blobs: Blobs,
     pub(crate) runner: Arc<dyn Runner>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) notifier: Arc<Notifier>,
+    /// Sessions that are answered from memory; none on a shared store, where others may have changed them.
+    pub(crate) recent: Option<moka::sync::Cache<SessionId, Arc<Watch>>>,
     pub(crate) settings: EngineSettings,
     pub(crate) replica: ReplicaId,
     /// One permit a worker.
@@ -74,12 +77,24 @@ impl Shared {
 
     /// A session as it stands; from memory where no other process can have changed it.
     pub(crate) async fn load(&self, id: SessionId) -> Result<Option<Snapshot>, Error> {
-        if !self.store.is_shared()
-            && let Some(snapshot) = self.notifier.snapshot(id)
-        {
+        let Some(recent) = &self.recent else { return self.reload(id).await };
+        if let Some(snapshot) = self.notifier.snapshot(id) {
             return Ok(Some(snapshot));
         }
-        self.reload(id).await
+        // Watched before it is read, so that no commit in between is missed.
+        let watch = self.notifier.watch(id);
+        let snapshot = self.reload(id).await?;
+        if snapshot.is_some() {
+            recent.insert(id, Arc::new(watch));
+        }
+        Ok(snapshot)
+    }
+
+    /// Keeps a session in memory for a while after its last watcher went: somebody will ask how it ended.
+    pub(crate) fn remember(&self, watch: &Watch) {
+        if let Some(recent) = &self.recent {
+            recent.insert(watch.id(), Arc::new(watch.again()));
+        }
     }
 
     /// A session as the store has it.
@@ -89,6 +104,15 @@ impl Shared {
         self.notifier.publish(id, |_| snapshot.clone());
         Ok(Some(snapshot))
     }
+}
+
+/// Sessions kept in memory after their last watcher went.
+const RECENT_SESSIONS: u64 = 2_048;
+/// For how long.
+const RECENT_FOR: Duration = Duration::from_secs(30);
+
+fn recent_sessions() -> moka::sync::Cache<SessionId, Arc<Watch>> {
+    moka::sync::Cache::builder().max_capacity(RECENT_SESSIONS).time_to_idle(RECENT_FOR).build()
 }
 
 /// Runs sessions.
@@ -104,6 +128,7 @@ impl Engine {
     /// When the store cannot be reached.
     pub async fn start(
         store: Arc<dyn Store>,
+        blobs: Blobs,
         runner: Arc<dyn Runner>,
         clock: Arc<dyn Clock>,
         settings: EngineSettings,
@@ -112,12 +137,14 @@ impl Engine {
             replica: ReplicaId(clock.id()),
             slots: Arc::new(Semaphore::new(settings.workers_max)),
             notifier: Notifier::new(),
+            recent: (!store.is_shared()).then(recent_sessions),
             workers: TaskTracker::new(),
             work_due: Notify::new(),
             draining: CancellationToken::new(),
             stopping: CancellationToken::new(),
             fenced: watch::Sender::new(false),
             store,
+            blobs,
             runner,
             clock,
             settings,

@@ -12,16 +12,23 @@
 //! This crate knows neither HTTP nor SQL, and decides no rule of a session's life.
 
 mod agents;
+mod attachments;
+mod catalog;
 mod changes;
 mod clock;
 mod dispatcher;
 mod engine;
 mod notifier;
 mod sessions;
+mod sharing;
+mod visibility;
 mod worker;
 
-pub use agents::{Resolved, UnknownAgent, built_in_agents};
+pub use agents::Resolved;
+pub use attachments::Resource;
+pub use catalog::{Catalog, CatalogError, Found, Item, ResolveError, UnknownName};
 pub use changes::{Changes, ChangesQuery};
 pub use clock::{Clock, SystemClock};
 pub use engine::{Engine, EngineSettings};
 pub use sessions::{CreateError, Created, IdempotencyKey, Sessions, SubmitError};
+pub use sharing::SharedSession;

@@ -1,21 +1,23 @@
 //! The door for callers: create, read, command.
 
 use crate::{
-    Resolved, UnknownAgent,
+    Catalog, ResolveError, Resolved,
     agents::resolve,
+    attachments::detach,
     engine::Shared,
-    notifier::{Snapshot, owner_after},
+    notifier::owner_after,
     worker,
 };
-use quarterdeck_api::{Problem, SessionId, SessionRequest};
+use quarterdeck_api::{Messages, Problem, SessionId, SessionRequest};
 use quarterdeck_core::{Command, Effect, Next, Rejection, Session, Settings, Transition};
 use quarterdeck_store::{
     Caller, Commit, CommitLease, Creation, Error, EventFilter, Idempotency, Lease, Listing, NewSession, Owner,
-    SessionFilter, SessionRecord, SummaryRow,
+    SessionFilter, SessionRecord, Store, SummaryRow,
 };
 use serde_json::value::RawValue;
 use std::sync::Arc;
 use thiserror::Error;
+use tokio::sync::OwnedSemaphorePermit;
 
 /// Tries at a commit before the caller is told that too many want the same session.
 const COMMIT_ATTEMPTS: usize = 32;
@@ -23,9 +25,9 @@ const COMMIT_ATTEMPTS: usize = 32;
 /// Why a session was not created.
 #[derive(Debug, Error)]
 pub enum CreateError {
-    /// No such agent.
+    /// The agent cannot be had in full.
     #[error(transparent)]
-    UnknownAgent(#[from] UnknownAgent),
+    Unresolved(#[from] ResolveError),
     /// `parent_session_id` names no session of the caller's.
     #[error("there is no session {0:?} to be the parent")]
     UnknownParent(String),
@@ -46,6 +48,9 @@ pub enum SubmitError {
     /// No such session, for this caller.
     #[error("there is no session {0}")]
     NotFound(SessionId),
+    /// Its log has no such event.
+    #[error("there is no event {1} in session {0}")]
+    NoEvent(SessionId, i64),
     /// The session's rules say no.
     #[error(transparent)]
     Rejected(#[from] Rejection),
@@ -96,10 +101,17 @@ impl Sessions {
         answer: impl Fn(&SessionRecord) -> String,
     ) -> Result<Created, CreateError> {
         let parent = self.parent(caller, &request).await?;
-        let resolved = with_overrides(resolve(request)?)?;
+        let mut resolved = self.resolved(caller, request).await?;
         let settings = Settings::of(&resolved.request, &resolved.agent);
         let (id, now) = (SessionId(self.shared.clock.id()), self.shared.clock.now());
-        let transition = Session::create(id, caller.organization, caller.user, settings, false, now);
+        let opening = resolved.request.messages.as_mut().map(Messages::as_mut_slice).unwrap_or_default();
+        let attachments = detach(id, opening, || self.shared.clock.id());
+        self.shared.store_attachments(&attachments).await?;
+        let slot = worker::slot(&self.shared);
+        let mut transition = Session::create(id, caller.organization, caller.user, settings, false, now);
+        if slot.is_some() {
+            transition.start_at_once(&resolved.request.opening_messages());
+        }
         let request = Arc::new(resolved.request);
         let record = SessionRecord {
             session: transition.session.clone(),
@@ -118,18 +130,44 @@ impl Sessions {
             owner: None,
             idempotency,
         };
-        match self.insert(session).await? {
+        let creation = self.insert(session, slot).await?;
+        if creation != Creation::Created {
+            self.shared.drop_attachments(&attachments).await;
+        }
+        match creation {
             Creation::Created => Ok(Created::New(Box::new(record))),
             Creation::Replayed(response) => Ok(Created::Replayed(response)),
             Creation::KeyReused => Err(CreateError::KeyReused),
         }
     }
 
+    /// The catalogs that agents are resolved from.
+    pub fn catalog(&self) -> Catalog {
+        let store: Arc<dyn Store> = Arc::clone(&self.shared.store);
+        Catalog::new(store, Arc::clone(&self.shared.clock))
+    }
+
+    /// The request with its agent in full and its overrides applied. They may bring new names in.
+    async fn resolved(&self, caller: Caller, request: SessionRequest) -> Result<Resolved, CreateError> {
+        let catalog = self.catalog();
+        let first = resolve(&catalog, caller.organization, request).await?;
+        if first.request.overrides.is_empty() {
+            return Ok(first);
+        }
+        let request = quarterdeck_api::apply_overrides(&first.request)
+            .map_err(|problem| CreateError::Invalid(Box::new(problem)))?;
+        let second = resolve(&catalog, caller.organization, request).await?;
+        if second.reference.is_some() {
+            return Ok(second); // the agent itself was overridden by another name
+        }
+        Ok(Resolved { reference: first.reference, revision: first.revision, ..second })
+    }
+
     async fn parent(&self, caller: Caller, request: &SessionRequest) -> Result<Option<SessionId>, CreateError> {
         let Some(text) = &request.parent_session_id else { return Ok(None) };
         let unknown = || CreateError::UnknownParent(text.clone());
         let id: SessionId = text.parse().map_err(|_| unknown())?;
-        match self.find(Some(caller), id).await {
+        match self.own(caller, id).await {
             Ok(_) => Ok(Some(id)),
             Err(SubmitError::Store(error)) => Err(error.into()),
             Err(_) => Err(unknown()),
@@ -137,25 +175,30 @@ impl Sessions {
     }
 
     /// Where this process has room it runs the session from the start, which saves the claim.
-    async fn insert(&self, mut session: NewSession) -> Result<Creation, Error> {
+    async fn insert(&self, mut session: NewSession, slot: Option<OwnedSemaphorePermit>) -> Result<Creation, Error> {
         let shared = &self.shared;
         let id = session.transition.session.id;
-        let slot = worker::slot(shared);
-        let watch = slot.is_some().then(|| shared.notifier.watch(id));
+        let has_work = session.transition.session.next(shared.clock.now()) != Next::Release;
+        let slot = slot.filter(|_| has_work);
         session.owner = slot.is_some().then_some(shared.replica);
-        let (transition, request, agent) =
-            (session.transition.clone(), Arc::clone(&session.request), Arc::clone(&session.agent));
+        let owner = Owner { replica: session.owner, epoch: i64::from(session.owner.is_some()) };
+        let watch = shared.notifier.watch(id);
+        let (transition, assignment) =
+            (session.transition.clone(), (Arc::clone(&session.request), Arc::clone(&session.agent)));
         let creation = shared.store.create(session).await?;
         if creation != Creation::Created {
             return Ok(creation);
         }
-        let (Some(slot), Some(watch)) = (slot, watch) else {
-            shared.work_due.notify_one();
-            return Ok(creation);
-        };
-        let lease = Lease { replica: shared.replica, epoch: 1 };
-        shared.publish(id, transition, Owner { replica: Some(lease.replica), epoch: lease.epoch });
-        worker::spawn(shared, slot, watch, lease, Some((request, agent)));
+        shared.publish(id, transition, owner);
+        shared.remember(&watch);
+        match slot {
+            Some(slot) => {
+                let lease = Lease { replica: shared.replica, epoch: owner.epoch };
+                worker::spawn(shared, slot, watch, lease, Some(assignment));
+            }
+            None if has_work => shared.work_due.notify_one(),
+            None => {}
+        }
         Ok(creation)
     }
 
@@ -164,7 +207,8 @@ impl Sessions {
     /// # Errors
     /// [`SubmitError`].
     pub async fn submit(&self, caller: Caller, id: SessionId, command: Command) -> Result<(), SubmitError> {
-        let mut snapshot = self.find(Some(caller), id).await?;
+        let mut snapshot = self.own(caller, id).await?;
+        let command = self.with_files_stored(&snapshot.session, command).await?;
         for _ in 0..COMMIT_ATTEMPTS {
             let transition = match snapshot.session.command(command.clone(), self.shared.clock.now())? {
                 Effect::Unchanged => return Ok(()),
@@ -179,6 +223,18 @@ impl Sessions {
             }
         }
         Err(SubmitError::Contended(id))
+    }
+
+    /// The files of a message are durable before it is accepted.
+    async fn with_files_stored(&self, session: &Session, command: Command) -> Result<Command, SubmitError> {
+        let Command::Message(mut messages) = command else { return Ok(command) };
+        if messages.iter().any(|message| !message.files.is_empty()) {
+            // What the rules refuse now must not leave files behind.
+            session.command(Command::Message(messages.clone()), self.shared.clock.now())?;
+            let attachments = detach(session.id, &mut messages, || self.shared.clock.id());
+            self.shared.store_attachments(&attachments).await?;
+        }
+        Ok(Command::Message(messages))
     }
 
     /// A command that gives work to a session nobody runs makes this process run it.
@@ -202,21 +258,12 @@ impl Sessions {
         Ok(())
     }
 
-    /// A session that the caller may see; without a caller, only a shared one.
-    pub(crate) async fn find(&self, caller: Option<Caller>, id: SessionId) -> Result<Snapshot, SubmitError> {
-        let snapshot = self.shared.load(id).await?.ok_or(SubmitError::NotFound(id))?;
-        if caller.is_some_and(|caller| caller.organization == snapshot.session.organization) {
-            return Ok(snapshot);
-        }
-        Err(SubmitError::NotFound(id))
-    }
-
     /// Where a session stands.
     ///
     /// # Errors
     /// [`SubmitError`].
     pub async fn session(&self, caller: Option<Caller>, id: SessionId) -> Result<Arc<Session>, SubmitError> {
-        Ok(self.find(caller, id).await?.session)
+        Ok(self.find(caller, id).await?.0.session)
     }
 
     /// A session with its request.
@@ -224,11 +271,9 @@ impl Sessions {
     /// # Errors
     /// [`SubmitError`].
     pub async fn record(&self, caller: Option<Caller>, id: SessionId) -> Result<SessionRecord, SubmitError> {
-        let record = self.shared.store.record(id).await?.ok_or(SubmitError::NotFound(id))?;
-        match caller {
-            Some(caller) if caller.organization == record.session.organization => Ok(record),
-            _ => Err(SubmitError::NotFound(id)),
-        }
+        let record = self.shared.store.record(id).await?;
+        self.view(caller, id, record.as_ref().map(|record| record.session.organization)).await?;
+        record.ok_or(SubmitError::NotFound(id))
     }
 
     /// A page of the organization's sessions.
@@ -249,17 +294,8 @@ impl Sessions {
         id: SessionId,
         filter: EventFilter,
     ) -> Result<Listing<Arc<RawValue>>, SubmitError> {
-        self.find(caller, id).await?;
-        Ok(self.shared.store.events_page(id, filter).await?)
+        let (_, view) = self.find(caller, id).await?;
+        let page = self.shared.store.events_page(id, filter).await?;
+        Ok(Listing { items: view.of_all(page.items), ..page })
     }
-}
-
-fn with_overrides(resolved: Resolved) -> Result<Resolved, CreateError> {
-    if resolved.request.overrides.is_empty() {
-        return Ok(resolved);
-    }
-    let request =
-        quarterdeck_api::apply_overrides(&resolved.request).map_err(|problem| CreateError::Invalid(Box::new(problem)))?;
-    let Resolved { reference, revision, .. } = resolved;
-    Ok(Resolved { reference, revision, ..resolve(request)? })
 }

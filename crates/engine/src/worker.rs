@@ -121,7 +121,7 @@ impl Worker {
 
     async fn start(&mut self, session: &Session) -> Result<(), Stop> {
         let (request, _) = self.assignment().await?;
-        let mut messages = request.messages.as_ref().map(quarterdeck_api::Messages::to_vec).unwrap_or_default();
+        let mut messages = request.opening_messages();
         if session.started_at.is_some() {
             messages.clear();
         }

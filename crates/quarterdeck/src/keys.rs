@@ -20,7 +20,7 @@ const PREFIX_LENGTH: usize = 9;
 #[tokio::main(flavor = "current_thread")]
 pub(crate) async fn run(options: KeysOptions) -> Result<(), Failure> {
     let url = settings::database_url(&options.store).map_err(Failure::Settings)?;
-    let store = quarterdeck_store::open(&url).await.map_err(|error| Failure::Settings(error.into()))?;
+    let store = quarterdeck_store::open_beside(&url).await.map_err(|error| Failure::Settings(error.into()))?;
     let result = match options.command {
         KeysCommand::Create { org, user } => create(&*store, org, user).await,
         KeysCommand::List => list(&*store).await,

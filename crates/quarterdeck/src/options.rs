@@ -21,7 +21,7 @@ pub(crate) struct Options {
 pub(crate) enum Command {
     /// Run the server.
     Serve(ServeOptions),
-    /// Make, list and revoke API keys; works beside a running server on Postgres.
+    /// Make, list and revoke API keys; works beside a running server.
     Keys(KeysOptions),
     /// Ask a running server whether it is alive; exits with 0 when it is.
     Health {
@@ -37,7 +37,7 @@ pub(crate) enum Command {
 #[derive(Args, Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct StoreOptions {
-    /// Folder for the embedded database [default: the platform's data folder, below it quarterdeck]
+    /// Folder for the embedded database and files [default: the platform's data folder, below it quarterdeck]
     #[arg(long, env = "QUARTERDECK_DATA_DIR")]
     pub(crate) data_dir: Option<PathBuf>,
 
@@ -66,6 +66,12 @@ pub(crate) struct ServerOptions {
     /// Address to listen on; port 0 takes a free one [default: 127.0.0.1:8430]
     #[arg(long, env = "QUARTERDECK_LISTEN")]
     pub(crate) listen: Option<String>,
+
+    /// Where files are kept: file:///FOLDER, memory: or s3://BUCKET/PREFIX, which reads the AWS_* variables; several
+    /// servers on one Postgres need one place for all [default: blobs beside the embedded database, else in the data
+    /// folder]
+    #[arg(long, env = "QUARTERDECK_BLOB_URL")]
+    pub(crate) blob_url: Option<String>,
 
     /// An API key to accept [default: the first start on an empty store makes one and prints it once]
     #[arg(long, env = "QUARTERDECK_API_KEY", hide_env_values = true)]

@@ -9,7 +9,7 @@ use anyhow::{Context, anyhow};
 use quarterdeck_agent::{ApiKey, ModelClient, ModelRunner, OpenAiClient, OpenAiSettings, ScriptedModel};
 use quarterdeck_engine::{Engine, EngineSettings, SystemClock};
 use quarterdeck_server::{App, ListenerSettings, ServerSettings, router};
-use quarterdeck_store::Store;
+use quarterdeck_store::{Blobs, Store};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     net::TcpListener,
@@ -26,27 +26,34 @@ pub(crate) async fn run(options: ServeOptions) -> Result<(), Failure> {
     let (store_options, options) = settings::merged(options).map_err(Failure::Settings)?;
     start_log(&options).map_err(Failure::Settings)?;
     let parts = async {
+        // Models and buckets are reached over TLS, and only the binary knows whose.
+        rustls::crypto::ring::default_provider().install_default().map_err(|_| anyhow!("TLS is set up twice"))?;
         let model = Model::from_options(&options)?;
         let listen = options.listen.as_deref().unwrap_or(LISTEN);
         let listener = TcpListener::bind(listen)
             .await
             .with_context(|| format!("cannot listen on {listen}; choose another address with --listen"))?;
+        let blobs = Blobs::open(&settings::blob_url(&options, &store_options)?, settings::aws_variables())?;
         let store = quarterdeck_store::open(&settings::database_url(&store_options)?).await?;
-        anyhow::Ok((model, listener, store))
+        anyhow::Ok(Parts { model, listener, store, blobs })
     };
-    let (model, listener, store) = parts.await.map_err(Failure::Settings)?;
-    serve(&options, model, listener, store).await.map_err(Failure::Fault)
+    let parts = parts.await.map_err(Failure::Settings)?;
+    serve(&options, parts).await.map_err(Failure::Fault)
 }
 
-async fn serve(
-    options: &ServerOptions,
+/// What a server is made of, ready for use.
+struct Parts {
     model: Model,
     listener: TcpListener,
     store: Arc<dyn Store>,
-) -> anyhow::Result<()> {
+    blobs: Blobs,
+}
+
+async fn serve(options: &ServerOptions, parts: Parts) -> anyhow::Result<()> {
+    let Parts { model, listener, store, blobs } = parts;
     let key = keys::first_key(&*store, options.api_key.as_ref()).await?;
     let runner = Arc::new(ModelRunner::new(model.client));
-    let engine = Engine::start(Arc::clone(&store), runner, Arc::new(SystemClock), engine_settings(options)).await?;
+    let engine = Engine::start(Arc::clone(&store), blobs, runner, Arc::new(SystemClock), engine_settings(options)).await?;
     let app = App::new(engine.sessions(), Arc::clone(&store), ServerSettings::default());
     let draining = engine.draining();
     tokio::spawn(stop_on_signal(draining.clone()));
@@ -70,7 +77,6 @@ impl Model {
             let name = "the scripted model (set --model-base-url for a real one)".to_owned();
             return Ok(Self { client: Arc::new(ScriptedModel::new()), name });
         };
-        rustls::crypto::ring::default_provider().install_default().map_err(|_| anyhow!("TLS is set up twice"))?;
         let mut settings = OpenAiSettings::new(base_url.clone());
         settings.api_key = options.model_api_key.as_ref().map(|Secret(key)| ApiKey::new(key));
         settings.model.clone_from(&options.model);

@@ -32,6 +32,7 @@ struct SettingsFile {
     data_dir: Option<PathBuf>,
     database_url: Option<Secret>,
     listen: Option<String>,
+    blob_url: Option<String>,
     api_key: Option<Secret>,
     model_base_url: Option<String>,
     model_api_key: Option<Secret>,
@@ -55,6 +56,7 @@ pub(crate) fn merged(options: ServeOptions) -> anyhow::Result<(StoreOptions, Ser
         },
         ServerOptions {
             listen: server.listen.or(file.listen),
+            blob_url: server.blob_url.or(file.blob_url),
             api_key: server.api_key.or(file.api_key),
             model_base_url: server.model_base_url.or(file.model_base_url),
             model_api_key: server.model_api_key.or(file.model_api_key),
@@ -84,15 +86,39 @@ pub(crate) fn database_url(options: &StoreOptions) -> anyhow::Result<String> {
     if let Some(Secret(url)) = &options.database_url {
         return Ok(url.clone());
     }
-    let folder = match &options.data_dir {
-        Some(folder) => folder.clone(),
-        None => data_folder()?,
-    };
+    let folder = data_folder(options)?;
     fs::create_dir_all(&folder).with_context(|| format!("cannot make the data folder {}", folder.display()))?;
     Ok(format!("sqlite://{}", folder.join("quarterdeck.db").display()))
 }
 
-fn data_folder() -> anyhow::Result<PathBuf> {
+/// Where files are kept: in memory beside a database in memory, in a folder beside one in a file.
+pub(crate) fn blob_url(options: &ServerOptions, store: &StoreOptions) -> anyhow::Result<String> {
+    if let Some(url) = &options.blob_url {
+        return Ok(url.clone());
+    }
+    let database = store.database_url.as_ref().map_or("", |Secret(url)| url);
+    let folder = match database.strip_prefix("sqlite:") {
+        Some(":memory:") => return Ok("memory:".to_owned()),
+        Some(file) if store.data_dir.is_none() => {
+            Path::new(file.trim_start_matches("//")).parent().map_or_else(PathBuf::new, Path::to_owned)
+        }
+        Some(_) | None => data_folder(store)?,
+    };
+    Ok(format!("file://{}", folder.join("blobs").display()))
+}
+
+/// What the tools of AWS are set up by, as far as it is set.
+pub(crate) fn aws_variables() -> Vec<(String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .filter(|(name, _)| name.starts_with("AWS_"))
+        .collect()
+}
+
+fn data_folder(options: &StoreOptions) -> anyhow::Result<PathBuf> {
+    if let Some(folder) = &options.data_dir {
+        return Ok(folder.clone());
+    }
     let folders = etcetera::choose_base_strategy().context("no home folder; name one with --data-dir")?;
     Ok(folders.data_dir().join("quarterdeck"))
 }

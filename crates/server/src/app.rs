@@ -6,7 +6,7 @@ use crate::{
     keys::{Keys, key_hash},
 };
 use quarterdeck_api::Problem;
-use quarterdeck_engine::Sessions;
+use quarterdeck_engine::{Catalog, Sessions};
 use quarterdeck_store::{Caller, Store};
 use std::{sync::Arc, time::Duration};
 
@@ -41,6 +41,7 @@ impl Default for ServerSettings {
 #[derive(Clone)]
 pub struct App {
     pub(crate) sessions: Sessions,
+    pub(crate) catalog: Catalog,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) settings: Arc<ServerSettings>,
     keys: Keys,
@@ -50,7 +51,8 @@ impl App {
     /// Over an engine's sessions and the store that holds the keys.
     pub fn new(sessions: Sessions, store: Arc<dyn Store>, settings: ServerSettings) -> Self {
         let keys = Keys::new(Arc::clone(&store), settings.key_cache);
-        Self { sessions, store, settings: Arc::new(settings), keys }
+        let catalog = sessions.catalog();
+        Self { sessions, catalog, store, settings: Arc::new(settings), keys }
     }
 
     /// Who calls; nobody is refused.

@@ -7,7 +7,7 @@ use axum::{
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use quarterdeck_api::Problem;
 use quarterdeck_core::Rejection;
-use quarterdeck_engine::{CreateError, SubmitError};
+use quarterdeck_engine::{CatalogError, CreateError, ResolveError, SubmitError};
 use quarterdeck_store::Error;
 
 /// What a failed request answers with.
@@ -42,6 +42,10 @@ impl From<Error> for ApiError {
                 tracing::error!(%error, "answered 503");
                 Problem::unavailable("the server's disk is full or cannot be written").into()
             }
+            Error::Blobs(_) => {
+                tracing::error!(error = ?error, "answered 503");
+                Problem::unavailable("the server cannot reach its place for files right now").into()
+            }
             Error::Conflict(_) | Error::Corrupt { .. } | Error::Database(_) => {
                 tracing::error!(error = ?error, "request failed");
                 Problem::internal().into()
@@ -53,7 +57,7 @@ impl From<Error> for ApiError {
 impl From<SubmitError> for ApiError {
     fn from(error: SubmitError) -> Self {
         match error {
-            SubmitError::NotFound(_) => Problem::not_found(error.to_string()).into(),
+            SubmitError::NotFound(_) | SubmitError::NoEvent(..) => Problem::not_found(error.to_string()).into(),
             SubmitError::Rejected(Rejection::InboxFull { .. }) => {
                 Problem::limited("queue_full", "org", error.to_string()).into()
             }
@@ -67,12 +71,54 @@ impl From<SubmitError> for ApiError {
 impl From<CreateError> for ApiError {
     fn from(error: CreateError) -> Self {
         match error {
-            CreateError::UnknownAgent(_) | CreateError::UnknownParent(_) => Problem::not_found(error.to_string()).into(),
+            CreateError::Unresolved(error) => error.into(),
+            CreateError::UnknownParent(_) => Problem::not_found(error.to_string()).into(),
             CreateError::Invalid(problem) => (*problem).into(),
             CreateError::KeyReused => Problem::new(422, error.to_string()).into(),
             CreateError::Store(error) => error.into(),
         }
     }
+}
+
+impl From<ResolveError> for ApiError {
+    fn from(error: ResolveError) -> Self {
+        match error {
+            ResolveError::Unknown(_) => Problem::not_found(error.to_string()).into(),
+            ResolveError::Cycle(_) | ResolveError::TooDeep(_) | ResolveError::TooMany | ResolveError::TooLarge(_) => {
+                Problem::invalid_body(error.to_string()).into()
+            }
+            ResolveError::Invalid(problem) => (*problem).into(),
+            ResolveError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<CatalogError> for ApiError {
+    fn from(error: CatalogError) -> Self {
+        match error {
+            CatalogError::NotFound { .. } | CatalogError::NoRevision { .. } => {
+                Problem::not_found(error.to_string()).into()
+            }
+            CatalogError::Reserved { .. } => Problem::forbidden(error.to_string()).into(),
+            CatalogError::Taken { .. } => Problem::conflict(error.to_string()).into(),
+            CatalogError::Stale { current, .. } => {
+                let problem = Problem::precondition_failed(error.to_string());
+                Self { problem, header: Some((header::ETAG, entity_tag(current))) }
+            }
+            CatalogError::Misnamed { .. } => Problem::bad_request(error.to_string()).into(),
+            CatalogError::Invalid(problem) => (*problem).into(),
+            CatalogError::TooLarge => Problem::too_large(error.to_string()).into(),
+            CatalogError::Contended { .. } => Problem::unavailable(error.to_string()).into(),
+            CatalogError::Unresolved(error) => error.into(),
+            CatalogError::Store(error) => error.into(),
+        }
+    }
+}
+
+/// The `ETag` of a revision.
+pub(crate) fn entity_tag(revision: i64) -> HeaderValue {
+    #[expect(clippy::expect_used, reason = "digits and quotes are a header value")]
+    HeaderValue::try_from(format!("\"{revision}\"")).expect("a number in quotes is a header value")
 }
 
 impl IntoResponse for ApiError {

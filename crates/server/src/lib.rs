@@ -11,6 +11,7 @@ mod error;
 mod input;
 mod keys;
 mod listener;
+mod names;
 mod openapi;
 mod routes;
 

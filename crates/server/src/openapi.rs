@@ -20,6 +20,8 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
     tags(
         (name = "sessions", description = "Sessions: create, follow, steer, read."),
         (name = "agents", description = "The catalog of agents."),
+        (name = "environments", description = "The catalog of environments."),
+        (name = "skills", description = "The catalog of skills."),
         (name = "health", description = "For operators."),
     ),
     modifiers(&BearerKey),

@@ -1,13 +1,19 @@
 //! All routes, as the contract lists them.
 
 mod agents;
+mod catalogs;
 mod changes;
 mod commands;
+mod environments;
+mod feedback;
 mod health;
+mod resources;
 mod sessions;
+mod sharing;
+mod skills;
 mod unbuilt;
 
-use crate::{App, error::ApiError, openapi};
+use crate::{App, error::ApiError, names, openapi};
 use axum::{
     Router,
     extract::Request,
@@ -17,6 +23,7 @@ use axum::{
 };
 use http::{HeaderName, HeaderValue};
 use quarterdeck_api::Problem;
+use tower::{Layer, util::MapRequestLayer};
 use tower_http::{
     catch_panic::CatchPanicLayer,
     request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
@@ -40,8 +47,19 @@ pub(crate) fn documented() -> OpenApiRouter<App> {
         .routes(routes!(commands::pause))
         .routes(routes!(commands::resume))
         .routes(routes!(commands::force_answer))
-        .routes(routes!(agents::list))
-        .routes(routes!(agents::get))
+        .routes(routes!(feedback::session))
+        .routes(routes!(feedback::event))
+        .routes(routes!(sharing::share, sharing::unshare))
+        .routes(routes!(sharing::show))
+        .routes(routes!(resources::get))
+        .routes(routes!(agents::create, agents::list))
+        .routes(routes!(agents::get, agents::put, agents::patch, agents::delete))
+        .routes(routes!(agents::revisions))
+        .routes(routes!(agents::restore))
+        .routes(routes!(environments::create, environments::list))
+        .routes(routes!(environments::get, environments::put, environments::patch, environments::delete))
+        .routes(routes!(skills::create, skills::list))
+        .routes(routes!(skills::get, skills::put, skills::patch, skills::delete))
         .routes(routes!(health::alive))
         .routes(routes!(health::ready))
 }
@@ -49,7 +67,7 @@ pub(crate) fn documented() -> OpenApiRouter<App> {
 /// The whole server as a service.
 pub fn router(app: App) -> Router {
     let (router, _) = documented().split_for_parts();
-    router
+    let routes = router
         .merge(unbuilt::router())
         .route("/openapi.yaml", get(openapi::yaml))
         .merge(openapi::pages())
@@ -59,7 +77,9 @@ pub fn router(app: App) -> Router {
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn(log))
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))
-        .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
+        .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid));
+    // A router's own layers run only once it has found the route, so this one stands around it.
+    Router::new().fallback_service(MapRequestLayer::new(names::in_one_segment).layer(routes))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the layer hands the panic over")]

@@ -3,6 +3,8 @@
 //! An entry's specification is JSON text: the store keeps it as it is and never looks inside. Every change
 //! names the version it was decided on and is refused when somebody changed the entry first, so of writers that
 //! read the same version exactly one wins.
+//!
+//! Names, texts to search and messages hold no NUL: not every database keeps that character.
 
 use crate::{Error, Listing};
 use async_trait::async_trait;
@@ -60,9 +62,9 @@ pub enum Details {
     Agent,
     /// The kind, to filter by.
     Environment(EnvironmentKind),
-    /// How many bytes the helper files have.
+    /// How much of its specification are helper files.
     Skill {
-        /// The sum over all files.
+        /// In bytes, as they stand there.
         files_size: u64,
     },
 }
@@ -164,16 +166,11 @@ pub trait Catalog: Send + Sync + 'static {
         filter: EntryFilter,
     ) -> Result<Listing<Entry>, Error>;
 
-    /// How many bytes the helper files of a page of skills have.
+    /// How many bytes the helper files of a page of skills have, as they stand in the specifications.
     async fn files_size(&self, organization: OrganizationId, filter: EntryFilter) -> Result<u64, Error>;
 
     /// The agent of this name as it stood in a revision.
-    async fn revision(
-        &self,
-        organization: OrganizationId,
-        name: &str,
-        number: i64,
-    ) -> Result<Option<Entry>, Error>;
+    async fn revision(&self, organization: OrganizationId, name: &str, number: i64) -> Result<Option<Entry>, Error>;
 
     /// A page of an agent's revisions, the newest first or last.
     async fn revisions(

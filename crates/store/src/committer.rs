@@ -249,6 +249,10 @@ impl Write {
         }
     }
 
+    pub(crate) fn is_idempotent(&self) -> bool {
+        self.key().is_some()
+    }
+
     fn key(&self) -> Option<&str> {
         match self {
             Self::Create(new) => new.idempotency.as_ref().map(|idempotency| idempotency.key.as_str()),

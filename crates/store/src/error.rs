@@ -31,13 +31,16 @@ pub enum Error {
     /// The database refused a statement.
     #[error("the database refused a statement")]
     Database(#[source] sqlx::Error),
+    /// The place for blobs cannot be reached or written: try again later.
+    #[error("the place for blobs failed")]
+    Blobs(#[source] object_store::Error),
 }
 
 impl Error {
     /// Whether the same call may go through later.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Unavailable(_) | Self::DiskFull(_) | Self::Overloaded => true,
+            Self::Unavailable(_) | Self::DiskFull(_) | Self::Overloaded | Self::Blobs(_) => true,
             Self::Conflict(_) | Self::Corrupt { .. } | Self::Database(_) => false,
         }
     }
@@ -73,9 +76,11 @@ fn by_code(code: &str, error: sqlx::Error) -> Error {
         _ if code.len() == 5 && ["08", "57"].contains(&&code[..2]) => Error::Unavailable(error.to_string()),
         "53200" | "53300" | "25006" | "40001" | "40P01" | "55P03" => Error::Unavailable(error.to_string()),
         "53100" => Error::DiskFull(error.to_string()),
+        // Postgres codes have five characters, and some of them are all digits.
+        _ if code.len() >= 5 => Error::Database(error),
         _ => match code.parse::<i32>().map(|code| code & 0xff) {
             Ok(SQLITE_BUSY) => Error::Unavailable(error.to_string()),
-            Ok(SQLITE_FULL | SQLITE_READONLY | SQLITE_IOERR) if code.len() < 5 => Error::DiskFull(error.to_string()),
+            Ok(SQLITE_FULL | SQLITE_READONLY | SQLITE_IOERR) => Error::DiskFull(error.to_string()),
             _ => Error::Database(error),
         },
     }

@@ -9,6 +9,8 @@
 //!
 //! This crate decides nothing about sessions: the rules are in `quarterdeck-core`.
 
+mod blobs;
+mod catalog;
 mod committer;
 mod error;
 mod migrations;
@@ -16,13 +18,19 @@ mod notice;
 mod port;
 mod postgres;
 mod rows;
+mod sharing;
 mod sqlite;
 mod url;
 
+pub use blobs::{BlobName, Blobs, OpenBlobsError};
+pub use catalog::{
+    Catalog, Content, Details, Entry, EntryFilter, EntryKey, NewEntry, Note, Revision, Shelf, Version,
+};
 pub use error::Error;
 pub use notice::{Notice, Notices};
 pub use port::{
     Caller, Claimed, Commit, CommitLease, CreateOutcome, Creation, EventFilter, Idempotency, KeyHash, KeyRecord, Lease,
     Listing, NewKey, NewSession, Owner, ReplicaId, SessionFilter, SessionRecord, Store, StoredSession, SummaryRow,
 };
-pub use url::{OpenError, open};
+pub use sharing::{Rated, Rating, Share, Sharing};
+pub use url::{OpenError, open, open_beside};

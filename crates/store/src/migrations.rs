@@ -18,9 +18,9 @@ macro_rules! migrations {
 }
 
 pub(crate) fn sqlite() -> Migrator {
-    migrations!("sqlite": 1 "0001_sessions")
+    migrations!("sqlite": 1 "0001_sessions", 2 "0002_catalogs", 3 "0003_sharing")
 }
 
 pub(crate) fn postgres() -> Migrator {
-    migrations!("postgres": 1 "0001_sessions")
+    migrations!("postgres": 1 "0001_sessions", 2 "0002_catalogs", 3 "0003_sharing")
 }

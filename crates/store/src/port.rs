@@ -1,6 +1,6 @@
 //! The store port: what the engine and the server ask of a store, in their own words.
 
-use crate::{Error, Notices};
+use crate::{Catalog, Error, Notices, Sharing};
 use async_trait::async_trait;
 use quarterdeck_api::{
     Agent, OrganizationId, SessionId, SessionRequest, Status, Timestamp, UserId, UserMessage,
@@ -242,9 +242,9 @@ pub struct EventFilter {
     pub limit: i64,
 }
 
-/// Durable state. Every method is atomic; every read sees what was acknowledged before it began.
+/// Durable state, the catalogs included. Every method is atomic; every read sees what was acknowledged before it began.
 #[async_trait]
-pub trait Store: Send + Sync + 'static {
+pub trait Store: Catalog + Sharing {
     /// Whether other processes may share this store.
     fn is_shared(&self) -> bool;
 

@@ -15,23 +15,32 @@ use sqlx::{
     pool::PoolConnection,
     postgres::{PgConnectOptions, PgListener, PgPoolOptions},
 };
-use std::{fmt::Write as _, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
 type Db = sqlx::Postgres;
 type Pool = PgPool;
 type Connection = sqlx::PgConnection;
+type Engine = PostgresStore;
 
+/// How a transaction that writes begins.
+const BEGIN: &str = "BEGIN";
+/// Where in a text another one begins, from 1; 0 when nowhere.
+const POSITION: &str = "strpos";
+
+#[path = "sql/catalogs.rs"]
+mod catalogs;
+mod batch;
 #[path = "sql/reads.rs"]
 mod reads;
+#[path = "sql/sharing.rs"]
+mod sharing;
 #[path = "sql/writes.rs"]
 mod writes;
 
 /// Where changes are announced.
 const CHANNEL: &str = "quarterdeck";
-/// A notification may carry less than 8,000 bytes; a session takes up to 54.
-const NOTICES_IN_ONE: usize = 140;
 /// How long a caller waits for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 const CONNECTIONS: u32 = 16;
@@ -67,6 +76,14 @@ impl PostgresStore {
         let committer = Committer::start(Writer { pool: pool.clone(), connection: None });
         Ok(Self { place, pool, committer })
     }
+
+    fn reader(&self) -> &PgPool {
+        &self.pool
+    }
+
+    fn writer(&self) -> &PgPool {
+        &self.pool
+    }
 }
 
 struct Writer {
@@ -86,11 +103,14 @@ impl Writer {
 
 #[async_trait]
 impl BatchWriter for Writer {
-    async fn apply(&mut self, batch: &[&Write]) -> Result<Vec<Verdict>, Error> {
+    async fn apply(&mut self, writes: &[&Write]) -> Result<Vec<Verdict>, Error> {
         let connection = self.connection().await?;
+        if !writes.iter().any(|write| write.is_idempotent()) {
+            return batch::apply(connection, writes, vec![Verdict::Applied; writes.len()]).await;
+        }
         let mut transaction = connection.begin().await?;
-        let verdicts = writes::apply(&mut transaction, batch).await?;
-        notify(&mut transaction, batch, &verdicts).await?;
+        let verdicts = writes::claim_keys(&mut transaction, writes).await?;
+        let verdicts = batch::apply(&mut transaction, writes, verdicts).await?;
         transaction.commit().await?;
         Ok(verdicts)
     }
@@ -105,22 +125,6 @@ impl BatchWriter for Writer {
             drop(connection.detach());
         }
     }
-}
-
-/// One notification for many sessions: a notification takes a lock that all commits of the cluster share.
-async fn notify(connection: &mut Connection, batch: &[&Write], verdicts: &[Verdict]) -> Result<(), Error> {
-    let applied: Vec<_> =
-        batch.iter().zip(verdicts).filter(|(_, verdict)| **verdict == Verdict::Applied).map(|(write, _)| write).collect();
-    for chunk in applied.chunks(NOTICES_IN_ONE) {
-        let mut payload = String::with_capacity(chunk.len() * 40);
-        for write in chunk {
-            // Writing to a string cannot fail.
-            let session = &write.transition().session;
-            let _ = write!(payload, "{}:{} ", session.id.0.simple(), session.version);
-        }
-        sqlx::query("SELECT pg_notify($1, $2)").bind(CHANNEL).bind(payload).execute(&mut *connection).await?;
-    }
-    Ok(())
 }
 
 /// `replicas` tells who lives, by the database's own clock.

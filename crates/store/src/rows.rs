@@ -1,7 +1,8 @@
 //! Rows as plain values, and what they become; nothing above the store sees a row.
 
-use crate::{Claimed, Error, KeyRecord, Lease, Owner, ReplicaId, SessionRecord, StoredSession, SummaryRow};
-use quarterdeck_api::{Answer, Reference, SessionRequest, Timestamp, UserMessage};
+use crate::{Claimed, CommitLease, Entry, Error, KeyRecord, Lease, Note, Owner, Rating, ReplicaId, Revision, SessionRecord, StoredSession, SummaryRow, Version};
+use chrono::Datelike;
+use quarterdeck_api::{Answer, Reference, SessionRequest, Timestamp, UserId, UserMessage};
 use quarterdeck_core::{LoggedEvent, Session};
 use serde_json::value::RawValue;
 use std::sync::Arc;
@@ -19,6 +20,12 @@ pub(crate) type EventRow = (i64, String, String);
 pub(crate) type ClaimRow = (Uuid, i64, String, i64);
 /// `id, organization, user, prefix, created_at, revoked_at`.
 pub(crate) type KeyRow = (Uuid, String, String, String, Timestamp, Option<Timestamp>);
+/// `name, id, version, spec, created_at`.
+pub(crate) type EntryRow = (String, Uuid, i64, String, Timestamp);
+/// `session_id, user_id, body, given_at`.
+pub(crate) type RatingRow = (Uuid, Uuid, String, Timestamp);
+/// `number, created_by, created_at, message, restored_from`.
+pub(crate) type RevisionRow = (i64, Uuid, Timestamp, Option<String>, Option<i64>);
 
 /// The column is the truth for the version: a claim moves it without writing the projection.
 pub(crate) fn session(id: Uuid, version: i64, projection: &str) -> Result<Session, Error> {
@@ -66,6 +73,19 @@ pub(crate) fn key((id, organization, user, prefix, created_at, revoked_at): KeyR
     KeyRecord { id, organization, user, prefix, created_at, revoked_at }
 }
 
+pub(crate) fn entry((name, id, number, spec, created_at): EntryRow) -> Entry {
+    Entry { name, version: Version { entry: id, number }, spec, created_at }
+}
+
+pub(crate) fn revision((number, author, at, message, restored_from): RevisionRow) -> Revision {
+    Revision { number, note: Note { author: UserId(author), at, message, restored_from } }
+}
+
+pub(crate) fn rating((session, author, body, at): RatingRow) -> Result<Rating, Error> {
+    let feedback = serde_json::from_str(&body).map_err(|cause| corrupt("feedback", session, &cause))?;
+    Ok(Rating { feedback, author: UserId(author), at })
+}
+
 pub(crate) fn raw(table: &'static str, id: Uuid, text: String) -> Result<Box<RawValue>, Error> {
     RawValue::from_string(text).map_err(|cause| corrupt(table, id, &cause))
 }
@@ -83,11 +103,22 @@ pub(crate) fn int(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// What `search` looks through: lower case, so that the database need not know Unicode.
+/// When a worker must look after it. `SQLite` compares times as text, which goes wrong after the year 9999:
+/// what is due later than that never is.
+pub(crate) fn due_at(session: &Session) -> Option<Timestamp> {
+    session.due_at().filter(|due| due.year() <= 9_999)
+}
+
+/// What `search` looks through and for: lower case, so that the database need not know Unicode, and without
+/// NUL, which Postgres refuses in a text and `SQLite` takes for its end.
+pub(crate) fn searchable(text: &str) -> String {
+    text.to_lowercase().replace('\0', "\u{fffd}")
+}
+
 pub(crate) fn answer_text(session: &Session) -> Option<String> {
     match session.answer.as_ref()? {
-        Answer::Text(text) => Some(text.to_lowercase()),
-        Answer::Object(object) => Some(json(object).to_lowercase()),
+        Answer::Text(text) => Some(searchable(text)),
+        Answer::Object(object) => Some(searchable(&json(object))),
     }
 }
 
@@ -99,5 +130,30 @@ pub(crate) fn agent_name(request: &SessionRequest) -> &str {
     match &request.agent {
         Reference::Name(name) => name,
         Reference::Inline(agent) => &agent.name,
+    }
+}
+
+/// How a commit's lease reads as columns of its row.
+pub(crate) struct LeaseColumns {
+    pub(crate) epochs: i64,
+    pub(crate) set_owner: bool,
+    pub(crate) owner: Option<Uuid>,
+    pub(crate) held_epoch: Option<i64>,
+    pub(crate) held_by: Option<Uuid>,
+}
+
+impl LeaseColumns {
+    pub(crate) fn of(lease: CommitLease) -> Self {
+        let keep = Self { epochs: 0, set_owner: false, owner: None, held_epoch: None, held_by: None };
+        match lease {
+            CommitLease::Leave => keep,
+            CommitLease::Hold(lease) => {
+                Self { held_epoch: Some(lease.epoch), held_by: Some(lease.replica.0), ..keep }
+            }
+            CommitLease::Release(lease) => {
+                Self { set_owner: true, held_epoch: Some(lease.epoch), held_by: Some(lease.replica.0), ..keep }
+            }
+            CommitLease::Take(replica) => Self { epochs: 1, set_owner: true, owner: Some(replica.0), ..keep },
+        }
     }
 }

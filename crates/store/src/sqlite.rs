@@ -26,9 +26,20 @@ use uuid::Uuid;
 type Db = sqlx::Sqlite;
 type Pool = SqlitePool;
 type Connection = sqlx::SqliteConnection;
+type Engine = SqliteStore;
 
+/// How a transaction that writes begins: one that begins reading may find that it can no longer write.
+const BEGIN: &str = "BEGIN IMMEDIATE";
+/// Where in a text another one begins, from 1; 0 when nowhere.
+const POSITION: &str = "instr";
+
+#[path = "sql/catalogs.rs"]
+mod catalogs;
+mod batch;
 #[path = "sql/reads.rs"]
 mod reads;
+#[path = "sql/sharing.rs"]
+mod sharing;
 #[path = "sql/writes.rs"]
 mod writes;
 
@@ -49,8 +60,9 @@ pub(crate) struct SqliteStore {
 
 impl SqliteStore {
     /// Opens (and makes) the file; none: in memory, gone with the process.
-    pub(crate) async fn open(file: Option<&Path>) -> Result<Self, crate::OpenError> {
-        let lock = file.map(lock).transpose()?;
+    /// `alone` keeps other servers out; a tool beside a server does without.
+    pub(crate) async fn open(file: Option<&Path>, alone: bool) -> Result<Self, crate::OpenError> {
+        let lock = file.filter(|_| alone).map(lock).transpose()?;
         let options = SqliteConnectOptions::new()
             .foreign_keys(true)
             .busy_timeout(BUSY_TIMEOUT)
@@ -64,6 +76,14 @@ impl SqliteStore {
         let committer = Committer::start(Writer { pool: write.clone() });
         let place = file.map_or_else(|| "in memory".to_owned(), |file| file.display().to_string());
         Ok(Self { place, read, write, committer, _lock: lock })
+    }
+
+    fn reader(&self) -> &SqlitePool {
+        &self.read
+    }
+
+    fn writer(&self) -> &SqlitePool {
+        &self.write
     }
 }
 
@@ -113,10 +133,10 @@ struct Writer {
 
 #[async_trait]
 impl BatchWriter for Writer {
-    async fn apply(&mut self, batch: &[&Write]) -> Result<Vec<Verdict>, Error> {
+    async fn apply(&mut self, writes: &[&Write]) -> Result<Vec<Verdict>, Error> {
         let mut connection = self.pool.acquire().await?;
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-        let verdicts = writes::apply(&mut transaction, batch).await?;
+        let verdicts = batch::apply(&mut transaction, writes).await?;
         transaction.commit().await?;
         Ok(verdicts)
     }

@@ -35,14 +35,28 @@ pub enum OpenError {
 /// Opens the store at `url` and brings its tables up to date: `sqlite://FILE`, `sqlite::memory:` or
 /// `postgres://user:password@host/database`.
 ///
+/// An embedded database is taken for this process alone.
+///
 /// # Errors
 /// [`OpenError`], each variant with its remedy.
 pub async fn open(url: &str) -> Result<Arc<dyn Store>, OpenError> {
+    open_as(url, true).await
+}
+
+/// As [`open`], for a tool that works beside a running server: an embedded database is shared with it.
+///
+/// # Errors
+/// [`OpenError`], each variant with its remedy.
+pub async fn open_beside(url: &str) -> Result<Arc<dyn Store>, OpenError> {
+    open_as(url, false).await
+}
+
+async fn open_as(url: &str, alone: bool) -> Result<Arc<dyn Store>, OpenError> {
     if url == "sqlite::memory:" {
-        return Ok(Arc::new(SqliteStore::open(None).await?));
+        return Ok(Arc::new(SqliteStore::open(None, alone).await?));
     }
     if let Some(file) = url.strip_prefix("sqlite://").or_else(|| url.strip_prefix("sqlite:")) {
-        return Ok(Arc::new(SqliteStore::open(Some(&PathBuf::from(file))).await?));
+        return Ok(Arc::new(SqliteStore::open(Some(&PathBuf::from(file)), alone).await?));
     }
     if url.starts_with("postgres://") || url.starts_with("postgresql://") {
         let options = sqlx::postgres::PgConnectOptions::from_str(url)?;

@@ -26,7 +26,7 @@ mod world;
 /// One engine through the whole suite.
 macro_rules! store_suite {
     ($engine:ident, $open:expr) => {
-        tests! { $engine, $open:
+        tests! { $engine, $open;
             creation::a_created_session_reads_back,
             creation::an_unknown_session_is_none,
             creation::a_session_cannot_be_created_twice,
@@ -94,7 +94,7 @@ macro_rules! store_suite {
 }
 
 macro_rules! tests {
-    ($engine:ident, $open:expr: $($area:ident :: $name:ident),+ $(,)?) => {
+    ($engine:ident, $open:expr; $($area:ident :: $name:ident),+ $(,)?) => {
         mod $engine {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,12 +4,17 @@ use super::Decode;
 use super::fields::{Fields, checked, list, nullable, some, tagged};
 use super::json::Value;
 use super::place::{Fault, Place};
-use super::rules::{ensure, files};
+use super::rules::{base64, ensure, files};
 use super::scalars::{integer, text, text_ref, word};
 use crate::messages::default_caller;
 use crate::{FileContent, Messages, Skill, SourceType, UserMessage};
 use serde::Serialize;
 use utoipa::ToSchema;
+
+/// The most files in a message.
+const FILES_MAX: usize = 10;
+/// The largest sum of a message's files, in bytes.
+const FILES_SIZE_MAX: usize = 7 * 1024 * 1024;
 
 impl Decode for Messages {
     fn decode(value: &Value<'_>, at: &Place<'_>) -> Option<Self> {
@@ -30,11 +35,32 @@ impl Decode for UserMessage {
         let kind = fields.tag("type", "user_message");
         let message = fields.required("message", text);
         let images = fields.or_empty("images", list(text));
-        let files = fields.or_empty("files", list(FileContent::decode));
+        let files = fields.or_empty("files", attached_files);
         let skills = fields.or_empty("skills", skills_without_files);
         let caller_id = fields.or_else("caller_id", default_caller, text);
         kind?;
         Some(Self { message: message?, images: images?, files: files?, skills: skills?, caller_id: caller_id? })
+    }
+}
+
+/// Files that come with a message: not too many, and together not too large.
+fn attached_files(value: &Value<'_>, at: &Place<'_>) -> Option<Vec<FileContent>> {
+    if matches!(value, Value::Array(items) if items.len() > FILES_MAX) {
+        let msg = format!("must have at most {FILES_MAX} entries");
+        return at.refuse(Fault::new("too_long", msg).with("max_length", FILES_MAX), value);
+    }
+    let rule = |files: &Vec<FileContent>| {
+        let size: usize = files.iter().map(carried_size).sum();
+        ensure(size <= FILES_SIZE_MAX, &format!("all files together may not be larger than {FILES_SIZE_MAX} bytes"))
+    };
+    checked(list(FileContent::decode), rule)(value, at)
+}
+
+/// How many bytes a file brings along.
+fn carried_size(file: &FileContent) -> usize {
+    match file.source_type {
+        SourceType::Base64 => file.source.trim_end_matches('=').len() / 4 * 3,
+        SourceType::Url => 0,
     }
 }
 
@@ -51,7 +77,10 @@ impl Decode for FileContent {
     fn decode(value: &Value<'_>, at: &Place<'_>) -> Option<Self> {
         let fields = Fields::of(value, at)?;
         let source_type = fields.or("type", SourceType::Base64, source_type);
-        let source = fields.required("source", text);
+        let source = match source_type {
+            Some(SourceType::Base64) => fields.required("source", base64_text),
+            Some(SourceType::Url) | None => fields.required("source", text),
+        };
         let name = fields.required("name", file_name);
         let media_type = fields.or("media_type", None, nullable(text));
         let size_bytes = fields.or("size_bytes", None, nullable(integer));
@@ -63,6 +92,10 @@ impl Decode for FileContent {
             size_bytes: size_bytes?,
         })
     }
+}
+
+fn base64_text(value: &Value<'_>, at: &Place<'_>) -> Option<String> {
+    checked(text, |text| ensure(base64::decode(text).is_some(), "must be valid base64"))(value, at)
 }
 
 fn source_type(value: &Value<'_>, at: &Place<'_>) -> Option<SourceType> {

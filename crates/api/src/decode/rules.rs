@@ -1,5 +1,6 @@
 //! Rules over texts that no schema can express.
 
+pub mod base64;
 pub mod files;
 pub mod markup;
 pub mod names;

@@ -4,12 +4,9 @@ use super::Decode;
 use super::fields::{Fields, checked, list, nullable};
 use super::json::Value;
 use super::place::{Fault, Place};
-use super::rules::{ensure, files, markup, names, regexes};
+use super::rules::{base64, ensure, files, markup, names, regexes};
 use super::scalars::{filled, sized, text};
 use crate::Skill;
-use base64::Engine;
-use base64::alphabet;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use std::collections::BTreeMap;
 
 /// The longest `url_pattern`, in characters.
@@ -20,11 +17,6 @@ const FILES_MAX: usize = 511;
 const FILE_SIZE_MAX: usize = 2 * 1024 * 1024;
 /// The largest sum of all helper files, in bytes.
 const FILES_SIZE_MAX: usize = 4 * 1024 * 1024;
-
-const CONFIG: GeneralPurposeConfig =
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
-const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, CONFIG);
-const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, CONFIG);
 
 impl Decode for Skill {
     fn decode(value: &Value<'_>, at: &Place<'_>) -> Option<Self> {
@@ -111,9 +103,9 @@ fn content(value: &Value<'_>, at: &Place<'_>) -> Option<String> {
     let Value::Str(text) = value else {
         return at.refuse(Fault::new("bytes_type", "must be base64 text"), value);
     };
-    match URL_SAFE.decode(text.as_ref()).or_else(|_| STANDARD.decode(text.as_ref())) {
-        Ok(bytes) => Some(URL_SAFE.encode(bytes)),
-        Err(_) => at.refuse(Fault::new("bytes_invalid_encoding", "must be valid base64"), value),
+    match base64::decode(text) {
+        Some(bytes) => Some(base64::encode(&bytes)),
+        None => at.refuse(Fault::new("bytes_invalid_encoding", "must be valid base64"), value),
     }
 }
 

@@ -1,67 +1,102 @@
-//! The catalog of agents: the built-in ones, for now read-only.
+//! The catalog of agents.
 
-use crate::{App, error::ApiError, input::Input};
+use super::catalogs::{if_match, page, part, signed};
+use crate::{
+    App,
+    error::{ApiError, entity_tag},
+    input::Input,
+};
 use axum::{
     Json,
     extract::State,
     response::{IntoResponse, Response},
 };
-use http::header;
-use quarterdeck_api::{Agent, AgentGetQuery, AgentListQuery, AgentSort, ErrorBody, Errors, Page, Problem};
-use quarterdeck_engine::built_in_agents;
+use http::{StatusCode, header};
+use quarterdeck_api::{
+    Agent, AgentGetQuery, AgentListQuery, AgentRevisionRecord, AgentSort, AgentWriteQuery, ErrorBody, Errors, Page,
+    PatchAgent, Problem, RevisionListQuery,
+};
+use quarterdeck_engine::Found;
+use quarterdeck_store::{EntryFilter, EntryKey};
+use serde::Serialize;
 
-/// Lists agents.
-#[utoipa::path(get, path = "/api/v2/agents", tag = "agents",
+/// Adds an agent.
+#[utoipa::path(post, path = "/api/v2/agents", tag = "agents", operation_id = "create_agent",
+    params(("message" = Option<String>, Query, max_length = 500, description = "Why; kept with the revision.")),
+    request_body = Agent,
+    responses(
+        (status = 201, description = "Added.", body = Agent, headers(("ETag" = String, description = "Its revision."))),
+        (status = 401, description = "No key, or one that does not work.", body = ErrorBody),
+        (status = 403, description = "The name is reserved.", body = ErrorBody),
+        (status = 409, description = "There is one of that name.", body = ErrorBody),
+        (status = 422, description = "A value is wrong.", body = ErrorBody)))]
+pub(crate) async fn create(State(app): State<App>, input: Input) -> Result<Response, ApiError> {
+    let body = input.body()?;
+    let caller = app.caller(&input).await?;
+    let errors = Errors::default();
+    let query = errors.query::<AgentWriteQuery>(input.query());
+    let agent = errors.body::<Agent>(&body);
+    let (query, agent) = errors.finish((query, agent))?;
+    let found = app.catalog.create(caller, agent, query.message).await?;
+    Ok((StatusCode::CREATED, tagged(found)).into_response())
+}
+
+/// Lists agents; without a key, those that are built in.
+#[utoipa::path(get, path = "/api/v2/agents", tag = "agents", operation_id = "list_agents",
     params(
         ("agent_name" = Option<String>, Query, description = "Of exactly this name."),
         ("search" = Option<String>, Query, description = "With this text in the name or description."),
         ("reserved" = Option<bool>, Query, description = "Only built-in agents, or none of them."),
+        ("include" = Option<String>, Query, description = "`revision`: each entry says its revision."),
         ("page" = Option<u64>, Query, minimum = 1, description = "The page, from 1."),
         ("size" = Option<u64>, Query, minimum = 1, maximum = 1000, description = "Entries on a page; 10 when absent."),
-        ("sort" = Option<Vec<String>>, Query, description = "`created_at` or `agent_name`, each also with `-`.")),
+        ("sort" = Option<Vec<String>>, Query,
+            description = "`created_at` or `agent_name`, each also with `-`; `-created_at` when absent.")),
     responses(
         (status = 200, description = "A page of agents.", body = Page<Agent>),
         (status = 401, description = "A key that does not work.", body = ErrorBody),
         (status = 422, description = "A value is wrong.", body = ErrorBody)))]
-pub(crate) async fn list(State(app): State<App>, input: Input) -> Result<Json<Page<Agent>>, ApiError> {
-    app.caller_if_any(&input).await?;
+pub(crate) async fn list(State(app): State<App>, input: Input) -> Result<Response, ApiError> {
+    let caller = app.caller_if_any(&input).await?;
     let errors = Errors::default();
     let query = errors.query::<AgentListQuery>(input.query());
     let query = errors.finish(query)?;
-    let mut agents: Vec<Agent> = built_in_agents().into_iter().filter(|agent| matches(agent, &query)).collect();
-    if query.sort.first().is_some_and(|sort| sort.field == AgentSort::AgentName && sort.descending) {
-        agents.reverse();
-    }
-    let total = agents.len() as u64;
-    let (skip, take) = (query.paging.offset(), query.paging.size);
-    let items = agents.into_iter().skip(size(skip)).take(size(take)).collect();
-    Ok(Json(Page { items, total, page: query.paging.page }))
+    let key = |field| match field {
+        AgentSort::CreatedAt => EntryKey::CreatedAt,
+        AgentSort::AgentName => EntryKey::Name,
+    };
+    let filter =
+        EntryFilter { name: query.agent_name, search: query.search, ..part(query.paging, &query.sort, key) };
+    let listing = app.catalog.list::<Agent>(caller, query.reserved, filter).await?;
+    let view = |found: Found<Agent>| Listed {
+        revision: query.include_revision.then_some(found.revision),
+        agent: found.item,
+    };
+    Ok(Json(page(listing, query.paging, view)).into_response())
 }
 
-fn matches(agent: &Agent, query: &AgentListQuery) -> bool {
-    let search = query.search.as_deref().unwrap_or_default().to_lowercase();
-    let text = format!("{}\n{}", agent.name, agent.description).to_lowercase();
-    query.agent_name.as_ref().is_none_or(|name| *name == agent.name)
-        && query.reserved != Some(false)
-        && text.contains(&search)
+/// An agent in a listing.
+#[derive(Serialize)]
+struct Listed {
+    #[serde(flatten)]
+    agent: Agent,
+    /// Only when it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revision: Option<i64>,
 }
 
-fn size(number: u64) -> usize {
-    usize::try_from(number).unwrap_or(usize::MAX)
-}
-
-/// An agent. Its name may hold a slash.
-#[utoipa::path(get, path = "/api/v2/agents/{*agent_name}", tag = "agents",
+/// An agent. Its name may hold a slash, as it is or escaped.
+#[utoipa::path(get, path = "/api/v2/agents/{agent_name}", tag = "agents", operation_id = "get_agent",
     params(
         ("agent_name" = String, Path, description = "The agent's name."),
         ("revision" = Option<i64>, Query, minimum = 1, description = "This revision, not the latest."),
-        ("resolve" = Option<bool>, Query, description = "With everything it names given in full.")),
+        ("resolve" = Option<bool>, Query, description = "With everything it names given in full, and no `ETag`.")),
     responses(
         (status = 200, description = "The agent.", body = Agent, headers(("ETag" = String, description = "Its revision."))),
         (status = 400, description = "The name holds a `:`.", body = ErrorBody),
-        (status = 401, description = "A key that does not work.", body = ErrorBody),
-        (status = 404, description = "No such agent.", body = ErrorBody),
-        (status = 422, description = "A value is wrong.", body = ErrorBody)))]
+        (status = 401, description = "A key that does not work, or none where one is needed.", body = ErrorBody),
+        (status = 404, description = "No such agent, or something it names.", body = ErrorBody),
+        (status = 422, description = "A value is wrong, or the agent cannot be resolved.", body = ErrorBody)))]
 pub(crate) async fn get(State(app): State<App>, input: Input) -> Result<Response, ApiError> {
     let caller = app.caller_if_any(&input).await?;
     let errors = Errors::default();
@@ -71,14 +106,145 @@ pub(crate) async fn get(State(app): State<App>, input: Input) -> Result<Response
     if name.contains(':') {
         return Err(Problem::bad_request("use ?revision= to read a revision of an agent").into());
     }
-    if query.resolve && caller.is_none() {
-        return Err(Problem::unauthorized().into());
+    if query.resolve {
+        let caller = caller.ok_or_else(Problem::unauthorized)?;
+        return Ok(Json(app.catalog.resolved_agent(caller, name, query.revision).await?).into_response());
     }
-    let found = built_in_agents().into_iter().find(|agent| agent.name == name);
-    let agent = found.filter(|_| query.revision.is_none_or(|revision| revision == 1));
-    match agent {
-        None => Err(Problem::not_found(format!("there is no agent named {name:?}")).into()),
-        Some(agent) if query.resolve => Ok(Json(agent).into_response()),
-        Some(agent) => Ok(([(header::ETAG, "\"1\"")], Json(agent)).into_response()),
-    }
+    let found = match query.revision {
+        Some(number) => app.catalog.agent_at(caller, name, number).await?,
+        None => app.catalog.get(caller, name).await?,
+    };
+    Ok(tagged(found).into_response())
+}
+
+/// Replaces an agent. What changes it makes a new revision.
+#[utoipa::path(put, path = "/api/v2/agents/{agent_name}", tag = "agents", operation_id = "update_agent",
+    params(
+        ("agent_name" = String, Path, description = "The agent's name, also in the body."),
+        ("message" = Option<String>, Query, max_length = 500, description = "Why; kept with the revision."),
+        ("If-Match" = Option<String>, Header, description = "Only if this is the newest revision.")),
+    request_body = Agent,
+    responses(
+        (status = 200, description = "The agent now.", body = Agent, headers(("ETag" = String, description = "Its revision."))),
+        (status = 400, description = "Another name in the body, or `If-Match` is malformed.", body = ErrorBody),
+        (status = 401, description = "No key, or one that does not work.", body = ErrorBody),
+        (status = 403, description = "It is built in.", body = ErrorBody),
+        (status = 404, description = "No such agent.", body = ErrorBody),
+        (status = 412, description = "It has changed.", body = ErrorBody,
+            headers(("ETag" = String, description = "The newest revision."))),
+        (status = 422, description = "A value is wrong.", body = ErrorBody)))]
+pub(crate) async fn put(State(app): State<App>, input: Input) -> Result<Response, ApiError> {
+    let body = input.body()?;
+    let caller = app.caller(&input).await?;
+    let condition = if_match(&input)?;
+    let errors = Errors::default();
+    let query = errors.query::<AgentWriteQuery>(input.query());
+    let agent = errors.body::<Agent>(&body);
+    let (query, agent) = errors.finish((query, agent))?;
+    let name = input.variable("agent_name");
+    Ok(tagged(app.catalog.put(caller, name, agent, condition, query.message).await?).into_response())
+}
+
+/// Changes some fields of an agent. What changes it makes a new revision.
+#[utoipa::path(patch, path = "/api/v2/agents/{agent_name}", tag = "agents", operation_id = "patch_agent",
+    params(
+        ("agent_name" = String, Path, description = "The agent's name."),
+        ("message" = Option<String>, Query, max_length = 500, description = "Why; kept with the revision."),
+        ("If-Match" = Option<String>, Header, description = "Only if this is the newest revision.")),
+    request_body = PatchAgent,
+    responses(
+        (status = 200, description = "The agent now.", body = Agent, headers(("ETag" = String, description = "Its revision."))),
+        (status = 400, description = "`If-Match` is malformed.", body = ErrorBody),
+        (status = 401, description = "No key, or one that does not work.", body = ErrorBody),
+        (status = 403, description = "It is built in.", body = ErrorBody),
+        (status = 404, description = "No such agent.", body = ErrorBody),
+        (status = 412, description = "It has changed.", body = ErrorBody,
+            headers(("ETag" = String, description = "The newest revision."))),
+        (status = 422, description = "A value is wrong, or the whole would be.", body = ErrorBody)))]
+pub(crate) async fn patch(State(app): State<App>, input: Input) -> Result<Response, ApiError> {
+    let body = input.body()?;
+    let caller = app.caller(&input).await?;
+    let condition = if_match(&input)?;
+    let errors = Errors::default();
+    let query = errors.query::<AgentWriteQuery>(input.query());
+    let patch = errors.body::<PatchAgent>(&body);
+    let (query, patch) = errors.finish((query, patch))?;
+    let name = input.variable("agent_name");
+    let found = app.catalog.patch::<Agent>(caller, name, &patch, condition, query.message).await?;
+    Ok(tagged(found).into_response())
+}
+
+/// Removes an agent with all its revisions.
+#[utoipa::path(delete, path = "/api/v2/agents/{agent_name}", tag = "agents", operation_id = "delete_agent",
+    params(
+        ("agent_name" = String, Path, description = "The agent's name."),
+        ("If-Match" = Option<String>, Header, description = "Only if this is the newest revision.")),
+    responses(
+        (status = 204, description = "Removed."),
+        (status = 400, description = "`If-Match` is malformed.", body = ErrorBody),
+        (status = 401, description = "No key, or one that does not work.", body = ErrorBody),
+        (status = 403, description = "It is built in.", body = ErrorBody),
+        (status = 404, description = "No such agent.", body = ErrorBody),
+        (status = 412, description = "It has changed.", body = ErrorBody,
+            headers(("ETag" = String, description = "The newest revision.")))))]
+pub(crate) async fn delete(State(app): State<App>, input: Input) -> Result<StatusCode, ApiError> {
+    let caller = app.caller(&input).await?;
+    let condition = if_match(&input)?;
+    app.catalog.delete::<Agent>(caller, input.variable("agent_name"), condition).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Lists an agent's revisions.
+#[utoipa::path(get, path = "/api/v2/agents/{agent_name}/revisions", tag = "agents", operation_id = "list_agent_revisions",
+    params(
+        ("agent_name" = String, Path, description = "The agent's name."),
+        ("page" = Option<u64>, Query, minimum = 1, description = "The page, from 1."),
+        ("size" = Option<u64>, Query, minimum = 1, maximum = 1000, description = "Entries on a page; 10 when absent."),
+        ("sort" = Option<Vec<String>>, Query, description = "`number` or `-number`, the default.")),
+    responses(
+        (status = 200, description = "A page of revisions.", body = Page<AgentRevisionRecord>),
+        (status = 401, description = "A key that does not work.", body = ErrorBody),
+        (status = 404, description = "No such agent.", body = ErrorBody),
+        (status = 422, description = "A value is wrong.", body = ErrorBody)))]
+pub(crate) async fn revisions(
+    State(app): State<App>,
+    input: Input,
+) -> Result<Json<Page<AgentRevisionRecord>>, ApiError> {
+    let caller = app.caller_if_any(&input).await?;
+    let errors = Errors::default();
+    let query = errors.query::<RevisionListQuery>(input.query());
+    let RevisionListQuery { paging, sort } = errors.finish(query)?;
+    let newest_first = sort.first().is_none_or(|sort| sort.descending);
+    let (offset, limit) = (signed(paging.offset()), signed(paging.size));
+    let listing = app.catalog.revisions(caller, input.variable("agent_name"), newest_first, offset, limit).await?;
+    Ok(Json(page(listing, paging, |revision| revision)))
+}
+
+/// Makes an old revision the newest again, as a new one.
+#[utoipa::path(post, path = "/api/v2/agents/{agent_name}/revisions/{number}/restore", tag = "agents",
+    operation_id = "restore_agent_revision",
+    params(
+        ("agent_name" = String, Path, description = "The agent's name."),
+        ("number" = i64, Path, minimum = 1, description = "The revision."),
+        ("If-Match" = Option<String>, Header, description = "Only if this is the newest revision.")),
+    responses(
+        (status = 200, description = "The agent now.", body = Agent, headers(("ETag" = String, description = "Its revision."))),
+        (status = 400, description = "`If-Match` is malformed.", body = ErrorBody),
+        (status = 401, description = "No key, or one that does not work.", body = ErrorBody),
+        (status = 403, description = "It is built in.", body = ErrorBody),
+        (status = 404, description = "No such agent or revision.", body = ErrorBody),
+        (status = 412, description = "It has changed.", body = ErrorBody,
+            headers(("ETag" = String, description = "The newest revision."))),
+        (status = 422, description = "A value is wrong.", body = ErrorBody)))]
+pub(crate) async fn restore(State(app): State<App>, input: Input) -> Result<Response, ApiError> {
+    let caller = app.caller(&input).await?;
+    let condition = if_match(&input)?;
+    let errors = Errors::default();
+    let number = errors.revision_number(input.variable("number"));
+    let number = errors.finish(number)?;
+    Ok(tagged(app.catalog.restore(caller, input.variable("agent_name"), number, condition).await?).into_response())
+}
+
+fn tagged(found: Found<Agent>) -> impl IntoResponse {
+    ([(header::ETAG, entity_tag(found.revision))], Json(found.item))
 }

@@ -220,7 +220,7 @@ pub(crate) fn session_id(input: &Input) -> Result<SessionId, ApiError> {
 }
 
 /// How a session reads to its owner: secrets masked.
-fn session_view(record: &SessionRecord) -> Session {
+pub(crate) fn session_view(record: &SessionRecord) -> Session {
     let session = &record.session;
     #[expect(clippy::expect_used, reason = "only strings are keys, so a request always serializes")]
     let request = to_raw_value(&mask::session_request(&record.request)).expect("a request serializes");
@@ -254,7 +254,7 @@ fn summary_view(row: SummaryRow) -> SessionSummary {
     }
 }
 
-fn to_json(session: &Session) -> String {
+pub(crate) fn to_json(session: &Session) -> String {
     #[expect(clippy::expect_used, reason = "only strings are keys, so a session always serializes")]
     serde_json::to_string(session).expect("a session serializes")
 }

@@ -20,33 +20,11 @@ impl Decode for AnyObject {
 
 const GET: MethodFilter = MethodFilter::GET;
 const POST: MethodFilter = MethodFilter::POST;
-const PUT: MethodFilter = MethodFilter::PUT;
 const PATCH: MethodFilter = MethodFilter::PATCH;
 const DELETE: MethodFilter = MethodFilter::DELETE;
 
 /// Each with whether it takes a body.
-const ROUTES: [(&str, MethodFilter, bool); 36] = [
-    ("/api/v2/agents", POST, true),
-    ("/api/v2/agents/{*agent_name}", PUT, true),
-    ("/api/v2/agents/{*agent_name}", PATCH, true),
-    ("/api/v2/agents/{*agent_name}", DELETE, false),
-    ("/api/v2/environments", GET, false),
-    ("/api/v2/environments", POST, true),
-    ("/api/v2/environments/{*id}", GET, false),
-    ("/api/v2/environments/{*id}", PUT, true),
-    ("/api/v2/environments/{*id}", PATCH, true),
-    ("/api/v2/environments/{*id}", DELETE, false),
-    ("/api/v2/skills", GET, false),
-    ("/api/v2/skills", POST, true),
-    ("/api/v2/skills/{*name}", GET, false),
-    ("/api/v2/skills/{*name}", PUT, true),
-    ("/api/v2/skills/{*name}", PATCH, true),
-    ("/api/v2/skills/{*name}", DELETE, false),
-    ("/api/v2/sessions/{id}/feedback", POST, true),
-    ("/api/v2/sessions/{id}/events/{event_index}/feedback", PUT, true),
-    ("/api/v2/sessions/{id}/share", POST, false),
-    ("/api/v2/sessions/{id}/share", DELETE, false),
-    ("/api/v2/sessions/{id}/resources/{bucket}/{*key}", GET, false),
+const ROUTES: [(&str, MethodFilter, bool); 15] = [
     ("/api/v2/webhooks", GET, false),
     ("/api/v2/webhooks", POST, true),
     ("/api/v2/webhooks/events", GET, false),

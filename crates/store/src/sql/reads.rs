@@ -182,7 +182,7 @@ fn push_any(query: &mut QueryBuilder<Db>, opening: &str, values: impl ExactSizeI
 
 fn like_pattern(search: &str) -> String {
     let mut pattern = String::from("%");
-    for character in search.to_lowercase().chars() {
+    for character in rows::searchable(search).chars() {
         if matches!(character, '%' | '_' | '\\') {
             pattern.push('\\');
         }

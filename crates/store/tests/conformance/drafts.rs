@@ -124,6 +124,17 @@ pub(crate) fn trouble(session: &Session, text: &str) -> Transition {
     fact(session, Fact::Troubled { error: text.into(), origin: "model".into() })
 }
 
+/// So many events in one change.
+pub(crate) fn troubles(session: &Session, text: &str, count: usize) -> Transition {
+    let mut all = trouble(session, text);
+    for number in 1..count {
+        let one = trouble(&all.session, &format!("{text}, {number}"));
+        all.session = Session { version: all.session.version, ..one.session };
+        all.events.extend(one.events);
+    }
+    all
+}
+
 pub(crate) fn answer(session: &Session, answer: Answer) -> Transition {
     fact(session, Fact::Answered { reply: Reply::default(), call: None, answer, outcome: None })
 }

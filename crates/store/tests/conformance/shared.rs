@@ -3,6 +3,7 @@
 use crate::{
     drafts::{
         Draft, commit, commit_with, is_conflict, lease, noon, owner, replica, running, say, start, stored, trouble,
+        troubles,
     },
     world::{open, postgres, within_a_minute},
 };
@@ -80,7 +81,7 @@ async fn ten_thousand_appends_from_two_stores_leave_no_gap() {
     let session = running(&*world.store, Draft::new()).await;
     let before = session.log_length;
     let writers = [&world.store, &other].into_iter().flat_map(|store| {
-        (0..4).map(|_| tokio::spawn(append(Arc::clone(store), session.clone(), 1_250))).collect::<Vec<_>>()
+        (0..4).map(|_| tokio::spawn(append(Arc::clone(store), session.clone(), 125))).collect::<Vec<_>>()
     });
     for writer in writers.collect::<Vec<_>>() {
         tokio::time::timeout(Duration::from_mins(3), writer).await.expect("the writers make progress").unwrap();
@@ -181,11 +182,11 @@ async fn heard(notices: &mut quarterdeck_store::Notices, id: quarterdeck_api::Se
     while !matches!(notices.recv().await, Some(Notice::Changed(changed, _)) if changed == id) {}
 }
 
-/// Appends as handlers do: read, decide, commit, and again when somebody was first.
+/// Appends ten at a time, as handlers do: read, decide, commit, and again when somebody was first.
 async fn append(store: Arc<dyn Store>, mut session: Session, count: usize) {
     for number in 0..count {
         loop {
-            let next = trouble(&session, &format!("{number} of {:p}", &raw const session));
+            let next = troubles(&session, &format!("{number} of {:p}", &raw const session), 10);
             let after = next.session.clone();
             match commit_with(&*store, next, CommitLease::Leave).await {
                 Ok(()) => break session = after,

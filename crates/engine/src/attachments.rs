@@ -1,0 +1,163 @@
+//! Files that come with messages. Their bytes become blobs before the message is accepted; the message goes on with
+//! their addresses, so that neither the database nor any answer carries them.
+//!
+//! A crash between the two leaves blobs that nothing refers to, never a message whose files are missing.
+
+use crate::{Sessions, SubmitError, engine::Shared};
+use bytes::Bytes;
+use quarterdeck_api::{FileContent, SessionId, SourceType, UserMessage};
+use quarterdeck_store::{BlobName, Caller, Error};
+use uuid::Uuid;
+
+/// Where attached files are among a session's resources.
+const BUCKET: &str = "attachments";
+/// What a file without a known kind is.
+const UNKNOWN_TYPE: &str = "application/octet-stream";
+
+/// Bytes on their way to the blobs.
+pub(crate) struct Attachment {
+    name: BlobName,
+    bytes: Bytes,
+}
+
+/// A file of a session.
+pub struct Resource {
+    /// What it holds.
+    pub bytes: Bytes,
+    /// Its media type, by the ending of its key.
+    pub media_type: &'static str,
+}
+
+/// Takes the bytes out of `messages`, and puts addresses below `session` in their place.
+pub(crate) fn detach(
+    session: SessionId,
+    messages: &mut [UserMessage],
+    mut id: impl FnMut() -> Uuid,
+) -> Vec<Attachment> {
+    let files = messages.iter_mut().flat_map(|message| &mut message.files);
+    files.filter_map(|file| detach_file(session, file, id())).collect()
+}
+
+/// None for a file that is elsewhere already.
+fn detach_file(session: SessionId, file: &mut FileContent, id: Uuid) -> Option<Attachment> {
+    let bytes = Bytes::from(file.bytes()?);
+    let media_type = file.media_type.get_or_insert_with(|| media_type_of(&file.name).to_owned());
+    let key = match ending(&file.name, media_type) {
+        Some(ending) => format!("{}.{ending}", id.simple()),
+        None => id.simple().to_string(),
+    };
+    let name = BlobName::new(session, BUCKET, &key)?;
+    file.source_type = SourceType::Url;
+    file.source = format!("/api/v2/sessions/{session}/resources/{BUCKET}/{key}");
+    file.size_bytes = i64::try_from(bytes.len()).ok();
+    Some(Attachment { name, bytes })
+}
+
+/// The key of a file says nothing of it but its kind; its name may hold what no address and no file system takes.
+fn ending(name: &str, media_type: &str) -> Option<String> {
+    let known = |ending: &&str| mime_guess::from_ext(ending).first_raw().is_some();
+    let own = name.rsplit_once('.').map(|(_, ending)| ending).filter(known).map(str::to_ascii_lowercase);
+    own.or_else(|| usual_ending(media_type).map(str::to_owned))
+}
+
+fn usual_ending(media_type: &str) -> Option<&'static str> {
+    let endings = (media_type != UNKNOWN_TYPE).then(|| mime_guess::get_mime_extensions_str(media_type))??;
+    endings.first().copied()
+}
+
+fn media_type_of(name: &str) -> &'static str {
+    mime_guess::from_path(name).first_raw().unwrap_or(UNKNOWN_TYPE)
+}
+
+impl Shared {
+    /// Stores all of them; durable when it returns.
+    pub(crate) async fn store_attachments(&self, attachments: &[Attachment]) -> Result<(), Error> {
+        for attachment in attachments {
+            self.blobs.put(&attachment.name, attachment.bytes.clone()).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes what was stored for nothing. What cannot be removed only takes room.
+    pub(crate) async fn drop_attachments(&self, attachments: &[Attachment]) {
+        for attachment in attachments {
+            if let Err(error) = self.blobs.delete(&attachment.name).await {
+                tracing::warn!(%error, blob = ?attachment.name, "a blob that nothing refers to could not be removed");
+            }
+        }
+    }
+}
+
+impl Sessions {
+    /// A file of a session that the caller may see.
+    ///
+    /// # Errors
+    /// [`SubmitError`].
+    pub async fn resource(
+        &self,
+        caller: Option<Caller>,
+        id: SessionId,
+        bucket: &str,
+        key: &str,
+    ) -> Result<Option<Resource>, SubmitError> {
+        self.find(caller, id).await?;
+        let Some(name) = BlobName::new(id, bucket, key) else { return Ok(None) };
+        let bytes = self.shared.blobs.get(&name).await?;
+        Ok(bytes.map(|bytes| Resource { bytes, media_type: media_type_of(key) }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::detach;
+    use quarterdeck_api::{FileContent, SessionId, SourceType, UserMessage};
+    use uuid::Uuid;
+
+    const SESSION: SessionId = SessionId(Uuid::from_u128(1));
+
+    fn message(name: &str, media_type: Option<&str>) -> UserMessage {
+        let file = FileContent {
+            source_type: SourceType::Base64,
+            source: "aGVsbG8=".into(),
+            name: name.into(),
+            media_type: media_type.map(str::to_owned),
+            size_bytes: Some(-1),
+        };
+        UserMessage { files: vec![file], ..UserMessage::text("Read this.") }
+    }
+
+    fn check(name: &str, media_type: Option<&str>, reads: &str, ending: &str) {
+        let mut messages = [message(name, media_type)];
+        let detached = detach(SESSION, &mut messages, || Uuid::from_u128(2));
+        assert_eq!(&detached[0].bytes[..], b"hello");
+        let file = &messages[0].files[0];
+        let key = format!("00000000000000000000000000000002{ending}");
+        assert_eq!(file.source, format!("/api/v2/sessions/{SESSION}/resources/attachments/{key}"));
+        assert_eq!((file.source_type, file.size_bytes), (SourceType::Url, Some(5)));
+        assert_eq!((file.name.as_str(), file.media_type.as_deref()), (name, Some(reads)));
+    }
+
+    #[test]
+    fn a_file_goes_on_as_its_address_kind_and_size() {
+        check("a.txt", None, "text/plain", ".txt");
+        check("Bericht März.PDF", None, "application/pdf", ".pdf");
+        check("x.svg", None, "image/svg+xml", ".svg");
+        check("data", None, "application/octet-stream", "");
+        check("x.../%2e", None, "application/octet-stream", "");
+    }
+
+    #[test]
+    fn a_kind_that_was_given_is_kept() {
+        check("a.txt", Some("text/x-notes"), "text/x-notes", ".txt");
+        check("picture", Some("image/png"), "image/png", ".png");
+    }
+
+    #[test]
+    fn a_file_that_is_elsewhere_stays_there() {
+        let mut messages = [message("a.txt", None)];
+        messages[0].files[0].source_type = SourceType::Url;
+        let before = messages.clone();
+        assert!(detach(SESSION, &mut messages, || Uuid::from_u128(2)).is_empty());
+        assert_eq!(messages, before);
+    }
+}

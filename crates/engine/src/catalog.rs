@@ -1,0 +1,281 @@
+//! The catalogs: agents, environments and skills that an organization keeps by name, and those built in.
+//!
+//! Invariants:
+//! - without a caller only what is built in is visible, and nothing of another organization ever is;
+//! - a change is decided on one version of an entry and is stored only if the entry still has that version, so
+//!   of writers with the same `If-Match` exactly one wins;
+//! - what leaves here for a caller carries no secret.
+
+mod agents;
+mod built_in;
+mod error;
+mod expand;
+mod item;
+mod library;
+mod listing;
+#[cfg(test)]
+mod tests;
+
+pub use error::CatalogError;
+pub use item::Item;
+pub use library::{ResolveError, UnknownName};
+
+use crate::Clock;
+use item::{content, without_nul};
+use quarterdeck_api::{IfMatch, OrganizationId, Timestamp};
+use quarterdeck_store::{Caller, Entry, EntryFilter, Error, Listing, NewEntry, Note, Shelf, Version};
+use std::sync::Arc;
+
+/// Tries at a change before the caller is told that too many want the same entry.
+const CHANGE_ATTEMPTS: usize = 32;
+/// The most that the helper files on one page of skills may have, in bytes as they are sent, in base64.
+const FILES_SIZE_MAX: u64 = 8 * 1024 * 1024;
+
+/// An entry as a caller sees it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found<T> {
+    /// What it holds, without secrets.
+    pub item: T,
+    /// Which version that is. An agent's revision.
+    pub revision: i64,
+    /// When the entry was made.
+    pub created_at: Timestamp,
+}
+
+/// The catalogs. Cheap to clone.
+#[derive(Clone)]
+pub struct Catalog {
+    store: Arc<dyn quarterdeck_store::Catalog>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Catalog {
+    pub(crate) fn new(store: Arc<dyn quarterdeck_store::Catalog>, clock: Arc<dyn Clock>) -> Self {
+        Self { store, clock }
+    }
+
+    /// Adds an entry. `message` says why; agents keep it.
+    ///
+    /// # Errors
+    /// [`CatalogError::Reserved`], [`CatalogError::Taken`], [`CatalogError::Invalid`] for a name that cannot be
+    /// stored.
+    pub async fn create<T: Item>(
+        &self,
+        caller: Caller,
+        item: T,
+        message: Option<String>,
+    ) -> Result<Found<T>, CatalogError> {
+        item.check_name()?;
+        if item.name().starts_with(built_in::RESERVED) {
+            return Err(CatalogError::reserved::<T>(item.name()));
+        }
+        let note = self.note(caller, message, None);
+        let created_at = note.at;
+        let entry = NewEntry {
+            id: self.clock.id(),
+            organization: caller.organization,
+            name: item.name().to_owned(),
+            content: content(&item),
+            note,
+        };
+        if self.store.add(entry).await? {
+            return Ok(Found { item: item.masked(), revision: 1, created_at });
+        }
+        Err(CatalogError::Taken { noun: T::NOUN, name: item.name().to_owned() })
+    }
+
+    /// The entry of this name; without a caller, only one that is built in.
+    ///
+    /// # Errors
+    /// [`CatalogError::NotFound`].
+    pub async fn get<T: Item>(&self, caller: Option<Caller>, name: &str) -> Result<Found<T>, CatalogError> {
+        let found = match built_in::<T>(name) {
+            Some(found) => found,
+            None => self.stored::<T>(caller, name).await?.found(),
+        };
+        Ok(found.masked())
+    }
+
+    /// A page of entries; without a caller, of those built in. `reserved` asks only for those, or for none.
+    ///
+    /// # Errors
+    /// [`CatalogError::TooLarge`] when the helper files of a page of skills are.
+    pub async fn list<T: Item>(
+        &self,
+        caller: Option<Caller>,
+        reserved: Option<bool>,
+        filter: EntryFilter,
+    ) -> Result<Listing<Found<T>>, CatalogError> {
+        let mut built_in = Vec::new();
+        if reserved != Some(false) {
+            let matching = T::built_in().iter().filter(|item| listing::matches(*item, &filter));
+            built_in.extend(matching.map(found_built_in));
+        }
+        let (stored, total) = match caller.filter(|_| reserved != Some(true)).zip(listing::stored_filter(&filter)) {
+            Some((caller, stored)) => {
+                self.window::<T>(caller.organization, listing::window(&stored, built_in.len())).await?
+            }
+            None => (Vec::new(), 0),
+        };
+        let total = total + built_in.len() as u64;
+        let items = listing::page(built_in, stored, &filter).iter().map(Found::masked).collect();
+        Ok(Listing { items, total })
+    }
+
+    async fn window<T: Item>(
+        &self,
+        organization: OrganizationId,
+        filter: EntryFilter,
+    ) -> Result<(Vec<Found<T>>, u64), CatalogError> {
+        if T::SHELF == Shelf::Skills && self.store.files_size(organization, filter.clone()).await? > FILES_SIZE_MAX {
+            return Err(CatalogError::TooLarge);
+        }
+        let listing = self.store.entries(T::SHELF, organization, filter).await?;
+        let items = listing.items.iter().map(|entry| Ok(Stored::read(entry)?.found())).collect::<Result<_, Error>>()?;
+        Ok((items, listing.total))
+    }
+
+    /// Puts another specification in place of an entry's.
+    ///
+    /// # Errors
+    /// [`CatalogError`]; first [`CatalogError::Misnamed`].
+    pub async fn put<T: Item>(
+        &self,
+        caller: Caller,
+        name: &str,
+        item: T,
+        condition: IfMatch,
+        message: Option<String>,
+    ) -> Result<Found<T>, CatalogError> {
+        if item.name() != name {
+            return Err(CatalogError::Misnamed { path: name.to_owned(), body: item.name().to_owned() });
+        }
+        let note = self.note(caller, message, None);
+        self.change(caller, name, condition, note, |_| Ok(item.clone())).await
+    }
+
+    /// Changes some fields of an entry.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub async fn patch<T: Item>(
+        &self,
+        caller: Caller,
+        name: &str,
+        patch: &T::Patch,
+        condition: IfMatch,
+        message: Option<String>,
+    ) -> Result<Found<T>, CatalogError> {
+        let note = self.note(caller, message, None);
+        self.change(caller, name, condition, note, |current: &T| Ok(current.patched(patch)?)).await
+    }
+
+    /// Removes an entry, an agent with all its revisions.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub async fn delete<T: Item>(&self, caller: Caller, name: &str, condition: IfMatch) -> Result<(), CatalogError> {
+        for _ in 0..CHANGE_ATTEMPTS {
+            let current = self.own::<T>(caller, name, condition).await?;
+            if self.store.remove(T::SHELF, current.version).await? {
+                return Ok(());
+            }
+        }
+        Err(CatalogError::Contended { noun: T::NOUN, name: name.to_owned() })
+    }
+
+    /// What `decide` makes of an entry takes its place, unless it is the same. Somebody else's change in between
+    /// makes it look again, and find its condition broken should it have one.
+    async fn change<T: Item>(
+        &self,
+        caller: Caller,
+        name: &str,
+        condition: IfMatch,
+        note: Note,
+        decide: impl Fn(&T) -> Result<T, CatalogError> + Send,
+    ) -> Result<Found<T>, CatalogError> {
+        for _ in 0..CHANGE_ATTEMPTS {
+            let current = self.own::<T>(caller, name, condition).await?;
+            let mut next = decide(&current.item)?;
+            next.unmask(&current.item);
+            if next == current.item {
+                return Ok(current.found().masked());
+            }
+            if self.store.change(current.version, content(&next), note.clone()).await? {
+                let (revision, created_at) = (current.version.number + 1, current.created_at);
+                return Ok(Found { item: next.masked(), revision, created_at });
+            }
+        }
+        Err(CatalogError::Contended { noun: T::NOUN, name: name.to_owned() })
+    }
+
+    /// An entry that the caller may change and that satisfies the condition.
+    async fn own<T: Item>(&self, caller: Caller, name: &str, condition: IfMatch) -> Result<Stored<T>, CatalogError> {
+        if built_in::<T>(name).is_some() {
+            return Err(CatalogError::reserved::<T>(name));
+        }
+        let current = self.stored::<T>(Some(caller), name).await?;
+        if condition.admits(current.version.number) {
+            return Ok(current);
+        }
+        Err(CatalogError::Stale { noun: T::NOUN, name: name.to_owned(), current: current.version.number })
+    }
+
+    async fn stored<T: Item>(&self, caller: Option<Caller>, name: &str) -> Result<Stored<T>, CatalogError> {
+        let found = match caller {
+            Some(caller) => self.find::<T>(caller.organization, name).await?,
+            None => None,
+        };
+        found.ok_or_else(|| CatalogError::not_found::<T>(name))
+    }
+
+    async fn find<T: Item>(&self, organization: OrganizationId, name: &str) -> Result<Option<Stored<T>>, Error> {
+        if name.contains('\0') {
+            return Ok(None);
+        }
+        let entry = self.store.entry(T::SHELF, organization, name).await?;
+        entry.as_ref().map(Stored::read).transpose()
+    }
+
+    fn note(&self, caller: Caller, message: Option<String>, restored_from: Option<i64>) -> Note {
+        let message = message.as_deref().map(without_nul);
+        Note { author: caller.user, at: self.clock.now(), message, restored_from }
+    }
+}
+
+/// A stored entry, secrets included.
+struct Stored<T> {
+    item: T,
+    version: Version,
+    created_at: Timestamp,
+    size: usize,
+}
+
+impl<T: Item> Stored<T> {
+    fn read(entry: &Entry) -> Result<Self, Error> {
+        let item = serde_json::from_str(&entry.spec).map_err(|cause| Error::Corrupt {
+            table: T::NOUN,
+            id: entry.version.entry.to_string(),
+            cause: cause.to_string(),
+        })?;
+        Ok(Self { item, version: entry.version, created_at: entry.created_at, size: entry.spec.len() })
+    }
+
+    fn found(self) -> Found<T> {
+        Found { item: self.item, revision: self.version.number, created_at: self.created_at }
+    }
+}
+
+impl<T: Item> Found<T> {
+    fn masked(&self) -> Self {
+        Self { item: self.item.masked(), ..*self }
+    }
+}
+
+fn built_in<T: Item>(name: &str) -> Option<Found<T>> {
+    T::built_in().iter().find(|item| item.name() == name).map(found_built_in)
+}
+
+fn found_built_in<T: Item>(item: &T) -> Found<T> {
+    Found { item: item.clone(), revision: 1, created_at: built_in::created_at() }
+}

@@ -1,0 +1,116 @@
+//! Who may see a session: its organization, and while it is shared, everybody.
+//!
+//! Invariant: what is not visible answers as what does not exist does, after the same questions to the store. Nothing
+//! here lets a stranger change a session: commands ask for [`Sessions::own`].
+
+use crate::{Sessions, SubmitError, notifier::Snapshot};
+use quarterdeck_api::{OrganizationId, SessionId};
+use quarterdeck_store::Caller;
+use serde_json::value::RawValue;
+use std::sync::Arc;
+
+/// How much of a session shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum View {
+    /// Everything.
+    Own,
+    /// Everything but what is known of the causes of a failure.
+    Public,
+}
+
+impl Sessions {
+    /// A session of the caller's own organization.
+    pub(crate) async fn own(&self, caller: Caller, id: SessionId) -> Result<Snapshot, SubmitError> {
+        let snapshot = self.shared.load(id).await?;
+        snapshot
+            .filter(|snapshot| snapshot.session.organization == caller.organization)
+            .ok_or(SubmitError::NotFound(id))
+    }
+
+    /// A session that the caller may see.
+    pub(crate) async fn find(&self, caller: Option<Caller>, id: SessionId) -> Result<(Snapshot, View), SubmitError> {
+        let snapshot = self.shared.load(id).await?;
+        let organization = snapshot.as_ref().map(|snapshot| snapshot.session.organization);
+        let view = self.view(caller, id, organization).await?;
+        Ok((snapshot.ok_or(SubmitError::NotFound(id))?, view))
+    }
+
+    /// What the caller may see of a session of `organization`; none stands for a session that does not exist. Only
+    /// strangers cost a question to the store, the same one for both.
+    pub(crate) async fn view(
+        &self,
+        caller: Option<Caller>,
+        id: SessionId,
+        organization: Option<OrganizationId>,
+    ) -> Result<View, SubmitError> {
+        if organization.is_some() && caller.map(|caller| caller.organization) == organization {
+            return Ok(View::Own);
+        }
+        let public = self.shared.store.is_public(id).await?;
+        if public && organization.is_some() { Ok(View::Public) } else { Err(SubmitError::NotFound(id)) }
+    }
+}
+
+impl View {
+    /// How an event reads in this view.
+    pub(crate) fn of(self, event: Arc<RawValue>) -> Arc<RawValue> {
+        match self {
+            Self::Own => event,
+            Self::Public => without_causes(&event).unwrap_or(event),
+        }
+    }
+
+    pub(crate) fn of_all(self, events: Vec<Arc<RawValue>>) -> Vec<Arc<RawValue>> {
+        match self {
+            Self::Own => events,
+            Self::Public => events.into_iter().map(|event| self.of(event)).collect(),
+        }
+    }
+}
+
+const FAILURE: &str = "AgentErrorEvent";
+
+/// A failure without its `info` and `trace`; none when the event is another one.
+fn without_causes(event: &RawValue) -> Option<Arc<RawValue>> {
+    if !event.get().contains(FAILURE) {
+        return None; // nearly all events, and they may be long
+    }
+    let mut json: serde_json::Value = serde_json::from_str(event.get()).ok()?;
+    if json["type"] != FAILURE {
+        return None;
+    }
+    json["data"]["info"] = serde_json::Value::Null;
+    json["data"]["trace"] = "".into();
+    serde_json::value::to_raw_value(&json).ok().map(Arc::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::View;
+    use serde_json::{
+        Value, json,
+        value::{RawValue, to_raw_value},
+    };
+    use std::sync::Arc;
+
+    fn check(view: View, event: &Value, reads: &Value) {
+        let event: Arc<RawValue> = to_raw_value(event).unwrap().into();
+        assert_eq!(serde_json::from_str::<Value>(view.of(event).get()).unwrap(), *reads);
+    }
+
+    #[test]
+    fn strangers_do_not_see_why_a_session_failed() {
+        let failure = |trace: &str, info: Value| {
+            json!({"type": "AgentErrorEvent", "data": {"error": "It failed.", "trace": trace, "info": info}})
+        };
+        let full = failure("at line 1", json!({"cause": "connection to 10.0.0.1 refused"}));
+        check(View::Own, &full, &full);
+        check(View::Public, &full, &failure("", Value::Null));
+    }
+
+    #[test]
+    fn an_event_that_only_speaks_of_failures_is_left_alone() {
+        let event = json!({"type": "AgentEvent", "data": {"info": "AgentErrorEvent"}});
+        check(View::Public, &event, &event);
+    }
+}

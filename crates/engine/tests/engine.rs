@@ -1,0 +1,16 @@
+//! The engine as its callers see it: sessions that run, stop, survive, and those who wait for them.
+
+#[path = "engine/commands.rs"]
+mod commands;
+#[path = "engine/recovery.rs"]
+mod recovery;
+#[path = "engine/replicas.rs"]
+mod replicas;
+#[path = "engine/runner.rs"]
+mod runner;
+#[path = "engine/runs.rs"]
+mod runs;
+#[path = "engine/waiters.rs"]
+mod waiters;
+#[path = "engine/world.rs"]
+mod world;

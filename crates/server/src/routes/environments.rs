@@ -1,0 +1,124 @@
+//! The catalog of environments.
+
+use super::catalogs::{item, page, part};
+use crate::{App, error::ApiError, input::Input};
+use axum::{Json, extract::State};
+use http::StatusCode;
+use quarterdeck_api::{
+    Environment, EnvironmentKind, EnvironmentListQuery, EnvironmentSort, ErrorBody, Errors, IfMatch, Page,
+    PatchEnvironment,
+};
+use quarterdeck_store::{EntryFilter, EntryKey};
+
+/// Adds an environment.
+#[utoipa::path(post, path = "/api/v2/environments", tag = "environments", operation_id = "create_environment",
+    request_body = Environment,
+    responses(
+        (status = 201, description = "Added.", body = Environment),
+        (status = 401, description = "No key, or one that does not work.", body = ErrorBody),
+        (status = 403, description = "The id is reserved.", body = ErrorBody),
+        (status = 409, description = "There is one of that id.", body = ErrorBody),
+        (status = 422, description = "A value is wrong.", body = ErrorBody)))]
+pub(crate) async fn create(State(app): State<App>, input: Input) -> Result<(StatusCode, Json<Environment>), ApiError> {
+    let body = input.body()?;
+    let caller = app.caller(&input).await?;
+    let errors = Errors::default();
+    let environment = errors.body::<Environment>(&body);
+    let environment = errors.finish(environment)?;
+    let found = app.catalog.create(caller, environment, None).await?;
+    Ok((StatusCode::CREATED, Json(found.item)))
+}
+
+/// Lists environments; without a key, those that are built in.
+#[utoipa::path(get, path = "/api/v2/environments", tag = "environments", operation_id = "list_environments",
+    params(
+        ("id" = Option<String>, Query, description = "Of exactly this id."),
+        ("kind" = Option<EnvironmentKind>, Query, description = "Of this kind."),
+        ("search" = Option<String>, Query, description = "With this text in the id."),
+        ("page" = Option<u64>, Query, minimum = 1, description = "The page, from 1."),
+        ("size" = Option<u64>, Query, minimum = 1, maximum = 1000, description = "Entries on a page; 10 when absent."),
+        ("sort" = Option<Vec<String>>, Query,
+            description = "`created_at` or `id`, each also with `-`; `-created_at` when absent.")),
+    responses(
+        (status = 200, description = "A page of environments.", body = Page<Environment>),
+        (status = 401, description = "A key that does not work.", body = ErrorBody),
+        (status = 422, description = "A value is wrong.", body = ErrorBody)))]
+pub(crate) async fn list(State(app): State<App>, input: Input) -> Result<Json<Page<Environment>>, ApiError> {
+    let caller = app.caller_if_any(&input).await?;
+    let errors = Errors::default();
+    let query = errors.query::<EnvironmentListQuery>(input.query());
+    let query = errors.finish(query)?;
+    let key = |field| match field {
+        EnvironmentSort::CreatedAt => EntryKey::CreatedAt,
+        EnvironmentSort::Id => EntryKey::Name,
+    };
+    let filter =
+        EntryFilter { name: query.id, search: query.search, kind: query.kind, ..part(query.paging, &query.sort, key) };
+    let listing = app.catalog.list::<Environment>(caller, None, filter).await?;
+    Ok(Json(page(listing, query.paging, item)))
+}
+
+/// An environment. Its id may hold slashes, as they are or escaped.
+#[utoipa::path(get, path = "/api/v2/environments/{id}", tag = "environments", operation_id = "get_environment",
+    params(("id" = String, Path, description = "The environment's id.")),
+    responses(
+        (status = 200, description = "The environment.", body = Environment),
+        (status = 401, description = "A key that does not work.", body = ErrorBody),
+        (status = 404, description = "No such environment.", body = ErrorBody)))]
+pub(crate) async fn get(State(app): State<App>, input: Input) -> Result<Json<Environment>, ApiError> {
+    let caller = app.caller_if_any(&input).await?;
+    Ok(Json(app.catalog.get(caller, input.variable("id")).await?.item))
+}
+
+/// Replaces an environment.
+#[utoipa::path(put, path = "/api/v2/environments/{id}", tag = "environments", operation_id = "update_environment",
+    params(("id" = String, Path, description = "The environment's id, also in the body.")),
+    request_body = Environment,
+    responses(
+        (status = 200, description = "The environment now.", body = Environment),
+        (status = 400, description = "Another id in the body.", body = ErrorBody),
+        (status = 401, description = "No key, or one that does not work.", body = ErrorBody),
+        (status = 403, description = "It is built in.", body = ErrorBody),
+        (status = 404, description = "No such environment.", body = ErrorBody),
+        (status = 422, description = "A value is wrong.", body = ErrorBody)))]
+pub(crate) async fn put(State(app): State<App>, input: Input) -> Result<Json<Environment>, ApiError> {
+    let body = input.body()?;
+    let caller = app.caller(&input).await?;
+    let errors = Errors::default();
+    let environment = errors.body::<Environment>(&body);
+    let environment = errors.finish(environment)?;
+    Ok(Json(app.catalog.put(caller, input.variable("id"), environment, IfMatch::Any, None).await?.item))
+}
+
+/// Changes some fields of an environment. Fields that its kind does not have are ignored.
+#[utoipa::path(patch, path = "/api/v2/environments/{id}", tag = "environments", operation_id = "patch_environment",
+    params(("id" = String, Path, description = "The environment's id.")),
+    request_body = PatchEnvironment,
+    responses(
+        (status = 200, description = "The environment now.", body = Environment),
+        (status = 401, description = "No key, or one that does not work.", body = ErrorBody),
+        (status = 403, description = "It is built in.", body = ErrorBody),
+        (status = 404, description = "No such environment.", body = ErrorBody),
+        (status = 422, description = "A value is wrong, or the whole would be.", body = ErrorBody)))]
+pub(crate) async fn patch(State(app): State<App>, input: Input) -> Result<Json<Environment>, ApiError> {
+    let body = input.body()?;
+    let caller = app.caller(&input).await?;
+    let errors = Errors::default();
+    let patch = errors.body::<PatchEnvironment>(&body);
+    let patch = errors.finish(patch)?;
+    Ok(Json(app.catalog.patch(caller, input.variable("id"), &patch, IfMatch::Any, None).await?.item))
+}
+
+/// Removes an environment.
+#[utoipa::path(delete, path = "/api/v2/environments/{id}", tag = "environments", operation_id = "delete_environment",
+    params(("id" = String, Path, description = "The environment's id.")),
+    responses(
+        (status = 204, description = "Removed."),
+        (status = 401, description = "No key, or one that does not work.", body = ErrorBody),
+        (status = 403, description = "It is built in.", body = ErrorBody),
+        (status = 404, description = "No such environment.", body = ErrorBody)))]
+pub(crate) async fn delete(State(app): State<App>, input: Input) -> Result<StatusCode, ApiError> {
+    let caller = app.caller(&input).await?;
+    app.catalog.delete::<Environment>(caller, input.variable("id"), IfMatch::Any).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

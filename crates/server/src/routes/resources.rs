@@ -1,0 +1,61 @@
+//! Files of a session. Users and pages bring them, so a browser must never take one for a page of ours.
+
+use crate::{App, error::ApiError, input::Input};
+use axum::{
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderName, HeaderValue, header};
+use quarterdeck_api::{ErrorBody, Errors, Problem, SessionId};
+use quarterdeck_engine::Resource;
+
+/// What a browser may show by itself: nothing of it can run.
+const SHOWN: [&str; 9] = [
+    "application/pdf",
+    "image/avif",
+    "image/bmp",
+    "image/gif",
+    "image/jpeg",
+    "image/png",
+    "image/tiff",
+    "image/webp",
+    "text/plain",
+];
+
+/// A file of a session, as its events refer to it.
+#[utoipa::path(get, path = "/api/v2/sessions/{id}/resources/{bucket}/{*key}", tag = "sessions",
+    operation_id = "resource",
+    params(
+        ("id" = SessionId, Path, description = "The session."),
+        ("bucket" = String, Path, description = "What kind of file it is, such as `attachments`."),
+        ("key" = String, Path, description = "The file; may hold slashes.")),
+    responses(
+        (status = 200, description = "The file.", content_type = "*/*"),
+        (status = 401, description = "A key that does not work.", body = ErrorBody),
+        (status = 404, description = "No such session, or no such file in it.", body = ErrorBody),
+        (status = 422, description = "A value is wrong.", body = ErrorBody)))]
+pub(crate) async fn get(State(app): State<App>, input: Input) -> Result<Response, ApiError> {
+    let caller = app.caller_if_any(&input).await?;
+    let errors = Errors::default();
+    let id = errors.session_id(input.variable("id"));
+    let id = errors.finish(id)?;
+    let found = app.sessions.resource(caller, id, input.variable("bucket"), input.variable("key")).await?;
+    let resource = found.ok_or_else(|| Problem::not_found("there is no such file in this session"))?;
+    Ok(answer(resource))
+}
+
+fn answer(resource: Resource) -> Response {
+    let content_type = match resource.media_type {
+        "text/plain" => "text/plain; charset=utf-8",
+        other => other,
+    };
+    let disposition = if SHOWN.contains(&resource.media_type) { "inline" } else { "attachment" };
+    let headers: [(HeaderName, HeaderValue); 5] = [
+        (header::CONTENT_TYPE, HeaderValue::from_static(content_type)),
+        (header::CONTENT_DISPOSITION, HeaderValue::from_static(disposition)),
+        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+        (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("private")),
+    ];
+    (headers, resource.bytes).into_response()
+}

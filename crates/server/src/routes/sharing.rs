@@ -1,0 +1,99 @@
+//! Links that show a session to whoever has them (`docs/decisions`, share links).
+
+use super::sessions::{session_id, session_view, to_json};
+use crate::{App, error::ApiError, input::Input};
+use axum::{
+    Json,
+    body::Body,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use futures_util::{Stream, stream};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use quarterdeck_api::{ErrorBody, Problem, Session, SessionId, ShareLink};
+use quarterdeck_engine::SharedSession;
+use quarterdeck_store::Error;
+
+/// Where links lead; [`show`] is served there.
+const LINKS: &str = "/share/api/v1/trajectories";
+
+/// What keeps a link's secret out of caches, search engines and other sites' logs.
+const DISCREET: [(HeaderName, HeaderValue); 3] = [
+    (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    (HeaderName::from_static("x-robots-tag"), HeaderValue::from_static("noindex")),
+    (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+];
+
+/// Makes a session readable to everybody who has its link, until it is unshared. Sharing it again changes nothing.
+#[utoipa::path(post, path = "/api/v2/sessions/{id}/share", tag = "sessions",
+    params(("id" = SessionId, Path, description = "The session.")),
+    responses(
+        (status = 200, description = "Shared.", body = ShareLink),
+        (status = 401, description = "No key, or one that does not work.", body = ErrorBody),
+        (status = 404, description = "No such session.", body = ErrorBody),
+        (status = 422, description = "A value is wrong.", body = ErrorBody)))]
+pub(crate) async fn share(State(app): State<App>, input: Input) -> Result<Json<ShareLink>, ApiError> {
+    let caller = app.caller(&input).await?;
+    let id = session_id(&input)?;
+    let token = app.sessions.share(caller, id).await?;
+    Ok(Json(ShareLink { share_url: format!("{LINKS}/{token}") }))
+}
+
+/// Ends that. The link is dead for good: sharing the session again makes another one.
+#[utoipa::path(delete, path = "/api/v2/sessions/{id}/share", tag = "sessions",
+    params(("id" = SessionId, Path, description = "The session.")),
+    responses(
+        (status = 204, description = "Not shared any more."),
+        (status = 401, description = "No key, or one that does not work.", body = ErrorBody),
+        (status = 404, description = "No such session.", body = ErrorBody),
+        (status = 422, description = "A value is wrong.", body = ErrorBody)))]
+pub(crate) async fn unshare(State(app): State<App>, input: Input) -> Result<StatusCode, ApiError> {
+    let caller = app.caller(&input).await?;
+    let id = session_id(&input)?;
+    app.sessions.unshare(caller, id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// A shared session, with its events, for whoever has the link.
+#[utoipa::path(get, path = "/share/api/v1/trajectories/{token}", tag = "sessions", security(()),
+    operation_id = "shared_session",
+    params(("token" = String, Path, description = "The secret part of the link.")),
+    responses(
+        (status = 200, description = "The session's fields, and `events`: its whole log.", body = Session),
+        (status = 404, description = "The link leads nowhere, or does not any more.", body = ErrorBody)))]
+pub(crate) async fn show(State(app): State<App>, input: Input) -> Response {
+    let answer = match app.sessions.shared(input.variable("token")).await {
+        Ok(Some(shared)) => trajectory(shared),
+        Ok(None) => ApiError::from(Problem::not_found("this link leads nowhere")).into_response(),
+        Err(error) => ApiError::from(error).into_response(),
+    };
+    (HeaderMap::from_iter(DISCREET), answer).into_response()
+}
+
+/// Written while it is read: a log may be longer than memory should hold for a stranger.
+fn trajectory(shared: SharedSession) -> Response {
+    let body = Body::from_stream(pieces(shared));
+    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+fn pieces(shared: SharedSession) -> impl Stream<Item = Result<Bytes, Error>> {
+    let mut head = to_json(&session_view(&shared.record));
+    head.pop(); // the brace that closes the session
+    head.push_str(",\"events\":[");
+    let log = stream::try_unfold(Some(0), move |from| {
+        let shared = shared.clone();
+        async move {
+            let Some(from) = from else { return Ok(None) };
+            let events = shared.events(from).await?;
+            if events.is_empty() {
+                return Ok(Some((Bytes::from_static(b"]}"), None)));
+            }
+            let text: Vec<&str> = events.iter().map(|event| event.get()).collect();
+            let comma = if from == 0 { "" } else { "," };
+            let piece = Bytes::from(format!("{comma}{}", text.join(",")));
+            Ok(Some((piece, Some(from + events.len() as u64))))
+        }
+    });
+    stream::StreamExt::chain(stream::once(async move { Ok(Bytes::from(head)) }), log)
+}

@@ -1,0 +1,120 @@
+//! The catalog of skills.
+
+use super::catalogs::{item, page, part};
+use crate::{App, error::ApiError, input::Input};
+use axum::{Json, extract::State};
+use http::StatusCode;
+use quarterdeck_api::{ErrorBody, Errors, IfMatch, Page, PatchSkill, Skill, SkillListQuery, SkillSort};
+use quarterdeck_store::{EntryFilter, EntryKey};
+
+/// Adds a skill.
+#[utoipa::path(post, path = "/api/v2/skills", tag = "skills", operation_id = "create_skill",
+    request_body = Skill,
+    responses(
+        (status = 201, description = "Added.", body = Skill),
+        (status = 401, description = "No key, or one that does not work.", body = ErrorBody),
+        (status = 403, description = "The name is reserved.", body = ErrorBody),
+        (status = 409, description = "There is one of that name.", body = ErrorBody),
+        (status = 422, description = "A value is wrong.", body = ErrorBody)))]
+pub(crate) async fn create(State(app): State<App>, input: Input) -> Result<(StatusCode, Json<Skill>), ApiError> {
+    let body = input.body()?;
+    let caller = app.caller(&input).await?;
+    let errors = Errors::default();
+    let skill = errors.body::<Skill>(&body);
+    let skill = errors.finish(skill)?;
+    let found = app.catalog.create(caller, skill, None).await?;
+    Ok((StatusCode::CREATED, Json(found.item)))
+}
+
+/// Lists skills; without a key, those that are built in.
+#[utoipa::path(get, path = "/api/v2/skills", tag = "skills", operation_id = "list_skills",
+    params(
+        ("name" = Option<String>, Query, description = "Of exactly this name."),
+        ("search" = Option<String>, Query, description = "With this text in the name or description."),
+        ("page" = Option<u64>, Query, minimum = 1, description = "The page, from 1."),
+        ("size" = Option<u64>, Query, minimum = 1, maximum = 1000, description = "Entries on a page; 10 when absent."),
+        ("sort" = Option<Vec<String>>, Query,
+            description = "`created_at` or `name`, each also with `-`; `-created_at` when absent.")),
+    responses(
+        (status = 200, description = "A page of skills.", body = Page<Skill>),
+        (status = 401, description = "A key that does not work.", body = ErrorBody),
+        (status = 413, description = "The helper files on the page are too large; ask for fewer.", body = ErrorBody),
+        (status = 422, description = "A value is wrong.", body = ErrorBody)))]
+pub(crate) async fn list(State(app): State<App>, input: Input) -> Result<Json<Page<Skill>>, ApiError> {
+    let caller = app.caller_if_any(&input).await?;
+    let errors = Errors::default();
+    let query = errors.query::<SkillListQuery>(input.query());
+    let query = errors.finish(query)?;
+    let key = |field| match field {
+        SkillSort::CreatedAt => EntryKey::CreatedAt,
+        SkillSort::Name => EntryKey::Name,
+    };
+    let filter = EntryFilter { name: query.name, search: query.search, ..part(query.paging, &query.sort, key) };
+    let listing = app.catalog.list::<Skill>(caller, None, filter).await?;
+    Ok(Json(page(listing, query.paging, item)))
+}
+
+/// A skill. Its name may hold slashes, as they are or escaped.
+#[utoipa::path(get, path = "/api/v2/skills/{name}", tag = "skills", operation_id = "get_skill",
+    params(("name" = String, Path, description = "The skill's name.")),
+    responses(
+        (status = 200, description = "The skill.", body = Skill),
+        (status = 401, description = "A key that does not work.", body = ErrorBody),
+        (status = 404, description = "No such skill.", body = ErrorBody)))]
+pub(crate) async fn get(State(app): State<App>, input: Input) -> Result<Json<Skill>, ApiError> {
+    let caller = app.caller_if_any(&input).await?;
+    Ok(Json(app.catalog.get(caller, input.variable("name")).await?.item))
+}
+
+/// Replaces a skill.
+#[utoipa::path(put, path = "/api/v2/skills/{name}", tag = "skills", operation_id = "update_skill",
+    params(("name" = String, Path, description = "The skill's name, also in the body.")),
+    request_body = Skill,
+    responses(
+        (status = 200, description = "The skill now.", body = Skill),
+        (status = 400, description = "Another name in the body.", body = ErrorBody),
+        (status = 401, description = "No key, or one that does not work.", body = ErrorBody),
+        (status = 403, description = "It is built in.", body = ErrorBody),
+        (status = 404, description = "No such skill.", body = ErrorBody),
+        (status = 422, description = "A value is wrong.", body = ErrorBody)))]
+pub(crate) async fn put(State(app): State<App>, input: Input) -> Result<Json<Skill>, ApiError> {
+    let body = input.body()?;
+    let caller = app.caller(&input).await?;
+    let errors = Errors::default();
+    let skill = errors.body::<Skill>(&body);
+    let skill = errors.finish(skill)?;
+    Ok(Json(app.catalog.put(caller, input.variable("name"), skill, IfMatch::Any, None).await?.item))
+}
+
+/// Changes some fields of a skill.
+#[utoipa::path(patch, path = "/api/v2/skills/{name}", tag = "skills", operation_id = "patch_skill",
+    params(("name" = String, Path, description = "The skill's name.")),
+    request_body = PatchSkill,
+    responses(
+        (status = 200, description = "The skill now.", body = Skill),
+        (status = 401, description = "No key, or one that does not work.", body = ErrorBody),
+        (status = 403, description = "It is built in.", body = ErrorBody),
+        (status = 404, description = "No such skill.", body = ErrorBody),
+        (status = 422, description = "A value is wrong, or the whole would be.", body = ErrorBody)))]
+pub(crate) async fn patch(State(app): State<App>, input: Input) -> Result<Json<Skill>, ApiError> {
+    let body = input.body()?;
+    let caller = app.caller(&input).await?;
+    let errors = Errors::default();
+    let patch = errors.body::<PatchSkill>(&body);
+    let patch = errors.finish(patch)?;
+    Ok(Json(app.catalog.patch(caller, input.variable("name"), &patch, IfMatch::Any, None).await?.item))
+}
+
+/// Removes a skill.
+#[utoipa::path(delete, path = "/api/v2/skills/{name}", tag = "skills", operation_id = "delete_skill",
+    params(("name" = String, Path, description = "The skill's name.")),
+    responses(
+        (status = 204, description = "Removed."),
+        (status = 401, description = "No key, or one that does not work.", body = ErrorBody),
+        (status = 403, description = "It is built in.", body = ErrorBody),
+        (status = 404, description = "No such skill.", body = ErrorBody)))]
+pub(crate) async fn delete(State(app): State<App>, input: Input) -> Result<StatusCode, ApiError> {
+    let caller = app.caller(&input).await?;
+    app.catalog.delete::<Skill>(caller, input.variable("name"), IfMatch::Any).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,173 @@
+//! Bytes that belong to a session and are too large for a database: attached files, pictures.
+//!
+//! Invariant: a blob lies below its session's folder, whatever it is called: a [`BlobName`] that could lead
+//! elsewhere cannot be made.
+
+use crate::Error;
+use bytes::Bytes;
+use object_store::{
+    Error as ObjectError, ObjectStore, ObjectStoreExt, PutPayload,
+    local::LocalFileSystem,
+    memory::InMemory,
+    path::{Path, PathPart},
+};
+use quarterdeck_api::SessionId;
+use std::{fs, iter, sync::Arc};
+use thiserror::Error;
+
+/// The longest name of a file on common file systems, in bytes.
+const SEGMENT_MAX: usize = 255;
+/// The longest key that S3 takes, in bytes, with room for a prefix.
+const NAME_MAX: usize = 768;
+
+/// Why a place for blobs could not be opened.
+#[derive(Debug, Error)]
+pub enum OpenBlobsError {
+    /// The URL names no kind of place that we have.
+    #[error("unknown blob URL {0:?}; use file:///FOLDER, memory: or s3://BUCKET/PREFIX")]
+    UnknownUrl(String),
+    /// The folder cannot be made.
+    #[error("cannot make the folder {folder}: {cause}")]
+    Folder {
+        /// The folder.
+        folder: String,
+        /// Why.
+        cause: std::io::Error,
+    },
+    /// The place cannot be used as configured.
+    #[error("cannot use {url:?} for blobs: {cause}")]
+    Place {
+        /// The URL.
+        url: String,
+        /// Why.
+        cause: ObjectError,
+    },
+}
+
+/// The blobs of all sessions. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Blobs {
+    objects: Arc<dyn ObjectStore>,
+    prefix: Path,
+}
+
+impl Blobs {
+    /// Opens the place at `url`: `file:///FOLDER`, which is made when it is new, `memory:`, or `s3://BUCKET/PREFIX`,
+    /// which is set up by `options` named as the variables that AWS's own tools read (`AWS_REGION`, ...).
+    ///
+    /// # Errors
+    /// [`OpenBlobsError`].
+    pub fn open(url: &str, options: Vec<(String, String)>) -> Result<Self, OpenBlobsError> {
+        if url == "memory:" {
+            return Ok(Self::in_memory());
+        }
+        if let Some(folder) = url.strip_prefix("file://") {
+            return in_folder(url, folder);
+        }
+        match url::Url::parse(url) {
+            Ok(parsed) if parsed.scheme() == "s3" => in_bucket(&parsed, options),
+            Ok(_) | Err(_) => Err(OpenBlobsError::UnknownUrl(url.to_owned())),
+        }
+    }
+
+    /// Blobs that are gone with the process.
+    pub fn in_memory() -> Self {
+        Self { objects: Arc::new(InMemory::new()), prefix: Path::default() }
+    }
+
+    /// Stores bytes in the place of earlier ones. Returns once they are durable.
+    ///
+    /// # Errors
+    /// [`Error::Blobs`].
+    pub async fn put(&self, name: &BlobName, bytes: Bytes) -> Result<(), Error> {
+        self.objects.put(&self.path(name), PutPayload::from_bytes(bytes)).await.map_err(Error::Blobs)?;
+        Ok(())
+    }
+
+    /// The bytes, if there are any.
+    ///
+    /// # Errors
+    /// [`Error::Blobs`].
+    pub async fn get(&self, name: &BlobName) -> Result<Option<Bytes>, Error> {
+        let found = async { self.objects.get(&self.path(name)).await?.bytes().await };
+        match found.await {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if is_absent(&error) => Ok(None),
+            Err(error) => Err(Error::Blobs(error)),
+        }
+    }
+
+    /// Removes bytes; none is no fault.
+    ///
+    /// # Errors
+    /// [`Error::Blobs`].
+    pub async fn delete(&self, name: &BlobName) -> Result<(), Error> {
+        match self.objects.delete(&self.path(name)).await {
+            Err(error) if !is_absent(&error) => Err(Error::Blobs(error)),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    fn path(&self, name: &BlobName) -> Path {
+        self.prefix.parts().chain(name.0.parts()).collect()
+    }
+}
+
+fn in_folder(url: &str, folder: &str) -> Result<Blobs, OpenBlobsError> {
+    fs::create_dir_all(folder).map_err(|cause| OpenBlobsError::Folder { folder: folder.to_owned(), cause })?;
+    let objects = LocalFileSystem::new_with_prefix(folder)
+        .map_err(|cause| OpenBlobsError::Place { url: url.to_owned(), cause })?
+        .with_fsync(true);
+    Ok(Blobs { objects: Arc::new(objects), prefix: Path::default() })
+}
+
+fn in_bucket(url: &url::Url, options: Vec<(String, String)>) -> Result<Blobs, OpenBlobsError> {
+    let (objects, prefix) = object_store::parse_url_opts(url, options)
+        .map_err(|cause| OpenBlobsError::Place { url: url.to_string(), cause })?;
+    Ok(Blobs { objects: objects.into(), prefix })
+}
+
+/// A name that leads through what is a file finds nothing either.
+fn is_absent(error: &ObjectError) -> bool {
+    let ObjectError::NotFound { .. } = error else { return causes(error).any(is_no_file) };
+    true
+}
+
+fn is_no_file(cause: &(dyn std::error::Error + 'static)) -> bool {
+    use std::io::ErrorKind::{IsADirectory, NotADirectory, NotFound};
+    cause
+        .downcast_ref::<std::io::Error>()
+        .is_some_and(|error| matches!(error.kind(), NotFound | NotADirectory | IsADirectory))
+}
+
+fn causes(error: &ObjectError) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+    iter::successors(std::error::Error::source(error), |cause| cause.source())
+}
+
+/// What a blob is called: its session, a bucket, and a key, which may hold slashes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct BlobName(Path);
+
+impl BlobName {
+    /// None when `bucket` or `key` is no name that a blob can have: empty, with an empty, `.` or `..` segment, with
+    /// control characters, or too long. Whatever else may mean something to a file system is percent-encoded.
+    pub fn new(session: SessionId, bucket: &str, key: &str) -> Option<Self> {
+        if bucket.contains('/') {
+            return None;
+        }
+        let segments: Vec<PathPart<'_>> =
+            iter::once(bucket).chain(key.split('/')).map(segment).collect::<Option<_>>()?;
+        let session = PathPart::from(session.to_string());
+        let path: Path = iter::once(session).chain(segments).collect();
+        (path.as_ref().len() <= NAME_MAX).then_some(Self(path))
+    }
+}
+
+fn segment(text: &str) -> Option<PathPart<'_>> {
+    let odd = matches!(text, "" | "." | "..") || text.contains(char::is_control);
+    let part = PathPart::from(text);
+    (!odd && part.as_ref().len() <= SEGMENT_MAX).then_some(part)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,84 @@
+use super::{BlobName, Blobs, OpenBlobsError};
+use bytes::Bytes;
+use quarterdeck_api::SessionId;
+use uuid::Uuid;
+
+const ANN: SessionId = SessionId(Uuid::from_u128(1));
+const BOB: SessionId = SessionId(Uuid::from_u128(2));
+
+fn name(session: SessionId, bucket: &str, key: &str) -> BlobName {
+    BlobName::new(session, bucket, key).unwrap()
+}
+
+async fn check_place(blobs: &Blobs) {
+    let (ann, bob) = (name(ANN, "attachments", "a/b.png"), name(BOB, "attachments", "a/b.png"));
+    assert_eq!(blobs.get(&ann).await.unwrap(), None);
+    blobs.put(&ann, Bytes::from_static(b"one")).await.unwrap();
+    blobs.put(&ann, Bytes::from_static(b"two")).await.unwrap();
+    assert_eq!(blobs.get(&ann).await.unwrap().as_deref(), Some(&b"two"[..]));
+    assert_eq!(blobs.get(&bob).await.unwrap(), None);
+    for absent in ["a", "a/b.png/c", "a/b.PNG.x"] {
+        assert_eq!(blobs.get(&name(ANN, "attachments", absent)).await.unwrap(), None, "{absent}");
+    }
+    blobs.delete(&ann).await.unwrap();
+    blobs.delete(&ann).await.unwrap();
+    assert_eq!(blobs.get(&ann).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn blobs_in_memory_read_back_until_they_are_deleted() {
+    check_place(&Blobs::open("memory:", Vec::new()).unwrap()).await;
+}
+
+#[tokio::test]
+async fn blobs_in_a_folder_read_back_until_they_are_deleted() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("file://{}/new/folder", folder.path().display());
+    check_place(&Blobs::open(&url, Vec::new()).unwrap()).await;
+}
+
+#[tokio::test]
+async fn odd_names_stay_in_their_sessions_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let blobs = Blobs::open(&format!("file://{}", folder.path().display()), Vec::new()).unwrap();
+    for key in ["%2e%2e", "%2e%2e%2fx", "..\\x", "C:\\x", "CON", "a b", "ünï", "~", "*?", "a#1", "...", " "] {
+        let blob = name(ANN, "b", key);
+        blobs.put(&blob, Bytes::from_static(b"x")).await.unwrap();
+        assert!(blobs.get(&blob).await.unwrap().is_some(), "{key}");
+    }
+    let entries: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(entries, [std::ffi::OsString::from(ANN.to_string())]);
+}
+
+#[test]
+fn names_that_could_lead_elsewhere_cannot_be_made() {
+    for (bucket, key) in [
+        ("", "x"),
+        ("..", "x"),
+        (".", "x"),
+        ("a/b", "x"),
+        ("a", ""),
+        ("a", "/x"),
+        ("a", "x/"),
+        ("a", "x//y"),
+        ("a", "../x"),
+        ("a", "x/../../y"),
+        ("a", "./x"),
+        ("a", "x\0"),
+        ("a", "x\ny"),
+        ("a", &"x".repeat(256)),
+        ("a", &"é".repeat(100)),
+        ("a", &"x/".repeat(400)),
+    ] {
+        assert_eq!(BlobName::new(ANN, bucket, key), None, "{bucket:?} {key:?}");
+    }
+}
+
+#[test]
+fn a_bucket_of_s3_is_a_place_and_other_addresses_are_not() {
+    let options = vec![("AWS_REGION".to_owned(), "eu-west-1".to_owned())];
+    assert!(Blobs::open("s3://bucket/some/prefix", options).is_ok());
+    for url in ["ftp://host/x", "/var/blobs", "", "http://host/bucket"] {
+        assert!(matches!(Blobs::open(url, Vec::new()), Err(OpenBlobsError::UnknownUrl(_))), "{url}");
+    }
+}

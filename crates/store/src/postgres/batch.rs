@@ -1,0 +1,257 @@
+//! A batch on Postgres: one statement, so one round trip and no open transaction in between.
+//!
+//! Every kind of row is a set of arrays; the statement's text never changes, so it is prepared once.
+
+use super::{CHANNEL, Connection};
+use crate::{
+    Commit, Error, NewSession,
+    committer::{Verdict, Write},
+    rows::{self, LeaseColumns},
+};
+use quarterdeck_api::{SessionId, Timestamp};
+use quarterdeck_core::Transition;
+use std::{collections::HashSet, fmt::Write as _};
+use uuid::Uuid;
+
+/// A notification may carry less than 8,000 bytes; a session takes up to 54.
+const NOTICES_IN_ONE: usize = 140;
+
+/// The guard is in `advanced`: a row moves only from the version and, for a worker, in the epoch that was
+/// decided on. What belongs to a session that did not move is left out.
+const APPLY: &str = "WITH advanced AS ( \
+        UPDATE sessions SET version = v.version, status = v.status, projection = v.projection, due_at = v.due_at, \
+            finished_at = v.finished_at, answer_text = v.answer_text, epoch = sessions.epoch + v.epochs, \
+            owner = CASE WHEN v.set_owner THEN v.owner ELSE sessions.owner END \
+        FROM UNNEST($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[], \
+                    $7::text[], $8::bigint[], $9::boolean[], $10::uuid[], $11::bigint[], $12::uuid[]) \
+            AS v (id, version, status, projection, due_at, finished_at, answer_text, epochs, set_owner, owner, \
+                  held_epoch, held_by) \
+        WHERE sessions.id = v.id AND sessions.version = v.version - 1 \
+            AND (v.held_epoch IS NULL OR (sessions.epoch = v.held_epoch AND sessions.owner = v.held_by)) \
+        RETURNING sessions.id), \
+    created AS ( \
+        INSERT INTO sessions (id, organization_id, user_id, version, status, projection, owner, epoch, due_at, \
+            agent, agent_name, agent_revision, group_id, parent_session_id, created_at) \
+        SELECT * FROM UNNEST($13::uuid[], $14::uuid[], $15::uuid[], $16::bigint[], $17::text[], $18::text[], \
+            $19::uuid[], $20::bigint[], $21::timestamptz[], $22::text[], $23::text[], $24::bigint[], $25::text[], \
+            $26::uuid[], $27::timestamptz[]) \
+        RETURNING id), \
+    requested AS ( \
+        INSERT INTO session_requests (session_id, request, first_message, first_message_text) \
+        SELECT * FROM UNNEST($13::uuid[], $28::text[], $29::text[], $30::text[])), \
+    applied AS (SELECT id FROM advanced UNION ALL SELECT id FROM created), \
+    logged AS ( \
+        INSERT INTO events (session_id, event_index, type, body) \
+        SELECT e.* FROM UNNEST($31::uuid[], $32::bigint[], $33::text[], $34::text[]) \
+            AS e (session_id, event_index, type, body) WHERE e.session_id IN (SELECT id FROM applied)), \
+    accepted AS ( \
+        INSERT INTO inbox (session_id, number, message) \
+        SELECT m.* FROM UNNEST($35::uuid[], $36::bigint[], $37::text[]) AS m (session_id, number, message) \
+        WHERE m.session_id IN (SELECT id FROM applied)), \
+    delivered AS ( \
+        DELETE FROM inbox USING UNNEST($38::uuid[], $39::bigint[]) AS d (session_id, through) \
+        WHERE inbox.session_id = d.session_id AND inbox.number < d.through \
+            AND d.session_id IN (SELECT id FROM applied)), \
+    announced AS (SELECT pg_notify($40, payload) FROM UNNEST($41::text[]) AS n (payload)) \
+    SELECT id, (SELECT COUNT(*) FROM announced) FROM applied";
+
+/// Applies the writes that `verdicts` lets through; says which sessions did not move.
+pub(crate) async fn apply(
+    connection: &mut Connection,
+    writes: &[&Write],
+    mut verdicts: Vec<Verdict>,
+) -> Result<Vec<Verdict>, Error> {
+    let mut arrays = Arrays::default();
+    for (write, verdict) in writes.iter().zip(&verdicts) {
+        match write {
+            Write::Create(new) if *verdict == Verdict::Applied => arrays.create(new),
+            Write::Commit(commit) => arrays.advance(commit),
+            Write::Create(_) => {}
+        }
+    }
+    let applied = arrays.run(connection).await?;
+    for (write, verdict) in writes.iter().zip(&mut verdicts) {
+        if *verdict == Verdict::Applied && !applied.contains(&write.session()) {
+            *verdict = Verdict::Conflict;
+        }
+    }
+    Ok(verdicts)
+}
+
+/// The rows of a batch, by column.
+#[derive(Default)]
+struct Arrays<'a> {
+    advanced: Advanced,
+    created: Created,
+    logged: (Vec<Uuid>, Vec<i64>, Vec<&'a str>, Vec<&'a str>),
+    accepted: (Vec<Uuid>, Vec<i64>, Vec<String>),
+    delivered: (Vec<Uuid>, Vec<i64>),
+    announced: Vec<(SessionId, u64)>,
+}
+
+#[derive(Default)]
+struct Advanced {
+    id: Vec<Uuid>,
+    version: Vec<i64>,
+    status: Vec<&'static str>,
+    projection: Vec<String>,
+    due_at: Vec<Option<Timestamp>>,
+    finished_at: Vec<Option<Timestamp>>,
+    answer_text: Vec<Option<String>>,
+    epochs: Vec<i64>,
+    set_owner: Vec<bool>,
+    owner: Vec<Option<Uuid>>,
+    held_epoch: Vec<Option<i64>>,
+    held_by: Vec<Option<Uuid>>,
+}
+
+#[derive(Default)]
+struct Created {
+    id: Vec<Uuid>,
+    organization: Vec<Uuid>,
+    user: Vec<Uuid>,
+    version: Vec<i64>,
+    status: Vec<&'static str>,
+    projection: Vec<String>,
+    owner: Vec<Option<Uuid>>,
+    epoch: Vec<i64>,
+    due_at: Vec<Option<Timestamp>>,
+    agent: Vec<Option<String>>,
+    agent_name: Vec<String>,
+    agent_revision: Vec<Option<i64>>,
+    group_id: Vec<Option<String>>,
+    parent: Vec<Option<Uuid>>,
+    created_at: Vec<Timestamp>,
+    request: Vec<String>,
+    first_message: Vec<Option<String>>,
+    first_message_text: Vec<Option<String>>,
+}
+
+impl<'a> Arrays<'a> {
+    fn advance(&mut self, commit: &'a Commit) {
+        let session = &commit.transition.session;
+        let lease = LeaseColumns::of(commit.lease);
+        let columns = &mut self.advanced;
+        columns.id.push(session.id.0);
+        columns.version.push(rows::int(session.version));
+        columns.status.push(session.state.status().as_str());
+        columns.projection.push(rows::json(session));
+        columns.due_at.push(rows::due_at(session));
+        columns.finished_at.push(session.finished_at);
+        columns.answer_text.push(rows::answer_text(session));
+        columns.epochs.push(lease.epochs);
+        columns.set_owner.push(lease.set_owner);
+        columns.owner.push(lease.owner);
+        columns.held_epoch.push(lease.held_epoch);
+        columns.held_by.push(lease.held_by);
+        self.log(&commit.transition);
+    }
+
+    fn create(&mut self, new: &'a NewSession) {
+        let session = &new.transition.session;
+        let first = rows::first_message(&new.request);
+        let columns = &mut self.created;
+        columns.id.push(session.id.0);
+        columns.organization.push(session.organization.0);
+        columns.user.push(session.user.0);
+        columns.version.push(rows::int(session.version));
+        columns.status.push(session.state.status().as_str());
+        columns.projection.push(rows::json(session));
+        columns.owner.push(new.owner.map(|owner| owner.0));
+        columns.epoch.push(i64::from(new.owner.is_some()));
+        columns.due_at.push(rows::due_at(session));
+        columns.agent.push(new.agent_reference.clone());
+        columns.agent_name.push(rows::agent_name(&new.request).to_owned());
+        columns.agent_revision.push(new.agent_revision);
+        columns.group_id.push(new.request.group_id.clone());
+        columns.parent.push(new.parent.map(|parent| parent.0));
+        columns.created_at.push(session.created_at);
+        columns.request.push(rows::json(&*new.request));
+        columns.first_message.push(first.as_ref().map(rows::json));
+        columns.first_message_text.push(first.map(|message| rows::searchable(&message.message)));
+        self.log(&new.transition);
+    }
+
+    fn log(&mut self, transition: &'a Transition) {
+        let id = transition.session.id;
+        for event in &transition.events {
+            self.logged.0.push(id.0);
+            self.logged.1.push(rows::int(event.index));
+            self.logged.2.push(&event.type_name);
+            self.logged.3.push(event.json.get());
+        }
+        for (number, message) in &transition.accepted {
+            self.accepted.0.push(id.0);
+            self.accepted.1.push(rows::int(*number));
+            self.accepted.2.push(rows::json(message));
+        }
+        if transition.delivers {
+            self.delivered.0.push(id.0);
+            self.delivered.1.push(rows::int(transition.session.inbox.delivered));
+        }
+        self.announced.push((id, transition.session.version));
+    }
+
+    /// Few notifications for many sessions: a notification takes a lock that all commits of the cluster share.
+    /// Word of a change that did not happen does no harm.
+    fn payloads(&self) -> Vec<String> {
+        let payload = |chunk: &[(SessionId, u64)]| {
+            chunk.iter().fold(String::new(), |mut payload, (id, version)| {
+                // Writing to a string cannot fail.
+                let _ = write!(payload, "{}:{version} ", id.0.simple());
+                payload
+            })
+        };
+        self.announced.chunks(NOTICES_IN_ONE).map(payload).collect()
+    }
+
+    async fn run(&self, connection: &mut Connection) -> Result<HashSet<SessionId>, Error> {
+        let (advanced, created) = (&self.advanced, &self.created);
+        // The count is only there so that the notifications are sent.
+        let applied: Vec<(Uuid, i64)> = sqlx::query_as(APPLY)
+            .bind(&advanced.id)
+            .bind(&advanced.version)
+            .bind(&advanced.status)
+            .bind(&advanced.projection)
+            .bind(&advanced.due_at)
+            .bind(&advanced.finished_at)
+            .bind(&advanced.answer_text)
+            .bind(&advanced.epochs)
+            .bind(&advanced.set_owner)
+            .bind(&advanced.owner)
+            .bind(&advanced.held_epoch)
+            .bind(&advanced.held_by)
+            .bind(&created.id)
+            .bind(&created.organization)
+            .bind(&created.user)
+            .bind(&created.version)
+            .bind(&created.status)
+            .bind(&created.projection)
+            .bind(&created.owner)
+            .bind(&created.epoch)
+            .bind(&created.due_at)
+            .bind(&created.agent)
+            .bind(&created.agent_name)
+            .bind(&created.agent_revision)
+            .bind(&created.group_id)
+            .bind(&created.parent)
+            .bind(&created.created_at)
+            .bind(&created.request)
+            .bind(&created.first_message)
+            .bind(&created.first_message_text)
+            .bind(&self.logged.0)
+            .bind(&self.logged.1)
+            .bind(&self.logged.2)
+            .bind(&self.logged.3)
+            .bind(&self.accepted.0)
+            .bind(&self.accepted.1)
+            .bind(&self.accepted.2)
+            .bind(&self.delivered.0)
+            .bind(&self.delivered.1)
+            .bind(CHANNEL)
+            .bind(self.payloads())
+            .fetch_all(connection)
+            .await?;
+        Ok(applied.into_iter().map(|(id, _)| SessionId(id)).collect())
+    }
+}

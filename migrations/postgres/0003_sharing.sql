@@ -1,0 +1,27 @@
+-- What people say of sessions and share of them; written seldom, and only once the session exists.
+
+-- `body` is the feedback as JSON, as it was sent. The last word counts.
+CREATE TABLE session_feedback (
+    session_id uuid PRIMARY KEY,
+    user_id uuid NOT NULL,
+    body text NOT NULL,
+    given_at timestamptz NOT NULL
+);
+
+CREATE TABLE event_feedback (
+    session_id uuid NOT NULL,
+    event_index bigint NOT NULL,
+    user_id uuid NOT NULL,
+    body text NOT NULL,
+    given_at timestamptz NOT NULL,
+    PRIMARY KEY (session_id, event_index)
+);
+
+-- A row is a session that anybody may read now. The token is random and stands here as it is given out:
+-- see docs/decisions on share links.
+CREATE TABLE shares (
+    session_id uuid PRIMARY KEY,
+    token text NOT NULL UNIQUE,
+    shared_by uuid NOT NULL,
+    shared_at timestamptz NOT NULL
+);
