@@ -18,7 +18,7 @@ CREATE TABLE event_feedback (
 ) STRICT, WITHOUT ROWID;
 
 -- A row is a session that anybody may read now. The token is random and stands here as it is given out:
--- see docs/decisions on share links.
+-- see docs/decisions/0013-share-links.md.
 CREATE TABLE shares (
     session_id blob PRIMARY KEY,
     token text NOT NULL UNIQUE,

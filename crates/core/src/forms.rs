@@ -1,8 +1,8 @@
 //! Events and parts of events that several transitions write.
 
 use quarterdeck_api::{
-    ActiveState, AgentEvent, AttachmentOrigin, EventData, FileContent, ImageContent, MessageContent, RunStatus, SourceType, ToolError, ToolRequest,
-    UserMessage,
+    ActiveState, AgentEvent, AttachmentOrigin, EventData, FileContent, ImageContent, MessageContent, RunStatus,
+    SourceType, ToolError, ToolRequest, UserMessage,
 };
 
 /// What a file without a known kind is.

@@ -238,7 +238,7 @@ impl Catalog {
     }
 
     fn note(&self, caller: Caller, message: Option<String>, restored_from: Option<i64>) -> Note {
-        let message = message.as_deref().map(without_nul);
+        let message = message.map(|message| without_nul(&message));
         Note { author: caller.user, at: self.clock.now(), message, restored_from }
     }
 }

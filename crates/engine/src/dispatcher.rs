@@ -82,17 +82,18 @@ impl Dispatcher {
     /// Renews well before the lease runs out. A process that could not renew in time stops its steps: somebody
     /// else may be running its sessions by now.
     async fn keep_lease(&self) {
-        let Shared { store, replica, settings, draining, .. } = &*self.shared;
+        let Shared { store, replica, settings, stopping, .. } = &*self.shared;
         let mut renewed = Instant::now();
         loop {
             tokio::select! {
                 () = sleep(settings.lease / 4) => {}
-                () = draining.cancelled() => return,
+                // Not when draining begins: the steps that are still running need the lease.
+                () = stopping.cancelled() => return,
             }
             match store.renew(*replica, settings.lease).await {
                 Ok(()) => {
                     renewed = Instant::now();
-                    self.shared.fenced.send_replace(false);
+                    self.unfence().await;
                 }
                 Err(error) => {
                     tracing::warn!(%error, "could not renew the lease");
@@ -101,6 +102,25 @@ impl Dispatcher {
                     }
                 }
             }
+        }
+    }
+
+    /// The workers stopped when the lease ran out, and this process lives again: what it owned would be nobody's.
+    async fn unfence(&self) {
+        let Shared { store, replica, settings, work_due, fenced, .. } = &*self.shared;
+        if !*fenced.borrow() {
+            return;
+        }
+        let handed_over = async {
+            store.retire(*replica).await?;
+            store.renew(*replica, settings.lease).await
+        };
+        match handed_over.await {
+            Ok(()) => {
+                fenced.send_replace(false);
+                work_due.notify_one();
+            }
+            Err(error) => tracing::warn!(%error, "could not hand over what this process owned"),
         }
     }
 

@@ -168,8 +168,9 @@ impl Engine {
         self.shared.draining.cancel();
         self.shared.workers.close();
         let patient = tokio::time::timeout(self.shared.settings.drain_grace, self.shared.workers.wait());
-        if patient.await.is_err() {
-            self.shared.stopping.cancel();
+        let in_time = patient.await.is_ok();
+        self.shared.stopping.cancel();
+        if !in_time {
             self.shared.workers.wait().await;
         }
         drop(self.dispatcher.await);

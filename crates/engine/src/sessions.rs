@@ -241,7 +241,7 @@ impl Sessions {
     async fn commit(&self, owner: Owner, transition: Transition) -> Result<(), Error> {
         let shared = &self.shared;
         let id = transition.session.id;
-        let unowned_work = owner.replica.is_none() && transition.session.next(shared.clock.now()) != Next::Release;
+        let unowned_work = self.is_free(owner) && transition.session.next(shared.clock.now()) != Next::Release;
         let slot = if unowned_work { worker::slot(shared) } else { None };
         let Some(slot) = slot else {
             shared.commit(owner, Commit { transition, lease: CommitLease::Leave }).await?;
@@ -256,6 +256,12 @@ impl Sessions {
         let epoch = owner_after(owner, lease).epoch;
         worker::spawn(shared, slot, watch, Lease { replica: shared.replica, epoch }, None);
         Ok(())
+    }
+
+    /// Whether nobody runs the session: on a store of our own, another owner is a past life of this server.
+    fn is_free(&self, owner: Owner) -> bool {
+        let shared = &self.shared;
+        owner.replica.is_none_or(|replica| !shared.store.is_shared() && replica != shared.replica)
     }
 
     /// Where a session stands.

@@ -100,9 +100,7 @@ mod tests {
 
     #[test]
     fn strangers_do_not_see_why_a_session_failed() {
-        let failure = |trace: &str, info: Value| {
-            json!({"type": "AgentErrorEvent", "data": {"error": "It failed.", "trace": trace, "info": info}})
-        };
+        let failure = |trace: &str, info: Value| json!({"type": "AgentErrorEvent", "data": {"error": "It failed.", "trace": trace, "info": info}});
         let full = failure("at line 1", json!({"cause": "connection to 10.0.0.1 refused"}));
         check(View::Own, &full, &full);
         check(View::Public, &full, &failure("", Value::Null));

@@ -107,7 +107,11 @@ impl Worker {
         let snapshot = self.door().current().await?;
         let session = &snapshot.session;
         if self.shared.draining.is_cancelled() {
-            return self.release().await;
+            return self.release(session).await;
+        }
+        if *self.shared.fenced.borrow() {
+            // Nothing could be recorded. Once the lease is back, the session is claimed anew.
+            return Err(Stop::Done);
         }
         match session.next(self.shared.clock.now()) {
             Next::Start => self.start(session).await,
@@ -115,7 +119,7 @@ impl Worker {
             Next::Settle(calls) => self.settle(calls).await,
             Next::Step(mode) => self.step(&snapshot, mode).await,
             Next::TimePassed => self.record(Fact::TimePassed).await,
-            Next::Release => self.release().await,
+            Next::Release => self.release(session).await,
         }
     }
 
@@ -173,9 +177,19 @@ impl Worker {
             () = self.interrupted(snapshot, mode) => return Ok(()),
         };
         match result {
+            Ok(()) if self.version() == Some(snapshot.session.version) => self.refuse_empty_step().await,
             Ok(()) | Err(StepError::Superseded(_)) => Ok(()),
             Err(StepError::Failed(fault)) => self.record(Fact::Failed(fault)).await,
         }
+    }
+
+    fn version(&self) -> Option<u64> {
+        self.watch.snapshot().map(|snapshot| snapshot.session.version)
+    }
+
+    /// A step that records nothing would be taken again, for ever.
+    async fn refuse_empty_step(&mut self) -> Result<(), Stop> {
+        self.record(Fact::Failed(Fault::because(ErrorCode::Internal, "the runner's step recorded nothing"))).await
     }
 
     /// Returns when the step in progress is not wanted any more: it was paused or cancelled, an answer is forced,
@@ -238,12 +252,12 @@ impl Worker {
         Ok(self.assignment.insert((record.request, agent)).clone())
     }
 
-    /// Lets go of a session that needs no worker now.
-    async fn release(&self) -> Result<(), Stop> {
-        let id = self.watch.id();
-        patiently(&self.shared, || self.shared.store.release(id, self.lease)).await?;
+    /// Lets go of a session that needs no worker now; looks again when a command came in between.
+    async fn release(&self, session: &Session) -> Result<(), Stop> {
+        let (id, version) = (session.id, session.version);
+        let released = patiently(&self.shared, || self.shared.store.release(id, self.lease, version)).await?;
         self.shared.notifier.forget(id);
-        Err(Stop::Done)
+        if released { Err(Stop::Done) } else { Ok(()) }
     }
 
     async fn record(&mut self, fact: Fact) -> Result<(), Stop> {

@@ -1,4 +1,5 @@
 //! The engine as its callers see it: sessions that run, stop, survive, and those who wait for them.
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up may panic")]
 
 #[path = "engine/commands.rs"]
 mod commands;

@@ -16,6 +16,11 @@ const DEFAULT_NAME: &str = "default";
 /// Characters of a key that are kept to recognize it by; far too few to guess the rest.
 const PREFIX_LENGTH: usize = 9;
 
+/// A short key, chosen by somebody, shows less of itself.
+fn prefix(key: &str) -> String {
+    key.chars().take(PREFIX_LENGTH.min(key.chars().count() / 4)).collect()
+}
+
 /// Runs a `keys` command.
 #[tokio::main(flavor = "current_thread")]
 pub(crate) async fn run(options: KeysOptions) -> Result<(), Failure> {
@@ -81,7 +86,7 @@ async fn store_key(store: &dyn Store, key: &str, organization: String, user: Str
         organization,
         user,
         hash: key_hash(key.as_bytes()),
-        prefix: key.chars().take(PREFIX_LENGTH).collect(),
+        prefix: prefix(key),
         created_at: clock.now(),
     };
     store.create_key(key).await.context("cannot store the key")

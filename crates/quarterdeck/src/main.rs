@@ -11,7 +11,10 @@ mod settings;
 
 use clap::Parser;
 use options::{Command, Options};
-use std::process::ExitCode;
+use std::{
+    io::{ErrorKind, Write},
+    process::ExitCode,
+};
 
 /// Many small allocations from many threads are the workload of thousands of waiters.
 #[global_allocator]
@@ -56,8 +59,10 @@ fn run(options: Options) -> Result<(), Failure> {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "this is what the command is for")]
+/// A reader that has seen enough is no fault.
 fn print_openapi() -> anyhow::Result<()> {
-    print!("{}", quarterdeck_server::document().to_yaml()?);
-    Ok(())
+    match std::io::stdout().write_all(quarterdeck_server::document().to_yaml()?.as_bytes()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
+        Ok(()) | Err(_) => Ok(()),
+    }
 }

@@ -1,5 +1,7 @@
 //! The command line, the environment and the settings file: three ways to say the same things.
 
+#![expect(clippy::doc_markdown, reason = "what documents an option is its help, and is printed as it stands")]
+
 use crate::settings::Secret;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Deserialize;
@@ -18,6 +20,7 @@ pub(crate) struct Options {
 }
 
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one, made once")]
 pub(crate) enum Command {
     /// Run the server.
     Serve(ServeOptions),

@@ -19,6 +19,8 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 const LISTEN: &str = "127.0.0.1:8430";
+/// Of the database driver only what is wrong.
+const LOG: &str = "info,sqlx=warn";
 
 /// Runs the server until it is told to stop.
 #[tokio::main]
@@ -100,7 +102,7 @@ fn engine_settings(options: &ServerOptions) -> EngineSettings {
 }
 
 fn start_log(options: &ServerOptions) -> anyhow::Result<()> {
-    let filter = options.log.as_deref().unwrap_or("info");
+    let filter = options.log.as_deref().unwrap_or(LOG);
     let filter = EnvFilter::try_new(filter).with_context(|| format!("--log {filter:?} is no log filter"))?;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let started = match options.log_format.unwrap_or(LogFormat::Text) {

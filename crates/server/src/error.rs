@@ -14,7 +14,8 @@ use quarterdeck_store::Error;
 #[derive(Debug)]
 pub(crate) struct ApiError {
     problem: Problem,
-    header: Option<(HeaderName, HeaderValue)>,
+    /// Boxed: errors are rare, and every result of a handler has room for one.
+    header: Option<Box<(HeaderName, HeaderValue)>>,
 }
 
 /// Seconds after which a refused client may try again.
@@ -27,7 +28,7 @@ impl From<Problem> for ApiError {
             429 | 503 => Some((header::RETRY_AFTER, RETRY_AFTER)),
             _ => None,
         };
-        Self { problem, header }
+        Self { problem, header: header.map(Box::new) }
     }
 }
 
@@ -103,7 +104,7 @@ impl From<CatalogError> for ApiError {
             CatalogError::Taken { .. } => Problem::conflict(error.to_string()).into(),
             CatalogError::Stale { current, .. } => {
                 let problem = Problem::precondition_failed(error.to_string());
-                Self { problem, header: Some((header::ETAG, entity_tag(current))) }
+                Self { problem, header: Some(Box::new((header::ETAG, entity_tag(current)))) }
             }
             CatalogError::Misnamed { .. } => Problem::bad_request(error.to_string()).into(),
             CatalogError::Invalid(problem) => (*problem).into(),
@@ -125,7 +126,8 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (status, Json(self.problem.body)).into_response();
-        if let Some((name, value)) = self.header {
+        if let Some(header) = self.header {
+            let (name, value) = *header;
             response.headers_mut().insert(name, value);
         }
         response

@@ -67,7 +67,7 @@ pub(crate) fn documented() -> OpenApiRouter<App> {
 /// The whole server as a service.
 pub fn router(app: App) -> Router {
     let (router, _) = documented().split_for_parts();
-    let routes = router
+    let service = router
         .merge(unbuilt::router())
         .route("/openapi.yaml", get(openapi::yaml))
         .merge(openapi::pages())
@@ -79,7 +79,7 @@ pub fn router(app: App) -> Router {
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))
         .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid));
     // A router's own layers run only once it has found the route, so this one stands around it.
-    Router::new().fallback_service(MapRequestLayer::new(names::in_one_segment).layer(routes))
+    Router::new().fallback_service(MapRequestLayer::new(names::in_one_segment).layer(service))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the layer hands the panic over")]

@@ -12,13 +12,16 @@ use object_store::{
     path::{Path, PathPart},
 };
 use quarterdeck_api::SessionId;
-use std::{fs, iter, sync::Arc};
+use std::{fs, iter, sync::Arc, time::Duration};
 use thiserror::Error;
 
 /// The longest name of a file on common file systems, in bytes.
 const SEGMENT_MAX: usize = 255;
 /// The longest key that S3 takes, in bytes, with room for a prefix.
 const NAME_MAX: usize = 768;
+
+/// How long an operation may take, with all its tries.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Why a place for blobs could not be opened.
 #[derive(Debug, Error)]
@@ -53,7 +56,8 @@ pub struct Blobs {
 
 impl Blobs {
     /// Opens the place at `url`: `file:///FOLDER`, which is made when it is new, `memory:`, or `s3://BUCKET/PREFIX`,
-    /// which is set up by `options` named as the variables that AWS's own tools read (`AWS_REGION`, ...).
+    /// which is set up by `options` named as the variables that AWS's own tools read (`AWS_REGION`, ...). A bucket
+    /// is reached over the process's TLS, which must be set up before.
     ///
     /// # Errors
     /// [`OpenBlobsError`].
@@ -78,19 +82,20 @@ impl Blobs {
     /// Stores bytes in the place of earlier ones. Returns once they are durable.
     ///
     /// # Errors
-    /// [`Error::Blobs`].
+    /// [`Error::Blobs`], and [`Error::Unavailable`] when it takes too long.
     pub async fn put(&self, name: &BlobName, bytes: Bytes) -> Result<(), Error> {
-        self.objects.put(&self.path(name), PutPayload::from_bytes(bytes)).await.map_err(Error::Blobs)?;
+        let path = self.path(name);
+        in_time(self.objects.put(&path, PutPayload::from_bytes(bytes))).await?.map_err(Error::Blobs)?;
         Ok(())
     }
 
     /// The bytes, if there are any.
     ///
     /// # Errors
-    /// [`Error::Blobs`].
+    /// [`Error::Blobs`], and [`Error::Unavailable`] when it takes too long.
     pub async fn get(&self, name: &BlobName) -> Result<Option<Bytes>, Error> {
         let found = async { self.objects.get(&self.path(name)).await?.bytes().await };
-        match found.await {
+        match in_time(found).await? {
             Ok(bytes) => Ok(Some(bytes)),
             Err(error) if is_absent(&error) => Ok(None),
             Err(error) => Err(Error::Blobs(error)),
@@ -100,9 +105,9 @@ impl Blobs {
     /// Removes bytes; none is no fault.
     ///
     /// # Errors
-    /// [`Error::Blobs`].
+    /// [`Error::Blobs`], and [`Error::Unavailable`] when it takes too long.
     pub async fn delete(&self, name: &BlobName) -> Result<(), Error> {
-        match self.objects.delete(&self.path(name)).await {
+        match in_time(self.objects.delete(&self.path(name))).await? {
             Err(error) if !is_absent(&error) => Err(Error::Blobs(error)),
             Ok(()) | Err(_) => Ok(()),
         }
@@ -111,6 +116,11 @@ impl Blobs {
     fn path(&self, name: &BlobName) -> Path {
         self.prefix.parts().chain(name.0.parts()).collect()
     }
+}
+
+async fn in_time<T>(operation: impl Future<Output = T>) -> Result<T, Error> {
+    let late = |_| Error::Unavailable("the place for blobs did not answer in time".into());
+    tokio::time::timeout(PATIENCE, operation).await.map_err(late)
 }
 
 fn in_folder(url: &str, folder: &str) -> Result<Blobs, OpenBlobsError> {

@@ -153,15 +153,15 @@ pub trait Catalog: Send + Sync + 'static {
     async fn change(&self, from: Version, content: Content, note: Note) -> Result<bool, Error>;
 
     /// Removes an entry, an agent with all its revisions; false when it is not in that version any more.
-    async fn remove(&self, shelf: Shelf, from: Version) -> Result<bool, Error>;
+    async fn remove(&self, on: Shelf, from: Version) -> Result<bool, Error>;
 
     /// The entry of this name.
-    async fn entry(&self, shelf: Shelf, organization: OrganizationId, name: &str) -> Result<Option<Entry>, Error>;
+    async fn entry(&self, on: Shelf, organization: OrganizationId, name: &str) -> Result<Option<Entry>, Error>;
 
     /// A page of entries.
     async fn entries(
         &self,
-        shelf: Shelf,
+        on: Shelf,
         organization: OrganizationId,
         filter: EntryFilter,
     ) -> Result<Listing<Entry>, Error>;

@@ -148,12 +148,13 @@ async fn run(mut writer: impl BatchWriter, mut jobs: mpsc::Receiver<Job>, mut cl
 /// Takes what waits, at most one write a session (the second was decided on what the first replaces, or waits
 /// for its idempotency key).
 fn next_batch(deferred: Vec<Job>, jobs: &mut mpsc::Receiver<Job>) -> (Vec<Job>, Vec<Job>) {
+    let room = BATCH_MAX.saturating_sub(deferred.len());
     let waiting = std::iter::from_fn(|| jobs.try_recv().ok());
     let mut seen = HashSet::new();
     let mut keys = HashSet::new();
     deferred
         .into_iter()
-        .chain(waiting.take(BATCH_MAX))
+        .chain(waiting.take(room))
         .partition(|job| seen.insert(job.write.session()) && job.write.key().is_none_or(|key| keys.insert(key.to_owned())))
 }
 

@@ -1,6 +1,7 @@
 //! What can go wrong in a store; each variant is a decision somebody can take.
 
 use quarterdeck_api::SessionId;
+use std::borrow::Cow;
 use thiserror::Error;
 
 /// A failed store operation. Nothing of it was kept, unless the text says otherwise.
@@ -53,6 +54,7 @@ const SQLITE_IOERR: i32 = 10;
 const SQLITE_FULL: i32 = 13;
 
 impl From<sqlx::Error> for Error {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "sqlx adds variants as it likes; all others are faults of ours")]
     fn from(error: sqlx::Error) -> Self {
         match &error {
             sqlx::Error::Io(_)
@@ -61,7 +63,7 @@ impl From<sqlx::Error> for Error {
             | sqlx::Error::PoolTimedOut
             | sqlx::Error::PoolClosed
             | sqlx::Error::WorkerCrashed => Self::Unavailable(error.to_string()),
-            sqlx::Error::Database(database) => match database.code().map(|code| code.into_owned()) {
+            sqlx::Error::Database(database) => match database.code().map(Cow::into_owned) {
                 Some(code) => by_code(&code, error),
                 None => Self::Database(error),
             },

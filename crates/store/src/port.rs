@@ -302,8 +302,9 @@ pub trait Store: Catalog + Sharing {
     /// When the next unowned session falls due.
     async fn next_due(&self) -> Result<Option<Timestamp>, Error>;
 
-    /// Lets go of a session that needs no worker, without changing it. A lease that has moved is left alone.
-    async fn release(&self, id: SessionId, lease: Lease) -> Result<(), Error>;
+    /// Lets go of a session that needs no worker, without changing it. False when it has moved on since `version`, or
+    /// the lease has: then nothing happened.
+    async fn release(&self, id: SessionId, lease: Lease, version: u64) -> Result<bool, Error>;
 
     /// Extends this replica's lease, and with it the lease on every session it owns.
     async fn renew(&self, replica: ReplicaId, lease: Duration) -> Result<(), Error>;

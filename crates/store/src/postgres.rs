@@ -225,8 +225,8 @@ impl Store for PostgresStore {
         reads::next_due(&self.pool).await
     }
 
-    async fn release(&self, id: SessionId, lease: Lease) -> Result<(), Error> {
-        reads::release(&self.pool, id, lease).await
+    async fn release(&self, id: SessionId, lease: Lease, version: u64) -> Result<bool, Error> {
+        reads::release(&self.pool, id, lease, version).await
     }
 
     async fn renew(&self, replica: ReplicaId, lease: Duration) -> Result<(), Error> {

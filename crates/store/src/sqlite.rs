@@ -244,8 +244,8 @@ impl Store for SqliteStore {
         reads::next_due(&self.read).await
     }
 
-    async fn release(&self, id: SessionId, lease: Lease) -> Result<(), Error> {
-        reads::release(&self.write, id, lease).await
+    async fn release(&self, id: SessionId, lease: Lease, version: u64) -> Result<bool, Error> {
+        reads::release(&self.write, id, lease, version).await
     }
 
     /// Nobody else could take over, so there is nothing to renew.

@@ -1,4 +1,5 @@
 //! What every store does, whichever its engine: one suite, written against the port.
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up may panic")]
 
 #[path = "conformance/claims.rs"]
 mod claims;
@@ -18,6 +19,8 @@ mod listing;
 mod nul;
 #[path = "conformance/shared.rs"]
 mod shared;
+#[path = "conformance/sharing.rs"]
+mod sharing;
 #[path = "conformance/single.rs"]
 mod single;
 #[path = "conformance/world.rs"]
@@ -60,6 +63,7 @@ macro_rules! store_suite {
             claims::a_timer_beyond_the_year_9999_is_not_due,
             claims::a_released_session_can_be_claimed_again,
             claims::a_release_under_an_old_lease_changes_nothing,
+            claims::a_session_that_moved_on_is_not_released,
             claims::a_retired_replica_owns_nothing,
             claims::the_next_due_is_the_earliest_that_nobody_owns,
             claims::whatever_moves_the_owner_moves_the_version,
@@ -86,6 +90,11 @@ macro_rules! store_suite {
             keys::the_same_hash_again_changes_nothing,
             keys::keys_are_listed_oldest_first,
             keys::an_unknown_key_cannot_be_revoked,
+            sharing::the_last_word_on_a_session_counts,
+            sharing::every_event_has_its_own_rating,
+            sharing::a_shared_session_keeps_its_first_token,
+            sharing::an_ended_share_is_gone_with_its_token,
+            sharing::of_twenty_shares_at_once_all_get_one_token,
             nul::nul_in_messages_and_results_survives,
             nul::nul_in_a_message_does_not_disturb_search,
             nul::nul_in_a_label_fails_alone_and_crashes_nothing,

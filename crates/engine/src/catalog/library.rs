@@ -77,13 +77,13 @@ impl Library {
         self.agents.len() + self.environments.len() + self.skills.len() + self.unknown.len()
     }
 
-    fn has(&self, shelf: Shelf, name: &str) -> bool {
-        let known = match shelf {
+    fn has(&self, on: Shelf, name: &str) -> bool {
+        let known = match on {
             Shelf::Agents => self.agents.contains_key(name),
             Shelf::Environments => self.environments.contains_key(name),
             Shelf::Skills => self.skills.contains_key(name),
         };
-        known || self.unknown.iter().any(|unknown| unknown.noun == noun(shelf) && unknown.name == name)
+        known || self.unknown.iter().any(|unknown| unknown.noun == noun(on) && unknown.name == name)
     }
 }
 
@@ -126,14 +126,14 @@ impl Catalog {
         mut wanted: Vec<(Shelf, String)>,
     ) -> Result<Library, ResolveError> {
         let mut library = Library::default();
-        while let Some((shelf, name)) = wanted.pop() {
-            if library.has(shelf, &name) {
+        while let Some((on, name)) = wanted.pop() {
+            if library.has(on, &name) {
                 continue;
             }
             if library.len() >= ENTRIES_MAX {
                 return Err(ResolveError::TooMany);
             }
-            let known = match shelf {
+            let known = match on {
                 Shelf::Agents => {
                     let agent = self.read_agent(organization, &name).await?;
                     wanted.extend(agent.iter().flat_map(|agent| names_in(&agent.item)));
@@ -143,7 +143,7 @@ impl Catalog {
                 Shelf::Skills => keep(&mut library.skills, &name, self.read(organization, &name).await?),
             };
             if !known {
-                library.unknown.push(unknown(shelf, &name));
+                library.unknown.push(unknown(on, &name));
             }
         }
         if library.unknown.is_empty() { Ok(library) } else { Err(ResolveError::Unknown(library.unknown)) }

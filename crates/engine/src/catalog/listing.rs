@@ -88,7 +88,7 @@ mod tests {
             let filter = EntryFilter { sort: vec![sort], offset, limit, ..EntryFilter::default() };
             let EntryFilter { offset: from, limit: count, .. } = window(&filter, built_in.len());
             let part = |all: &[Found<Agent>], from: i64, count: i64| {
-                all.iter().skip(from.unsigned_abs() as usize).take(count.unsigned_abs() as usize).cloned().collect()
+                all.iter().skip(super::unsigned(from)).take(super::unsigned(count)).cloned().collect()
             };
             let got = page(entries(built_in), part(&stored, from, count), &filter);
             let want: Vec<Found<Agent>> = part(&union, offset, limit);

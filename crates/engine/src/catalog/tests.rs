@@ -155,7 +155,7 @@ async fn secrets_are_kept_when_written_back_masked_and_never_shown() {
     let shown = catalog.create(caller, environment.clone(), None).await.unwrap().item;
     assert_eq!(shown, environment.masked());
     assert_eq!(catalog.put(caller, "m", shown, IfMatch::Any, None).await.unwrap().revision, 1);
-    let servers = serde_json::to_value(&environment.masked()).unwrap()["servers"].clone();
+    let servers = serde_json::to_value(environment.masked()).unwrap()["servers"].clone();
     let patch: PatchEnvironment = decode_json(&json!({"servers": servers, "settle_s": 3})).unwrap();
     assert_eq!(catalog.patch::<Environment>(caller, "m", &patch, IfMatch::Any, None).await.unwrap().revision, 1);
     add(&catalog, caller, [spec("a", &json!({"environments": ["m"]}))]).await;

@@ -6,6 +6,7 @@ use crate::{
 };
 use quarterdeck_api::{SessionId, Status};
 use quarterdeck_engine::EngineSettings;
+use quarterdeck_store::{OpenError, Store};
 use serde_json::json;
 use std::{sync::Arc, time::Duration};
 use tempfile::TempDir;
@@ -158,7 +159,7 @@ impl Place {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let url = format!("sqlite://{}", self.folder.path().join("test.db").display());
         let lived = runtime.block_on(async {
-            let world = World::over(open(&url).await, FakeRunner::doing(acts), quick()).await;
+            let world = World::over(open_unlocked(&url).await, FakeRunner::doing(acts), quick()).await;
             life(&world).await
         });
         runtime.shutdown_timeout(Duration::from_secs(10));
@@ -168,4 +169,17 @@ impl Place {
     fn afterwards(&self, acts: impl IntoIterator<Item = Act>, life: impl AsyncFnOnce(&World)) {
         self.once(acts, life);
     }
+}
+
+/// A child process that another test is just starting may hold the dead server's lock until it has started.
+async fn open_unlocked(url: &str) -> Arc<dyn Store> {
+    in_time(async {
+        loop {
+            match quarterdeck_store::open(url).await {
+                Err(OpenError::Locked { .. }) => tokio::task::yield_now().await,
+                opened => return opened.unwrap(),
+            }
+        }
+    })
+    .await
 }

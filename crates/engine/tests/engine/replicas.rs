@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_waiter_hears_what_happens_on_another_replica() {
     let database = database().await;
-    let (one, two) = (replica(&database, [Act::Hang]).await, replica(&database, []).await);
+    let hanging = || (0..10).map(|_| Act::Hang);
+    let (one, two) = (replica(&database, hanging()).await, replica(&database, hanging()).await);
     let id = one.create(json!({})).await;
     in_time(one.runner.begun(1)).await;
     for command in [Command::Pause, Command::Resume, Command::Pause, Command::Cancel] {

@@ -118,7 +118,7 @@ impl FakeRunner {
             }
             Act::CallForEver(tool) => {
                 recorder.record(decided(context.mode, vec![call(tool)])).await?;
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
             Act::Gated(act) => {
                 self.gate.acquire().await.unwrap().forget();

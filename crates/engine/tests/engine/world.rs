@@ -78,7 +78,7 @@ impl World {
         };
         match tokio::time::timeout(PATIENCE, reached).await {
             Ok(session) => session,
-            Err(_) => panic!("{:?} {:?}", self.session(id).await, self.words(id).await),
+            Err(late) => panic!("{late}: {:?} {:?}", self.session(id).await, self.words(id).await),
         }
     }
 

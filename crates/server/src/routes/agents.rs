@@ -65,13 +65,10 @@ pub(crate) async fn list(State(app): State<App>, input: Input) -> Result<Respons
         AgentSort::CreatedAt => EntryKey::CreatedAt,
         AgentSort::AgentName => EntryKey::Name,
     };
-    let filter =
-        EntryFilter { name: query.agent_name, search: query.search, ..part(query.paging, &query.sort, key) };
+    let filter = EntryFilter { name: query.agent_name, search: query.search, ..part(query.paging, &query.sort, key) };
     let listing = app.catalog.list::<Agent>(caller, query.reserved, filter).await?;
-    let view = |found: Found<Agent>| Listed {
-        revision: query.include_revision.then_some(found.revision),
-        agent: found.item,
-    };
+    let view =
+        |found: Found<Agent>| Listed { revision: query.include_revision.then_some(found.revision), agent: found.item };
     Ok(Json(page(listing, query.paging, view)).into_response())
 }
 

@@ -1,4 +1,4 @@
-//! Links that show a session to whoever has them (`docs/decisions`, share links).
+//! Links that show a session to whoever has them (`docs/decisions/0013-share-links.md`).
 
 use super::sessions::{session_id, session_view, to_json};
 use crate::{App, error::ApiError, input::Input};

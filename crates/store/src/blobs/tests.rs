@@ -76,6 +76,7 @@ fn names_that_could_lead_elsewhere_cannot_be_made() {
 
 #[test]
 fn a_bucket_of_s3_is_a_place_and_other_addresses_are_not() {
+    drop(rustls::crypto::ring::default_provider().install_default());
     let options = vec![("AWS_REGION".to_owned(), "eu-west-1".to_owned())];
     assert!(Blobs::open("s3://bucket/some/prefix", options).is_ok());
     for url in ["ftp://host/x", "/var/blobs", "", "http://host/bucket"] {

@@ -41,25 +41,25 @@ impl Catalog for Engine {
         Ok(true)
     }
 
-    async fn remove(&self, shelf: Shelf, from: Version) -> Result<bool> {
+    async fn remove(&self, on: Shelf, from: Version) -> Result<bool> {
         let mut query = QueryBuilder::<Db>::new("DELETE FROM ");
-        query.push(table(shelf));
+        query.push(table(on));
         push_guard(&mut query, from);
         Ok(query.build().execute(self.writer()).await?.rows_affected() > 0)
     }
 
-    async fn entry(&self, shelf: Shelf, organization: OrganizationId, name: &str) -> Result<Option<Entry>> {
+    async fn entry(&self, on: Shelf, organization: OrganizationId, name: &str) -> Result<Option<Entry>> {
         let mut query = QueryBuilder::<Db>::new("SELECT name, id, version, spec, created_at FROM ");
-        query.push(table(shelf)).push(" WHERE organization_id = ").push_bind(organization.0);
+        query.push(table(on)).push(" WHERE organization_id = ").push_bind(organization.0);
         query.push(" AND name = ").push_bind(name);
         let row: Option<EntryRow> = query.build_query_as().fetch_optional(self.reader()).await?;
         Ok(row.map(rows::entry))
     }
 
-    async fn entries(&self, shelf: Shelf, organization: OrganizationId, filter: EntryFilter) -> Result<Listing<Entry>> {
-        let total = count(self.reader(), shelf, organization, &filter).await?;
+    async fn entries(&self, on: Shelf, organization: OrganizationId, filter: EntryFilter) -> Result<Listing<Entry>> {
+        let total = count(self.reader(), on, organization, &filter).await?;
         let mut query = QueryBuilder::<Db>::new("SELECT name, id, version, spec, created_at FROM ");
-        query.push(table(shelf));
+        query.push(table(on));
         push_conditions(&mut query, organization, &filter);
         push_page(&mut query, &filter);
         let rows: Vec<EntryRow> = query.build_query_as().fetch_all(self.reader()).await?;

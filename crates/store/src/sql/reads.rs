@@ -266,16 +266,18 @@ pub(crate) async fn next_due(pool: &Pool) -> Result<Option<Timestamp>> {
         .await?)
 }
 
-pub(crate) async fn release(pool: &Pool, id: SessionId, lease: Lease) -> Result<()> {
-    sqlx::query(
-        "UPDATE sessions SET owner = NULL, version = version + 1 WHERE id = $1 AND owner = $2 AND epoch = $3",
+pub(crate) async fn release(pool: &Pool, id: SessionId, lease: Lease, version: u64) -> Result<bool> {
+    let done = sqlx::query(
+        "UPDATE sessions SET owner = NULL, version = version + 1 \
+         WHERE id = $1 AND owner = $2 AND epoch = $3 AND version = $4",
     )
     .bind(id.0)
     .bind(lease.replica.0)
     .bind(lease.epoch)
+    .bind(rows::int(version))
     .execute(pool)
     .await?;
-    Ok(())
+    Ok(done.rows_affected() > 0)
 }
 
 pub(crate) async fn retire(pool: &Pool, replica: crate::ReplicaId) -> Result<()> {

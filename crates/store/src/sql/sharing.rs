@@ -33,11 +33,8 @@ impl Sharing for Engine {
             Rated::Session(session) => (RATE_SESSION, session, None),
             Rated::Event(session, index) => (RATE_EVENT, session, Some(rows::int(index))),
         };
-        let mut query = sqlx::query(text)
-            .bind(session.0)
-            .bind(rating.author.0)
-            .bind(rows::json(&rating.feedback))
-            .bind(rating.at);
+        let mut query =
+            sqlx::query(text).bind(session.0).bind(rating.author.0).bind(rows::json(&rating.feedback)).bind(rating.at);
         if let Some(index) = index {
             query = query.bind(index);
         }

@@ -1,7 +1,8 @@
 //! Who runs what: claims, timers, leases.
 
 use crate::drafts::{
-    Draft, after_s, answered, command, commit, fresh, lease, noon, organization, owner, replica, running, stored,
+    Draft, after_s, answered, command, commit, fresh, lease, noon, organization, owner, release, replica, running,
+    stored,
 };
 use quarterdeck_api::SessionId;
 use quarterdeck_core::Command;
@@ -83,7 +84,7 @@ pub(crate) async fn a_released_session_can_be_claimed_again(store: &dyn Store) {
     let session = Draft::new().create(store).await;
     let (one, two) = (living(store).await, living(store).await);
     let claimed = store.claim(one, noon(), 10).await.unwrap();
-    store.release(session.id, claimed[0].lease).await.unwrap();
+    assert!(release(store, session.id, claimed[0].lease).await);
     assert_eq!(stored(store, session.id).await.owner, owner(None, 1));
     let again = store.claim(two, noon(), 10).await.unwrap();
     assert_eq!(again[0].lease, lease(two, 2));
@@ -92,15 +93,23 @@ pub(crate) async fn a_released_session_can_be_claimed_again(store: &dyn Store) {
 pub(crate) async fn a_release_under_an_old_lease_changes_nothing(store: &dyn Store) {
     let (first, second) = (replica(), replica());
     let session = Draft::new().owned_by(first).create(store).await;
-    store.release(session.id, lease(first, 1)).await.unwrap();
+    assert!(release(store, session.id, lease(first, 1)).await);
     store.claim(second, noon(), 1).await.unwrap();
     let before = stored(store, session.id).await;
     for old in [lease(first, 1), lease(first, 2), lease(second, 1)] {
-        store.release(session.id, old).await.unwrap();
+        assert!(!release(store, session.id, old).await);
     }
-    store.release(SessionId(fresh()), lease(second, 2)).await.unwrap();
+    assert!(!store.release(SessionId(fresh()), lease(second, 2), 1).await.unwrap());
     let after = stored(store, session.id).await;
     assert_eq!((after.owner, after.session), (before.owner, before.session));
+}
+
+pub(crate) async fn a_session_that_moved_on_is_not_released(store: &dyn Store) {
+    let replica = replica();
+    let session = Draft::new().owned_by(replica).create(store).await;
+    commit(store, command(&session, Command::Pause)).await;
+    assert!(!store.release(session.id, lease(replica, 1), session.version).await.unwrap());
+    assert_eq!(stored(store, session.id).await.owner, owner(Some(replica), 1));
 }
 
 pub(crate) async fn a_retired_replica_owns_nothing(store: &dyn Store) {
@@ -129,7 +138,7 @@ pub(crate) async fn whatever_moves_the_owner_moves_the_version(store: &dyn Store
     let replica = living(store).await;
     let claimed = store.claim(replica, noon(), 1).await.unwrap();
     assert_eq!(claimed[0].session.version, session.version + 1);
-    store.release(session.id, claimed[0].lease).await.unwrap();
+    assert!(release(store, session.id, claimed[0].lease).await);
     store.claim(replica, noon(), 1).await.unwrap();
     store.retire(replica).await.unwrap();
     assert_eq!(stored(store, session.id).await.session.version, session.version + 4);

@@ -1,8 +1,8 @@
 //! Changing sessions: all or nothing, one at a time, and only by who may.
 
 use crate::drafts::{
-    Draft, answer, command, commit, commit_with, fact, is_conflict, lease, owner, replica, running, say, start, stored,
-    trouble,
+    Draft, answer, command, commit, commit_with, fact, is_conflict, lease, owner, release, replica, running, say,
+    start, stored, trouble,
 };
 use futures_util::future::join_all;
 use quarterdeck_api::{Answer, UserMessage};
@@ -56,7 +56,7 @@ pub(crate) async fn a_holder_commits_and_stays_owner(store: &dyn Store) {
 pub(crate) async fn a_commit_of_an_old_epoch_is_refused(store: &dyn Store) {
     let (first, second) = (replica(), replica());
     let session = Draft::new().owned_by(first).create(store).await;
-    store.release(session.id, lease(first, 1)).await.unwrap();
+    assert!(release(store, session.id, lease(first, 1)).await);
     let claimed = store.claim(second, session.created_at, 10).await.unwrap();
     let session = &claimed[0].session;
     for late in [CommitLease::Hold(lease(first, 1)), CommitLease::Release(lease(first, 1))] {

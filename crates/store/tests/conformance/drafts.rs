@@ -184,3 +184,9 @@ pub(crate) fn lease(replica: ReplicaId, epoch: i64) -> Lease {
 pub(crate) fn is_conflict<T>(result: &Result<T, Error>) -> bool {
     matches!(result, Err(Error::Conflict(_)))
 }
+
+/// Lets go of a session as it stands.
+pub(crate) async fn release(store: &dyn Store, id: SessionId, lease: Lease) -> bool {
+    let version = stored(store, id).await.session.version;
+    store.release(id, lease, version).await.unwrap()
+}

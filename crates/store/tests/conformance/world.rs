@@ -9,7 +9,7 @@ use tempfile::TempDir;
 pub(crate) struct World {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) url: String,
-    _place: Place,
+    place: Place,
 }
 
 #[expect(dead_code, reason = "held so that it is removed with the store")]
@@ -22,28 +22,28 @@ enum Place {
 impl World {
     /// Closed, and opened again as the next process would.
     pub(crate) async fn reopened(self) -> Self {
-        let Self { store, url, _place } = self;
+        let Self { store, url, place } = self;
         store.close().await;
         drop(store);
-        Self { store: open(&url).await, url, _place }
+        Self { store: open(&url).await, url, place }
     }
 }
 
 pub(crate) async fn sqlite_file() -> World {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}", folder.path().join("test.db").display());
-    World { store: open(&url).await, url, _place: Place::Folder(folder) }
+    World { store: open(&url).await, url, place: Place::Folder(folder) }
 }
 
 pub(crate) async fn sqlite_in_memory() -> World {
     let url = "sqlite::memory:".to_owned();
-    World { store: open(&url).await, url, _place: Place::Memory }
+    World { store: open(&url).await, url, place: Place::Memory }
 }
 
 pub(crate) async fn postgres() -> World {
     let database = tokio::task::spawn_blocking(postgres::shared).await.unwrap().unwrap();
     let url = database.url().to_owned();
-    World { store: open(&url).await, url, _place: Place::Database(database) }
+    World { store: open(&url).await, url, place: Place::Database(database) }
 }
 
 pub(crate) async fn open(url: &str) -> Arc<dyn Store> {

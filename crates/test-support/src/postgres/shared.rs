@@ -1,6 +1,6 @@
 //! One server for all tests of a process, or of a whole test run.
 
-use super::{Database, PostgresCluster};
+use super::{Database, Options, PostgresCluster};
 use anyhow::{Result, anyhow};
 use std::sync::OnceLock;
 
@@ -29,7 +29,8 @@ impl Server {
     fn open() -> Result<Self> {
         match std::env::var(URL_VARIABLE) {
             Ok(url) => Ok(Self::Running { url }),
-            Err(_) => PostgresCluster::new().map(Self::Own),
+            // No test here cuts the machine's power, and making a database is slow when it waits for the disk.
+            Err(_) => PostgresCluster::with_options(Options { fsync: false, ..Options::default() }).map(Self::Own),
         }
     }
 

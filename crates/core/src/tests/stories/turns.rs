@@ -1,11 +1,12 @@
 use crate::{
-    Ending, Fact, Fault, Next, Rejection, State,
+    Ending, Fact, Fault, LoggedEvent, Next, Rejection, State,
     tests::world::{
         Run, answered, decided, failed, interactive, messages, noon, one_shot, result, running, say, started,
     },
 };
 use chrono::TimeDelta;
-use quarterdeck_api::{Answer, ErrorCode, Outcome, Status};
+use quarterdeck_api::{AgentEvent, Answer, ErrorCode, FileContent, Outcome, SourceType, Status};
+use serde_json::{Value, json};
 
 #[test]
 fn a_one_shot_session_writes_its_events_in_the_contracts_order() {
@@ -57,6 +58,24 @@ fn three_turns_of_a_conversation_each_start_with_fresh_budgets_and_keep_the_last
     }
     assert_eq!(run.session.steps, 6);
     assert_eq!(run.session.finished_at, None);
+}
+
+#[test]
+fn files_follow_their_message_in_the_log_and_the_agent_sees_that_they_are_there() {
+    let mut run = Run::create(interactive());
+    let mut messages = messages(&["Read these"]);
+    messages[0].files = vec![file("a.txt", SourceType::Url), file("b.txt", SourceType::Base64)];
+    let words = run.fact(Fact::Started { messages, inbox_through: 0, environments: Vec::new() });
+    assert_eq!(words[words.len() - 2..], ["message_event Read these", "Attachment"], "only what has an address");
+    let seen = run.log.last().and_then(LoggedEvent::agent_event);
+    let Some(AgentEvent::ObservationEvent { source, metadata, .. }) = seen else { panic!("it is an observation") };
+    assert_eq!(source, "attachment");
+    assert_eq!(Value::Object(metadata), json!({"name": "a.txt", "media_type": "text/plain", "size_bytes": 5}));
+}
+
+fn file(name: &str, source_type: SourceType) -> FileContent {
+    let (source, media_type) = ("/somewhere".into(), Some("text/plain".into()));
+    FileContent { source_type, source, name: name.into(), media_type, size_bytes: Some(5) }
 }
 
 #[test]
