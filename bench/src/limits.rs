@@ -29,8 +29,7 @@ pub(crate) async fn measure_commits(arguments: &Arguments, engine: &Engine, tabl
     let raw = raw_rate(arguments, engine).await?;
     let server = Server::start(arguments, engine, None).await?;
     let until = Instant::now() + Duration::from_secs(arguments.seconds);
-    let clients: Vec<_> =
-        (0..CLIENTS).map(|_| tokio::spawn(send_messages(server.address.clone(), until))).collect();
+    let clients: Vec<_> = (0..CLIENTS).map(|_| tokio::spawn(send_messages(server.address.clone(), until))).collect();
     let mut times = Times::default();
     let started = Instant::now();
     for client in clients {

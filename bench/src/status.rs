@@ -31,8 +31,7 @@ pub(crate) async fn measure(arguments: &Arguments, engine: &Engine, table: &mut 
 
 async fn hammer(arguments: &Arguments, address: &str, path: &str) -> Result<String> {
     let until = Instant::now() + Duration::from_secs(arguments.seconds);
-    let clients: Vec<_> =
-        (0..CLIENTS).map(|_| tokio::spawn(ask(address.to_owned(), path.to_owned(), until))).collect();
+    let clients: Vec<_> = (0..CLIENTS).map(|_| tokio::spawn(ask(address.to_owned(), path.to_owned(), until))).collect();
     let mut times = Times::default();
     let started = Instant::now();
     for client in clients {

@@ -1,11 +1,7 @@
 //! The door for callers: create, read, command.
 
 use crate::{
-    Catalog, ResolveError, Resolved,
-    agents::resolve,
-    attachments::detach,
-    engine::Shared,
-    notifier::owner_after,
+    Catalog, ResolveError, Resolved, agents::resolve, attachments::detach, engine::Shared, notifier::owner_after,
     worker,
 };
 use quarterdeck_api::{Messages, Problem, SessionId, SessionRequest};

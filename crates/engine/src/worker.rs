@@ -3,15 +3,20 @@
 //! It asks the core what to do next, does it, and commits the fact under its lease; when nothing is left to do
 //! it lets go. Whatever it holds in memory is a copy of the log: after a crash another worker reads it again.
 
-use crate::{engine::Shared, notifier::{Snapshot, Watch}};
+use crate::{
+    engine::Shared,
+    notifier::{Snapshot, Watch},
+};
 use async_trait::async_trait;
+use futures_util::FutureExt;
 use quarterdeck_agent::{Recorder, StepContext, StepError, Superseded};
-use quarterdeck_api::{Agent, AgentEvent, ErrorCode, Reference, SessionRequest, ToolError, ToolRequest, ToolResultItem};
+use quarterdeck_api::{
+    Agent, AgentEvent, ErrorCode, Reference, SessionRequest, ToolError, ToolRequest, ToolResultItem,
+};
 use quarterdeck_core::{Effect, Fact, Fault, LoggedEvent, Next, Phase, Session, State, StepMode};
 use quarterdeck_store::{Commit, CommitLease, Error, Lease};
 use std::{any::Any, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use tokio::{sync::OwnedSemaphorePermit, time::sleep};
-use futures_util::FutureExt;
 
 /// Facts in a row that may be refused before the worker gives up.
 const REFUSALS_MAX: u32 = 100;
@@ -37,10 +42,12 @@ pub(crate) fn spawn(
     lease: Lease,
     assignment: Option<Assignment>,
 ) {
-    let mut worker = Worker { shared: Arc::clone(shared), watch, lease, assignment, transcript: Transcript::default(), refusals: 0 };
+    let mut worker =
+        Worker { shared: Arc::clone(shared), watch, lease, assignment, transcript: Transcript::default(), refusals: 0 };
     shared.workers.spawn(async move {
         worker.run_caught().await;
-        drop(slot);
+        worker.let_go().await;
+        worker.hand_back(slot);
     });
 }
 
@@ -84,6 +91,25 @@ impl Worker {
             tracing::error!(session.id = %id, %reference, panic = panic_text(&*panic), "the run of session {id} panicked");
             let fault = Fault::because(ErrorCode::Internal, format!("reference {reference}"));
             drop(self.door().record(Fact::Failed(fault)).await);
+        }
+    }
+
+    /// Whatever ended the run, a session must not stay owned by a process that does nothing for it.
+    async fn let_go(&self) {
+        let Some(snapshot) = self.watch.snapshot().filter(|snapshot| snapshot.is_held_by(self.lease)) else { return };
+        let (id, version) = (snapshot.session.id, snapshot.session.version);
+        if let Err(error) = self.shared.store.release(id, self.lease, version).await {
+            tracing::warn!(session.id = %id, %error, "could not let go of session {id}");
+        }
+        self.shared.notifier.forget(id);
+    }
+
+    /// Work may be waiting for a place when there was none.
+    fn hand_back(&self, slot: OwnedSemaphorePermit) {
+        let none_was_left = self.shared.slots.available_permits() == 0;
+        drop(slot);
+        if none_was_left {
+            self.shared.work_due.notify_one();
         }
     }
 
@@ -144,7 +170,8 @@ impl Worker {
         if session.inbox.waiting() == 0 {
             return Ok(Vec::new());
         }
-        let mut messages = patiently(&self.shared, || self.shared.store.inbox(session.id, session.inbox.delivered)).await?;
+        let mut messages =
+            patiently(&self.shared, || self.shared.store.inbox(session.id, session.inbox.delivered)).await?;
         // A message that came after this snapshot is for the next delivery.
         messages.truncate(usize::try_from(session.inbox.waiting()).unwrap_or(usize::MAX));
         Ok(messages)

@@ -47,7 +47,14 @@ async fn create(store: &dyn Store, organization: String, user: String) -> anyhow
 async fn list(store: &dyn Store) -> anyhow::Result<()> {
     for key in store.keys().await? {
         let state = key.revoked_at.map_or_else(|| "active".to_owned(), |at| format!("revoked {}", at.to_rfc3339()));
-        println!("{}  {}…  {}/{}  {}  {state}", key.id, key.prefix, key.organization, key.user, key.created_at.to_rfc3339());
+        println!(
+            "{}  {}…  {}/{}  {}  {state}",
+            key.id,
+            key.prefix,
+            key.organization,
+            key.user,
+            key.created_at.to_rfc3339()
+        );
     }
     Ok(())
 }

@@ -55,7 +55,8 @@ async fn serve(options: &ServerOptions, parts: Parts) -> anyhow::Result<()> {
     let Parts { model, listener, store, blobs } = parts;
     let key = keys::first_key(&*store, options.api_key.as_ref()).await?;
     let runner = Arc::new(ModelRunner::new(model.client));
-    let engine = Engine::start(Arc::clone(&store), blobs, runner, Arc::new(SystemClock), engine_settings(options)).await?;
+    let engine =
+        Engine::start(Arc::clone(&store), blobs, runner, Arc::new(SystemClock), engine_settings(options)).await?;
     let app = App::new(engine.sessions(), Arc::clone(&store), ServerSettings::default());
     let draining = engine.draining();
     tokio::spawn(stop_on_signal(draining.clone()));

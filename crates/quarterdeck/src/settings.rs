@@ -75,7 +75,9 @@ fn read(named: Option<&Path>) -> anyhow::Result<SettingsFile> {
     let path = named.unwrap_or(Path::new(SETTINGS_FILE));
     let text = match fs::read_to_string(path) {
         Ok(text) => text,
-        Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => return Ok(SettingsFile::default()),
+        Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
+            return Ok(SettingsFile::default());
+        }
         Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
     };
     toml::from_str(&text).with_context(|| format!("cannot use {}", path.display()))

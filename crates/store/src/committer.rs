@@ -120,7 +120,11 @@ fn closed() -> Error {
     Error::Unavailable("the store is closed".into())
 }
 
-async fn run(mut writer: impl BatchWriter, mut jobs: mpsc::Receiver<Job>, mut closing: tokio::sync::watch::Receiver<bool>) {
+async fn run(
+    mut writer: impl BatchWriter,
+    mut jobs: mpsc::Receiver<Job>,
+    mut closing: tokio::sync::watch::Receiver<bool>,
+) {
     let mut deferred = Vec::new();
     loop {
         if deferred.is_empty() {
@@ -152,10 +156,9 @@ fn next_batch(deferred: Vec<Job>, jobs: &mut mpsc::Receiver<Job>) -> (Vec<Job>, 
     let waiting = std::iter::from_fn(|| jobs.try_recv().ok());
     let mut seen = HashSet::new();
     let mut keys = HashSet::new();
-    deferred
-        .into_iter()
-        .chain(waiting.take(room))
-        .partition(|job| seen.insert(job.write.session()) && job.write.key().is_none_or(|key| keys.insert(key.to_owned())))
+    deferred.into_iter().chain(waiting.take(room)).partition(|job| {
+        seen.insert(job.write.session()) && job.write.key().is_none_or(|key| keys.insert(key.to_owned()))
+    })
 }
 
 async fn commit_batch(writer: &mut impl BatchWriter, mut batch: Vec<Job>) {

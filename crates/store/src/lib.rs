@@ -9,7 +9,10 @@
 //!
 //! This crate decides nothing about sessions: the rules are in `quarterdeck-core`.
 
-#![expect(clippy::duplicate_mod, reason = "the statements that both engines accept are written once, and compiled for each")]
+#![expect(
+    clippy::duplicate_mod,
+    reason = "the statements that both engines accept are written once, and compiled for each"
+)]
 
 mod blobs;
 mod catalog;
@@ -25,9 +28,7 @@ mod sqlite;
 mod url;
 
 pub use blobs::{BlobName, Blobs, OpenBlobsError};
-pub use catalog::{
-    Catalog, Content, Details, Entry, EntryFilter, EntryKey, NewEntry, Note, Revision, Shelf, Version,
-};
+pub use catalog::{Catalog, Content, Details, Entry, EntryFilter, EntryKey, NewEntry, Note, Revision, Shelf, Version};
 pub use error::Error;
 pub use notice::{Notice, Notices};
 pub use port::{

@@ -2,9 +2,7 @@
 
 use crate::{Catalog, Error, Notices, Sharing};
 use async_trait::async_trait;
-use quarterdeck_api::{
-    Agent, OrganizationId, SessionId, SessionRequest, Status, Timestamp, UserId, UserMessage,
-};
+use quarterdeck_api::{Agent, OrganizationId, SessionId, SessionRequest, Status, Timestamp, UserId, UserMessage};
 use quarterdeck_core::{LoggedEvent, Session, Transition};
 use serde_json::value::RawValue;
 use std::{sync::Arc, time::Duration};
@@ -282,7 +280,8 @@ pub trait Store: Catalog + Sharing {
     async fn record(&self, id: SessionId) -> Result<Option<SessionRecord>, Error>;
 
     /// A page of an organization's sessions.
-    async fn sessions(&self, organization: OrganizationId, filter: SessionFilter) -> Result<Listing<SummaryRow>, Error>;
+    async fn sessions(&self, organization: OrganizationId, filter: SessionFilter)
+    -> Result<Listing<SummaryRow>, Error>;
 
     /// How many of an organization's sessions hold a slot.
     async fn active_sessions(&self, organization: OrganizationId) -> Result<u64, Error>;

@@ -1,8 +1,8 @@
 //! The engine for production: several server processes share one database.
 
 use crate::{
-    Caller, Claimed, Commit, CreateOutcome, Error, EventFilter, KeyHash, KeyRecord, Lease, Listing, NewKey,
-    NewSession, Notice, Notices, ReplicaId, SessionFilter, SessionRecord, Store, StoredSession, SummaryRow,
+    Caller, Claimed, Commit, CreateOutcome, Error, EventFilter, KeyHash, KeyRecord, Lease, Listing, NewKey, NewSession,
+    Notice, Notices, ReplicaId, SessionFilter, SessionRecord, Store, StoredSession, SummaryRow,
     committer::{BatchWriter, Committer, Verdict, Write},
     migrations, rows,
 };
@@ -29,9 +29,9 @@ const BEGIN: &str = "BEGIN";
 /// Where in a text another one begins, from 1; 0 when nowhere.
 const POSITION: &str = "strpos";
 
+mod batch;
 #[path = "sql/catalogs.rs"]
 mod catalogs;
-mod batch;
 #[path = "sql/reads.rs"]
 mod reads;
 #[path = "sql/sharing.rs"]
@@ -63,9 +63,11 @@ impl PostgresStore {
             options.get_port(),
             options.get_database().unwrap_or_else(|| options.get_username())
         );
-        let options = options
-            .application_name("quarterdeck")
-            .options([("statement_timeout", "10s"), ("lock_timeout", "5s"), ("idle_in_transaction_session_timeout", "15s")]);
+        let options = options.application_name("quarterdeck").options([
+            ("statement_timeout", "10s"),
+            ("lock_timeout", "5s"),
+            ("idle_in_transaction_session_timeout", "15s"),
+        ]);
         let pool = PgPoolOptions::new()
             .max_connections(CONNECTIONS)
             .test_before_acquire(false)
@@ -191,7 +193,11 @@ impl Store for PostgresStore {
         reads::record(&self.pool, id).await
     }
 
-    async fn sessions(&self, organization: OrganizationId, filter: SessionFilter) -> Result<Listing<SummaryRow>, Error> {
+    async fn sessions(
+        &self,
+        organization: OrganizationId,
+        filter: SessionFilter,
+    ) -> Result<Listing<SummaryRow>, Error> {
         reads::sessions(&self.pool, organization, filter).await
     }
 
@@ -212,12 +218,8 @@ impl Store for PostgresStore {
     }
 
     async fn claim(&self, replica: ReplicaId, now: Timestamp, limit: u32) -> Result<Vec<Claimed>, Error> {
-        let claimed: Vec<rows::ClaimRow> = sqlx::query_as(CLAIM)
-            .bind(replica.0)
-            .bind(now)
-            .bind(i64::from(limit))
-            .fetch_all(&self.pool)
-            .await?;
+        let claimed: Vec<rows::ClaimRow> =
+            sqlx::query_as(CLAIM).bind(replica.0).bind(now).bind(i64::from(limit)).fetch_all(&self.pool).await?;
         claimed.into_iter().map(|row| rows::claimed(replica, row)).collect()
     }
 

@@ -1,6 +1,9 @@
 //! Rows as plain values, and what they become; nothing above the store sees a row.
 
-use crate::{Claimed, CommitLease, Entry, Error, KeyRecord, Lease, Note, Owner, Rating, ReplicaId, Revision, SessionRecord, StoredSession, SummaryRow, Version};
+use crate::{
+    Claimed, CommitLease, Entry, Error, KeyRecord, Lease, Note, Owner, Rating, ReplicaId, Revision, SessionRecord,
+    StoredSession, SummaryRow, Version,
+};
 use chrono::Datelike;
 use quarterdeck_api::{Answer, Reference, SessionRequest, Timestamp, UserId, UserMessage};
 use quarterdeck_core::{LoggedEvent, Session};
@@ -147,9 +150,7 @@ impl LeaseColumns {
         let keep = Self { epochs: 0, set_owner: false, owner: None, held_epoch: None, held_by: None };
         match lease {
             CommitLease::Leave => keep,
-            CommitLease::Hold(lease) => {
-                Self { held_epoch: Some(lease.epoch), held_by: Some(lease.replica.0), ..keep }
-            }
+            CommitLease::Hold(lease) => Self { held_epoch: Some(lease.epoch), held_by: Some(lease.replica.0), ..keep },
             CommitLease::Release(lease) => {
                 Self { set_owner: true, held_epoch: Some(lease.epoch), held_by: Some(lease.replica.0), ..keep }
             }

@@ -1,8 +1,8 @@
 //! The embedded engine: one file, one process, one writer.
 
 use crate::{
-    Caller, Claimed, Commit, CreateOutcome, Error, EventFilter, KeyHash, KeyRecord, Lease, Listing, NewKey,
-    NewSession, Notices, ReplicaId, SessionFilter, SessionRecord, Store, StoredSession, SummaryRow,
+    Caller, Claimed, Commit, CreateOutcome, Error, EventFilter, KeyHash, KeyRecord, Lease, Listing, NewKey, NewSession,
+    Notices, ReplicaId, SessionFilter, SessionRecord, Store, StoredSession, SummaryRow,
     committer::{BatchWriter, Committer, Verdict, Write},
     migrations, rows,
 };
@@ -33,9 +33,9 @@ const BEGIN: &str = "BEGIN IMMEDIATE";
 /// Where in a text another one begins, from 1; 0 when nowhere.
 const POSITION: &str = "instr";
 
+mod batch;
 #[path = "sql/catalogs.rs"]
 mod catalogs;
-mod batch;
 #[path = "sql/reads.rs"]
 mod reads;
 #[path = "sql/sharing.rs"]
@@ -106,10 +106,7 @@ async fn open_memory(options: SqliteConnectOptions) -> Result<(SqlitePool, Sqlit
 }
 
 fn pool(connections: u32) -> SqlitePoolOptions {
-    SqlitePoolOptions::new()
-        .max_connections(connections)
-        .test_before_acquire(false)
-        .acquire_timeout(BUSY_TIMEOUT)
+    SqlitePoolOptions::new().max_connections(connections).test_before_acquire(false).acquire_timeout(BUSY_TIMEOUT)
 }
 
 fn lock(file: &Path) -> Result<File, crate::OpenError> {
@@ -155,8 +152,7 @@ const CLAIM: &str = "UPDATE sessions SET owner = $1, epoch = epoch + 1, version 
                   ORDER BY due_at LIMIT $3) \
      RETURNING id, version, projection, epoch";
 
-const ANY_DUE: &str =
-    "SELECT EXISTS (SELECT 1 FROM sessions WHERE due_at <= $2 AND (owner IS NULL OR owner <> $1))";
+const ANY_DUE: &str = "SELECT EXISTS (SELECT 1 FROM sessions WHERE due_at <= $2 AND (owner IS NULL OR owner <> $1))";
 
 #[async_trait]
 impl Store for SqliteStore {
@@ -210,7 +206,11 @@ impl Store for SqliteStore {
         reads::record(&self.read, id).await
     }
 
-    async fn sessions(&self, organization: OrganizationId, filter: SessionFilter) -> Result<Listing<SummaryRow>, Error> {
+    async fn sessions(
+        &self,
+        organization: OrganizationId,
+        filter: SessionFilter,
+    ) -> Result<Listing<SummaryRow>, Error> {
         reads::sessions(&self.read, organization, filter).await
     }
 

@@ -207,8 +207,7 @@ pub(crate) async fn events(pool: &Pool, id: SessionId, from: u64, limit: u64) ->
 
 pub(crate) async fn events_page(pool: &Pool, id: SessionId, filter: EventFilter) -> Result<Listing<Arc<RawValue>>> {
     let total = count_events(pool, id, filter.type_name.as_deref()).await?;
-    let mut query =
-        QueryBuilder::<Db>::new("SELECT event_index, type, body FROM events WHERE session_id = ");
+    let mut query = QueryBuilder::<Db>::new("SELECT event_index, type, body FROM events WHERE session_id = ");
     query.push_bind(id.0);
     match &filter.type_name {
         Some(type_name) => {

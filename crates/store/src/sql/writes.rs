@@ -62,13 +62,12 @@ async fn replay(
     organization: OrganizationId,
     idempotency: &Idempotency,
 ) -> Result<Verdict> {
-    let (hash, response): (Vec<u8>, String) = sqlx::query_as(
-        "SELECT request_hash, response FROM idempotency_keys WHERE organization_id = $1 AND key = $2",
-    )
-    .bind(organization.0)
-    .bind(&idempotency.key)
-    .fetch_one(connection)
-    .await?;
+    let (hash, response): (Vec<u8>, String) =
+        sqlx::query_as("SELECT request_hash, response FROM idempotency_keys WHERE organization_id = $1 AND key = $2")
+            .bind(organization.0)
+            .bind(&idempotency.key)
+            .fetch_one(connection)
+            .await?;
     Ok(if hash == idempotency.request_hash { Verdict::Replayed(response) } else { Verdict::KeyReused })
 }
 

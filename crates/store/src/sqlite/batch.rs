@@ -141,8 +141,7 @@ async fn advance_group(connection: &mut Connection, commits: &[&Commit]) -> Resu
 }
 
 async fn insert_events(connection: &mut Connection, applied: &[&Transition]) -> Result<()> {
-    let events: Vec<_> =
-        applied.iter().flat_map(|t| t.events.iter().map(|event| (t.session.id.0, event))).collect();
+    let events: Vec<_> = applied.iter().flat_map(|t| t.events.iter().map(|event| (t.session.id.0, event))).collect();
     for group in groups(&events) {
         let mut query = QueryBuilder::<Db>::new("INSERT INTO events (session_id, event_index, type, body) ");
         query.push_values(group, |mut row, (id, event)| {

@@ -66,7 +66,7 @@ fn files_follow_their_message_in_the_log_and_the_agent_sees_that_they_are_there(
     let mut messages = messages(&["Read these"]);
     messages[0].files = vec![file("a.txt", SourceType::Url), file("b.txt", SourceType::Base64)];
     let words = run.fact(Fact::Started { messages, inbox_through: 0, environments: Vec::new() });
-    assert_eq!(words[words.len() - 2..], ["message_event Read these", "Attachment"], "only what has an address");
+    assert_eq!(words[words.len() - 2..], ["message_event Read these", "Attachment user"], "only what has an address");
     let seen = run.log.last().and_then(LoggedEvent::agent_event);
     let Some(AgentEvent::ObservationEvent { source, metadata, .. }) = seen else { panic!("it is an observation") };
     assert_eq!(source, "attachment");
