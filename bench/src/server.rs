@@ -38,18 +38,14 @@ impl Engine {
 
     /// The URL of a fresh database.
     pub(crate) fn fresh_url(&self) -> Result<String> {
-        match &self.cluster {
-            Some(cluster) => {
-                let database = cluster.create_database("bench")?;
-                let url = database.url().to_owned();
-                self.databases.lock().unwrap_or_else(PoisonError::into_inner).push(database);
-                Ok(url)
-            }
-            None => {
-                let stamp = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_nanos();
-                Ok(format!("sqlite://{}", self.folder.join(format!("{stamp}.db")).display()))
-            }
-        }
+        let Some(cluster) = &self.cluster else {
+            let stamp = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_nanos();
+            return Ok(format!("sqlite://{}", self.folder.join(format!("{stamp}.db")).display()));
+        };
+        let database = cluster.create_database("bench")?;
+        let url = database.url().to_owned();
+        self.databases.lock().unwrap_or_else(PoisonError::into_inner).push(database);
+        Ok(url)
     }
 }
 

@@ -41,7 +41,7 @@ pub(crate) async fn measure(arguments: &Arguments, engine: &Engine, table: &mut 
                 wakes.extend(run_wakes);
             }
             let elapsed = started.elapsed();
-            let cpu = (server.cpu().await? - cpu).as_secs_f64() / elapsed.as_secs_f64() * 100.0;
+            let cpu = server.cpu().await?.saturating_sub(cpu).as_secs_f64() / elapsed.as_secs_f64() * 100.0;
             let figure = format!("{}, {}", rate(sessions.len(), elapsed), sessions.percentiles());
             let what = format!("sessions from create to answer, {clients} clients, model {model_name}");
             table.row(engine.name, &what, figure, format!("server CPU {cpu:.0} % of 200 %"));
@@ -93,9 +93,7 @@ async fn complete(State(replies): State<Replies>, Json(request): Json<Value>) ->
 }
 
 fn text_of(message: &Value) -> String {
-    match &message["content"] {
-        Value::String(text) => text.clone(),
-        Value::Array(parts) => parts.iter().filter_map(|part| part["text"].as_str()).collect(),
-        _ => String::new(),
-    }
+    let content = &message["content"];
+    let parts = content.as_array().into_iter().flatten().filter_map(|part| part["text"].as_str());
+    content.as_str().into_iter().chain(parts).collect()
 }

@@ -41,7 +41,7 @@ pub(crate) async fn measure(arguments: &Arguments, engine: &Engine, table: &mut 
     tokio::time::sleep(Duration::from_secs(2)).await;
     let (held, cpu) = (server.memory_kib().await?, server.cpu().await?);
     tokio::time::sleep(QUIET).await;
-    let quiet_cpu = (server.cpu().await? - cpu).as_secs_f64() / QUIET.as_secs_f64() * 100.0;
+    let quiet_cpu = server.cpu().await?.saturating_sub(cpu).as_secs_f64() / QUIET.as_secs_f64() * 100.0;
 
     let began = Instant::now();
     for (id, _) in &sessions {

@@ -11,6 +11,8 @@ use tokio::{
     time::{Instant, sleep},
 };
 
+/// How often what is out of date is removed.
+const SWEEP_INTERVAL: Duration = Duration::from_hours(1);
 /// Sessions claimed in one go, so that replicas share a backlog.
 const CLAIM_MAX: usize = 64;
 
@@ -24,8 +26,21 @@ impl Dispatcher {
         let notices = shared.store.listen().await?;
         let dispatcher = Self { shared };
         Ok(tokio::spawn(async move {
-            tokio::join!(dispatcher.keep_lease(), dispatcher.hear(notices), dispatcher.dispatch());
+            tokio::join!(dispatcher.keep_lease(), dispatcher.hear(notices), dispatcher.dispatch(), dispatcher.sweep());
         }))
+    }
+
+    async fn sweep(&self) {
+        let Shared { store, clock, draining, .. } = &*self.shared;
+        loop {
+            if let Err(error) = store.sweep(clock.now()).await {
+                tracing::warn!(%error, "could not remove what is out of date");
+            }
+            tokio::select! {
+                () = sleep(SWEEP_INTERVAL) => {}
+                () = draining.cancelled() => return,
+            }
+        }
     }
 
     async fn dispatch(&self) {

@@ -105,8 +105,7 @@ impl Notifier {
     /// The latest snapshot of a watched session.
     pub(crate) fn snapshot(&self, id: SessionId) -> Option<Snapshot> {
         let channel = self.shard(id).get(&id).cloned()?;
-        let snapshot = channel.borrow().clone();
-        snapshot
+        channel.borrow().clone()
     }
 
     /// Tells the watchers of a session; nobody else hears it.

@@ -126,6 +126,7 @@ async fn stop_on_signal(draining: CancellationToken) {
             _ = interrupt.recv() => {}
         }
         if last {
+            #[expect(clippy::disallowed_methods, reason = "the second signal means: do not wait for anything")]
             std::process::exit(1);
         }
         tracing::info!("stopping; once more to stop at once");

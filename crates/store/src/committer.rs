@@ -167,17 +167,16 @@ async fn commit_batch(writer: &mut impl BatchWriter, mut batch: Vec<Job>) {
         if batch.is_empty() {
             return;
         }
-        let writes: Vec<&Write> = batch.iter().map(|job| &job.write).collect();
-        match apply(writer, &writes).await {
+        match apply(writer, &batch).await {
             Ok(verdicts) => return answer(batch, verdicts),
             Err(error @ (Error::Unavailable(_) | Error::DiskFull(_))) => {
-                tracing::warn!(%error, writes = batch.len(), "the database did not take a commit");
+                tracing::warn!(%error, count = batch.len(), "the database did not take a commit");
                 writer.disconnect();
                 batch = after_failure(writer, batch, &error).await;
             }
             Err(error) if batch.len() == 1 => return fail(batch, error),
             Err(error) => {
-                tracing::warn!(%error, writes = batch.len(), "the database refused a commit; trying each write alone");
+                tracing::warn!(%error, count = batch.len(), "the database refused a commit; trying each write alone");
                 for job in batch {
                     Box::pin(commit_batch(writer, vec![job])).await;
                 }
@@ -187,8 +186,9 @@ async fn commit_batch(writer: &mut impl BatchWriter, mut batch: Vec<Job>) {
     }
 }
 
-async fn apply(writer: &mut impl BatchWriter, writes: &[&Write]) -> Result<Vec<Verdict>, Error> {
-    match tokio::time::timeout(APPLY_PATIENCE, writer.apply(writes)).await {
+async fn apply(writer: &mut impl BatchWriter, batch: &[Job]) -> Result<Vec<Verdict>, Error> {
+    let batch: Vec<&Write> = batch.iter().map(|job| &job.write).collect();
+    match tokio::time::timeout(APPLY_PATIENCE, writer.apply(&batch)).await {
         Ok(result) => result,
         Err(_) => Err(Error::Unavailable("the database did not answer in time".into())),
     }
@@ -198,7 +198,9 @@ async fn apply(writer: &mut impl BatchWriter, writes: &[&Write]) -> Result<Vec<V
 async fn after_failure(writer: &mut impl BatchWriter, batch: Vec<Job>, error: &Error) -> Vec<Job> {
     if let Error::DiskFull(text) = error {
         // Waiting does not make room: say so now.
-        batch.into_iter().for_each(|job| job.answer(Err(Error::DiskFull(text.clone()))));
+        for job in batch {
+            job.answer(Err(Error::DiskFull(text.clone())));
+        }
         return Vec::new();
     }
     tokio::time::sleep(RETRY_PAUSE).await;

@@ -311,6 +311,9 @@ pub trait Store: Catalog + Sharing {
     /// Lets go of everything this replica owns.
     async fn retire(&self, replica: ReplicaId) -> Result<(), Error>;
 
+    /// Removes what nobody will ask for again: idempotency keys past their day, replicas long gone.
+    async fn sweep(&self, now: Timestamp) -> Result<(), Error>;
+
     /// Changes made by other processes; silent on a store that is not shared.
     async fn listen(&self) -> Result<Notices, Error>;
 }

@@ -240,6 +240,14 @@ impl Store for PostgresStore {
         reads::retire(&self.pool, replica).await
     }
 
+    async fn sweep(&self, now: Timestamp) -> Result<(), Error> {
+        reads::sweep_keys(&self.pool, now).await?;
+        // Long after its sessions were taken over: a name that is gone counts as a lease that ran out.
+        let forget = "DELETE FROM replicas WHERE lease_expires_at < now() - interval '1 day'";
+        sqlx::query(forget).execute(&self.pool).await?;
+        Ok(())
+    }
+
     async fn listen(&self) -> Result<Notices, Error> {
         let mut listener = PgListener::connect_with(&self.pool).await?;
         listener.listen(CHANNEL).await?;

@@ -257,6 +257,10 @@ impl Store for SqliteStore {
         reads::retire(&self.write, replica).await
     }
 
+    async fn sweep(&self, now: Timestamp) -> Result<(), Error> {
+        reads::sweep_keys(&self.write, now).await
+    }
+
     /// Nobody else writes: the channel stays open and silent.
     async fn listen(&self) -> Result<Notices, Error> {
         let (sender, notices) = mpsc::channel(1);

@@ -1,4 +1,5 @@
 //! The catalog port, on every engine: the same tests, each in an empty store of its own.
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up may panic")]
 
 use futures_util::future::join_all;
 use quarterdeck_api::{EnvironmentKind, OrganizationId, Timestamp, UserId};

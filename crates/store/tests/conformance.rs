@@ -38,6 +38,7 @@ macro_rules! store_suite {
             creation::a_key_with_another_body_creates_nothing,
             creation::a_key_of_another_organization_is_another_key,
             creation::a_key_is_free_again_after_a_day_and_not_before,
+            creation::a_sweep_removes_keys_past_their_day_and_no_others,
             creation::of_fifty_creations_at_once_with_one_key_one_creates,
             creation::many_creations_at_once_all_arrive,
             creation::active_sessions_are_those_that_hold_a_slot,

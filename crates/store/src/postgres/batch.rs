@@ -81,8 +81,8 @@ pub(crate) async fn apply(
 /// The rows of a batch, by column.
 #[derive(Default)]
 struct Arrays<'a> {
-    advanced: Advanced,
-    created: Created,
+    advanced: MovedRows,
+    created: NewRows,
     logged: (Vec<Uuid>, Vec<i64>, Vec<&'a str>, Vec<&'a str>),
     accepted: (Vec<Uuid>, Vec<i64>, Vec<String>),
     delivered: (Vec<Uuid>, Vec<i64>),
@@ -90,7 +90,7 @@ struct Arrays<'a> {
 }
 
 #[derive(Default)]
-struct Advanced {
+struct MovedRows {
     id: Vec<Uuid>,
     version: Vec<i64>,
     status: Vec<&'static str>,
@@ -106,7 +106,7 @@ struct Advanced {
 }
 
 #[derive(Default)]
-struct Created {
+struct NewRows {
     id: Vec<Uuid>,
     organization: Vec<Uuid>,
     user: Vec<Uuid>,

@@ -279,6 +279,14 @@ pub(crate) async fn release(pool: &Pool, id: SessionId, lease: Lease, version: u
     Ok(done.rows_affected() > 0)
 }
 
+pub(crate) async fn sweep_keys(pool: &Pool, now: Timestamp) -> Result<()> {
+    sqlx::query("DELETE FROM idempotency_keys WHERE created_at <= $1")
+        .bind(now - super::writes::KEY_LIFE)
+        .execute(pool)
+        .await?;
+    Ok(())
+}
+
 pub(crate) async fn retire(pool: &Pool, replica: crate::ReplicaId) -> Result<()> {
     sqlx::query("UPDATE sessions SET owner = NULL, version = version + 1 WHERE owner = $1")
         .bind(replica.0)

@@ -12,7 +12,7 @@ use quarterdeck_core::Transition;
 use uuid::Uuid;
 
 /// An idempotency key protects for 24 hours (contract: sessions, "Idempotency-Key").
-const KEY_LIFE: chrono::TimeDelta = chrono::TimeDelta::hours(24);
+pub(crate) const KEY_LIFE: chrono::TimeDelta = chrono::TimeDelta::hours(24);
 
 type Result<T> = std::result::Result<T, sqlx::Error>;
 

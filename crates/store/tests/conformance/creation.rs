@@ -67,6 +67,16 @@ pub(crate) async fn a_key_is_free_again_after_a_day_and_not_before(store: &dyn S
     assert_eq!(count(store, 1).await, 2);
 }
 
+pub(crate) async fn a_sweep_removes_keys_past_their_day_and_no_others(store: &dyn Store) {
+    let at = |seconds| Draft::at(after_s(seconds), organization(1), json!({})).keyed("k", 1, "first");
+    at(0).create(store).await;
+    let day = TimeDelta::days(1).num_seconds();
+    store.sweep(after_s(day - 1)).await.unwrap();
+    assert_eq!(store.create(at(10).new).await.unwrap(), Creation::Replayed("first".into()));
+    store.sweep(after_s(day)).await.unwrap();
+    assert_eq!(store.create(at(20).new).await.unwrap(), Creation::Created, "within the day of a key that is gone");
+}
+
 pub(crate) async fn of_fifty_creations_at_once_with_one_key_one_creates(store: &dyn Store) {
     let drafts = (0..50).map(|number| Draft::new().keyed("k", 1, &format!("answer {number}")));
     let outcomes = join_all(drafts.map(|draft| store.create(draft.new))).await;
