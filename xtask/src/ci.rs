@@ -14,6 +14,7 @@ const CARGO_DENY_VERSION: &str = "0.20.2";
 const DENY: [&str; 4] = ["check", "bans", "licenses", "sources"];
 
 #[derive(clap::Args)]
+#[group(id = "ci")]
 pub(crate) struct Arguments {
     #[command(flatten)]
     test: test::Arguments,

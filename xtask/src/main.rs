@@ -48,3 +48,13 @@ fn main() -> Result<ExitCode> {
     }
     Ok(report.close())
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn every_command_can_be_parsed() {
+        super::Arguments::command().debug_assert();
+    }
+}

@@ -153,3 +153,13 @@ pub(crate) enum KeysCommand {
         id: Uuid,
     },
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn every_command_can_be_parsed() {
+        super::Options::command().debug_assert();
+    }
+}

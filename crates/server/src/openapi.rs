@@ -39,11 +39,13 @@ impl Modify for BearerKey {
     }
 }
 
-/// The document.
+/// The document. A variable that takes the rest of a path is written like any other: the format knows no such thing.
 pub fn document() -> utoipa::openapi::OpenApi {
     let (_, routes) = routes::documented().split_for_parts();
     let mut document = Document::openapi();
     document.merge(routes);
+    document.paths.paths =
+        document.paths.paths.into_iter().map(|(path, item)| (path.replace("{*", "{"), item)).collect();
     document
 }
 

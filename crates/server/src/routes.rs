@@ -19,7 +19,7 @@ use axum::{
     extract::Request,
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{delete, get},
 };
 use http::{HeaderName, HeaderValue};
 use quarterdeck_api::Problem;
@@ -37,7 +37,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(crate) fn documented() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(sessions::create, sessions::list))
-        .routes(routes!(sessions::quota, sessions::cancel_named_quota))
+        .routes(routes!(sessions::quota))
         .routes(routes!(sessions::get, sessions::cancel))
         .routes(routes!(sessions::status))
         .routes(routes!(changes::changes))
@@ -69,6 +69,7 @@ pub fn router(app: App) -> Router {
     let (router, _) = documented().split_for_parts();
     let service = router
         .merge(unbuilt::router())
+        .route("/api/v2/sessions/quota", delete(sessions::cancel_named_quota))
         .route("/openapi.yaml", get(openapi::yaml))
         .merge(openapi::pages())
         .fallback(async || ApiError::from(Problem::not_found("there is no such route; see /docs")))

@@ -127,10 +127,7 @@ pub(crate) async fn quota(State(app): State<App>, input: Input) -> Result<Json<Q
     Ok(Json(QuotaStatus { scope: QuotaScope::Org, limit, active, available: (limit - active).max(0) }))
 }
 
-/// `quota` is no id: this answers as [`cancel`] does for any other word.
-#[utoipa::path(delete, path = "/api/v2/sessions/quota", tag = "sessions", operation_id = "cancel_quota", responses(
-    (status = 401, description = "No key, or one that does not work.", body = ErrorBody),
-    (status = 422, description = "`quota` is not a session's id.", body = ErrorBody)))]
+/// `quota` is no id: this answers as [`cancel`] does for any other word. Undocumented, as for any other word.
 pub(crate) async fn cancel_named_quota(State(app): State<App>, input: Input) -> Result<StatusCode, ApiError> {
     app.caller(&input).await?;
     let errors = Errors::default();
