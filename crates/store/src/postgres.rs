@@ -42,7 +42,9 @@ mod writes;
 /// Where changes are announced.
 const CHANNEL: &str = "quarterdeck";
 /// How long a caller waits for a connection.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(4);
+/// How long a query may take, the wait for a connection included.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 const CONNECTIONS: u32 = 16;
 /// Notices that may wait to be looked at before some count as lost.
 const NOTICE_CAPACITY: usize = 4_096;
@@ -129,6 +131,17 @@ impl BatchWriter for Writer {
     }
 }
 
+/// A database that takes the question and never answers is as good as away.
+async fn in_time<T, E>(call: impl Future<Output = Result<T, E>>) -> Result<T, Error>
+where
+    Error: From<E>,
+{
+    match tokio::time::timeout(ANSWER_TIMEOUT, call).await {
+        Ok(result) => Ok(result?),
+        Err(_) => Err(Error::Unavailable("the database did not answer in time".into())),
+    }
+}
+
 /// `replicas` tells who lives, by the database's own clock.
 const CLAIM: &str = "WITH due AS ( \
          SELECT s.id FROM sessions s \
@@ -153,7 +166,7 @@ impl Store for PostgresStore {
     }
 
     async fn ping(&self) -> Result<(), Error> {
-        reads::ping(&self.pool).await
+        in_time(reads::ping(&self.pool)).await
     }
 
     async fn close(&self) {
@@ -162,19 +175,19 @@ impl Store for PostgresStore {
     }
 
     async fn caller(&self, hash: KeyHash) -> Result<Option<Caller>, Error> {
-        reads::caller(&self.pool, hash).await
+        in_time(reads::caller(&self.pool, hash)).await
     }
 
     async fn create_key(&self, key: NewKey) -> Result<(), Error> {
-        reads::create_key(&self.pool, key).await
+        in_time(reads::create_key(&self.pool, key)).await
     }
 
     async fn keys(&self) -> Result<Vec<KeyRecord>, Error> {
-        reads::keys(&self.pool).await
+        in_time(reads::keys(&self.pool)).await
     }
 
     async fn revoke_key(&self, id: Uuid, now: Timestamp) -> Result<bool, Error> {
-        reads::revoke_key(&self.pool, id, now).await
+        in_time(reads::revoke_key(&self.pool, id, now)).await
     }
 
     async fn create(&self, session: NewSession) -> CreateOutcome {
@@ -186,11 +199,11 @@ impl Store for PostgresStore {
     }
 
     async fn session(&self, id: SessionId) -> Result<Option<StoredSession>, Error> {
-        reads::session(&self.pool, id).await
+        in_time(reads::session(&self.pool, id)).await
     }
 
     async fn record(&self, id: SessionId) -> Result<Option<SessionRecord>, Error> {
-        reads::record(&self.pool, id).await
+        in_time(reads::record(&self.pool, id)).await
     }
 
     async fn sessions(
@@ -198,46 +211,46 @@ impl Store for PostgresStore {
         organization: OrganizationId,
         filter: SessionFilter,
     ) -> Result<Listing<SummaryRow>, Error> {
-        reads::sessions(&self.pool, organization, filter).await
+        in_time(reads::sessions(&self.pool, organization, filter)).await
     }
 
     async fn active_sessions(&self, organization: OrganizationId) -> Result<u64, Error> {
-        reads::active_sessions(&self.pool, organization).await
+        in_time(reads::active_sessions(&self.pool, organization)).await
     }
 
     async fn events(&self, id: SessionId, from: u64, limit: u64) -> Result<Vec<LoggedEvent>, Error> {
-        reads::events(&self.pool, id, from, limit).await
+        in_time(reads::events(&self.pool, id, from, limit)).await
     }
 
     async fn events_page(&self, id: SessionId, filter: EventFilter) -> Result<Listing<Arc<RawValue>>, Error> {
-        reads::events_page(&self.pool, id, filter).await
+        in_time(reads::events_page(&self.pool, id, filter)).await
     }
 
     async fn inbox(&self, id: SessionId, from: u64) -> Result<Vec<UserMessage>, Error> {
-        reads::inbox(&self.pool, id, from).await
+        in_time(reads::inbox(&self.pool, id, from)).await
     }
 
     async fn claim(&self, replica: ReplicaId, now: Timestamp, limit: u32) -> Result<Vec<Claimed>, Error> {
-        let claimed: Vec<rows::ClaimRow> =
-            sqlx::query_as(CLAIM).bind(replica.0).bind(now).bind(i64::from(limit)).fetch_all(&self.pool).await?;
+        let claim = sqlx::query_as(CLAIM).bind(replica.0).bind(now).bind(i64::from(limit));
+        let claimed: Vec<rows::ClaimRow> = in_time(claim.fetch_all(&self.pool)).await?;
         claimed.into_iter().map(|row| rows::claimed(replica, row)).collect()
     }
 
     async fn next_due(&self) -> Result<Option<Timestamp>, Error> {
-        reads::next_due(&self.pool).await
+        in_time(reads::next_due(&self.pool)).await
     }
 
     async fn release(&self, id: SessionId, lease: Lease, version: u64) -> Result<bool, Error> {
-        reads::release(&self.pool, id, lease, version).await
+        in_time(reads::release(&self.pool, id, lease, version)).await
     }
 
     async fn renew(&self, replica: ReplicaId, lease: Duration) -> Result<(), Error> {
-        sqlx::query(RENEW).bind(replica.0).bind(lease.as_secs_f64()).execute(&self.pool).await?;
+        in_time(sqlx::query(RENEW).bind(replica.0).bind(lease.as_secs_f64()).execute(&self.pool)).await?;
         Ok(())
     }
 
     async fn retire(&self, replica: ReplicaId) -> Result<(), Error> {
-        reads::retire(&self.pool, replica).await
+        in_time(reads::retire(&self.pool, replica)).await
     }
 
     async fn sweep(&self, now: Timestamp) -> Result<(), Error> {

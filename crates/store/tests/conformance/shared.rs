@@ -9,6 +9,7 @@ use crate::{
 };
 use quarterdeck_core::Session;
 use quarterdeck_store::{CommitLease, Creation, Notice, Store};
+use quarterdeck_test_support::postgres::PostgresCluster;
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -165,6 +166,25 @@ async fn a_commit_survives_the_loss_of_its_connection() {
     if let Ok(log) = log {
         assert_eq!(log.len() as u64, session.log_length);
     }
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_never_answers_counts_as_away_until_it_does() {
+    let cluster = PostgresCluster::new().unwrap();
+    let database = cluster.create_database("frozen").unwrap();
+    let store = open(database.url()).await;
+    let session = Draft::new().create(&*store).await;
+    cluster.pause().unwrap();
+    within_a_minute(async {
+        let read = store.session(session.id).await;
+        assert!(read.is_err_and(|error| error.is_transient()));
+        let written = commit_with(&*store, start(&session, &["lost"]), CommitLease::Leave).await;
+        assert!(written.is_err_and(|error| error.is_transient()));
+    })
+    .await;
+    cluster.resume().unwrap();
+    within_a_minute(async { while store.session(session.id).await.is_err() {} }).await;
     store.close().await;
 }
 
