@@ -16,7 +16,8 @@ use std::{
     process::ExitCode,
 };
 
-/// Many small allocations from many threads are the workload of thousands of waiters.
+/// Many small allocations from many threads are the workload of thousands of waiters. Without huge pages: they
+/// would hold 15 MiB of an idle server that nothing uses.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
