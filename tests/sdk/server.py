@@ -36,14 +36,13 @@ class Server:
         self.base_url = None
         self.process = None
         self.log = self.data_dir.with_suffix(".log")
-        self._found = threading.Event()
 
     def start(self):
         command = [binary(), "serve", "--listen", "127.0.0.1:0", "--data-dir", str(self.data_dir), "--api-key", API_KEY]
         if self.database_url:
             command += ["--database-url", self.database_url]
-        self._found.clear()
         self.base_url = None
+        found = threading.Event()  # its own: the reader of an earlier start may still be ending
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 command,
@@ -53,8 +52,8 @@ class Server:
                 env=clean_environment(),
                 text=True,
             )
-        threading.Thread(target=self._read, args=[self.process.stdout], daemon=True).start()
-        assert self._found.wait(START_S), f"not listening after {START_S} s:\n{self.read_log()}"
+        threading.Thread(target=self._read, args=[self.process.stdout, found], daemon=True).start()
+        assert found.wait(START_S), f"not listening after {START_S} s:\n{self.read_log()}"
         assert self.base_url, f"ended with {self.process.wait(STOP_S)} at its start:\n{self.read_log()}"
         return self
 
@@ -79,11 +78,11 @@ class Server:
     def read_log(self):
         return self.log.read_text(errors="replace")[-8000:] if self.log.exists() else ""
 
-    def _read(self, output):
+    def _read(self, output, found):
         """Reads to the end, so that the server never blocks on a full pipe."""
         for line in output:
-            found = LISTENING.search(line)
-            if found and not self.base_url:
-                self.base_url = found.group(1)
-                self._found.set()
-        self._found.set()
+            address = LISTENING.search(line)
+            if address and not found.is_set():
+                self.base_url = address.group(1)
+                found.set()
+        found.set()
