@@ -90,6 +90,10 @@ impl PostgresStore {
     }
 }
 
+/// Rows are found by their keys, always: a plan that was made while the tables were small, and is kept for the
+/// life of the connection, would go on reading all of `sessions` for every batch.
+const LOOK_UP: &str = "SET enable_seqscan = off";
+
 struct Writer {
     pool: PgPool,
     connection: Option<PoolConnection<Db>>,
@@ -99,7 +103,11 @@ impl Writer {
     async fn connection(&mut self) -> Result<&mut PoolConnection<Db>, Error> {
         let connection = match self.connection.take() {
             Some(connection) => connection,
-            None => self.pool.acquire().await?,
+            None => {
+                let mut connection = self.pool.acquire().await?;
+                sqlx::query(LOOK_UP).execute(&mut *connection).await?;
+                connection
+            }
         };
         Ok(self.connection.insert(connection))
     }
