@@ -101,14 +101,11 @@ struct Writer {
 
 impl Writer {
     async fn connection(&mut self) -> Result<&mut PoolConnection<Db>, Error> {
-        let connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => {
-                let mut connection = self.pool.acquire().await?;
-                sqlx::query(LOOK_UP).execute(&mut *connection).await?;
-                connection
-            }
-        };
+        if let Some(connection) = self.connection.take() {
+            return Ok(self.connection.insert(connection));
+        }
+        let mut connection = self.pool.acquire().await?;
+        sqlx::query(LOOK_UP).execute(&mut *connection).await?;
         Ok(self.connection.insert(connection))
     }
 }
