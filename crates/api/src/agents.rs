@@ -17,6 +17,7 @@ pub enum Reference<T> {
 
 /// An agent's specification.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({"name": "acme/buyer", "description": "Compares prices.", "environments": ["h/web-environment"]}))]
 pub struct Agent {
     /// One or two segments split by `/`; `h/` is reserved.
     #[schema(min_length = 1, max_length = 127)]
@@ -67,10 +68,12 @@ pub struct AgentRevisionRecord {
     /// When it was made.
     pub created_at: DateTime<Utc>,
     /// By whom; null for what is built in.
+    #[schema(required = true)]
     pub created_by: Option<UserId>,
     /// Why.
+    #[schema(required = true)]
     pub message: Option<String>,
     /// The revision it brought back.
-    #[schema(minimum = 1)]
+    #[schema(minimum = 1, required = true)]
     pub restored_from: Option<i64>,
 }

@@ -58,6 +58,7 @@ pub mod scalars;
 pub mod schemas;
 pub mod sessions;
 pub mod skills;
+pub mod sorting;
 pub mod tools;
 
 use json::Value;

@@ -8,6 +8,7 @@ use uuid::Uuid;
 /// An environment, told apart by `kind`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "lowercase")]
+#[schema(example = json!({"kind": "web", "id": "acme/shop", "start_url": "https://example.com"}))]
 pub enum Environment {
     /// A browser.
     Web(Browser),

@@ -192,12 +192,18 @@ impl Problem {
 
     /// 422: the body as a whole breaks a rule.
     pub fn invalid_body(message: impl Into<String>) -> Self {
-        let message = message.into();
-        Self::invalid(vec![Detail {
-            loc: Some(vec![LocationPart::Name("body".into())]),
-            msg: Some(message.clone()),
-            ..Detail::plain("value_error", message)
-        }])
+        Self::invalid_at(vec![LocationPart::Name("body".into())], message.into())
+    }
+
+    /// 422 about a header, found out only while doing what was asked.
+    pub fn invalid_header(name: &str, message: impl Into<String>) -> Self {
+        Self::invalid_at(vec![LocationPart::Name("header".into()), LocationPart::Name(name.into())], message.into())
+    }
+
+    /// A 422 always names a place: the SDK takes one without for no answer of ours at all.
+    fn invalid_at(loc: Vec<LocationPart>, message: String) -> Self {
+        let detail = Detail { loc: Some(loc), msg: Some(message.clone()), ..Detail::plain("value_error", message) };
+        Self::invalid(vec![detail])
     }
 }
 

@@ -4,11 +4,23 @@
 //! Readers must accept types they do not know: later versions add some.
 
 use crate::{Answer, EnvironmentKind, ImageContent, JsonObject, Metrics, Outcome, ToolError, ToolRequest, ToolResult};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-/// What happened, by type. On the wire `{type, data, timestamp}`; `timestamp` is added when it is stored.
+// For the document only. Whoever stores an event writes the two together, once.
+/// An event as it is stored and served: what happened, and when.
+#[derive(Serialize, ToSchema)]
+pub struct Event {
+    /// What happened.
+    #[serde(flatten)]
+    pub data: EventData,
+    /// When it was stored; never goes back within a log.
+    pub timestamp: DateTime<Utc>,
+}
+
+/// What happened, by type.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "type", content = "data")]
 pub enum EventData {
@@ -30,6 +42,7 @@ pub enum EventData {
         /// The environment's own id.
         runner_session_id: String,
         /// Its kind.
+        #[schema(required = true)]
         kind: Option<EnvironmentKind>,
     },
     /// It can be watched live.
@@ -44,6 +57,7 @@ pub enum EventData {
         /// The state now.
         state: ActiveState,
         /// Calls whose results the client owes.
+        #[schema(required = true)]
         pending_tool_calls: Option<Vec<ToolRequest>>,
     },
     /// A pause or resume took effect.
@@ -69,6 +83,7 @@ pub enum EventData {
         /// The file.
         path: String,
         /// Its size, in bytes.
+        #[schema(required = true)]
         size_bytes: Option<i64>,
     },
     /// A file was delivered.
@@ -101,7 +116,7 @@ pub enum EventData {
         /// Always empty: internals stay inside.
         trace: String,
         /// What is known beyond that.
-        #[schema(value_type = Option<Object>)]
+        #[schema(value_type = Option<Object>, required = true)]
         info: Option<JsonObject>,
     },
 }
@@ -123,8 +138,10 @@ pub enum AgentEvent {
         #[serde(rename = "type")]
         source: String,
         /// What it saw, in words.
+        #[schema(required = true)]
         text: Option<String>,
         /// What it saw, as a picture.
+        #[schema(required = true)]
         image: Option<ImageContent>,
         /// What goes with it, such as the page's address.
         #[schema(value_type = Object)]
@@ -133,8 +150,10 @@ pub enum AgentEvent {
     /// The model replied.
     PolicyEvent {
         /// What it thought.
+        #[schema(required = true)]
         reasoning_content: Option<String>,
         /// What it said.
+        #[schema(required = true)]
         content: Option<String>,
         /// What it wants done.
         tool_reqs: Vec<ToolRequest>,
@@ -148,6 +167,7 @@ pub enum AgentEvent {
         /// The answer.
         answer: Answer,
         /// Its own verdict.
+        #[schema(required = true)]
         outcome: Option<Outcome>,
     },
     /// Something went wrong and the session goes on.
@@ -170,6 +190,7 @@ pub enum MessageContent {
     /// A picture.
     Image(ImageContent),
     /// A part of a later version.
+    #[schema(value_type = Object)]
     Unknown(Value),
 }
 

@@ -34,12 +34,14 @@ pub use decode::errors::{Errors, Parts, decode_json};
 pub use decode::headers::{IdempotencyKey, IfMatch};
 pub use decode::messages::MessagesBody;
 pub use decode::queries::{
-    AgentGetQuery, AgentListQuery, AgentSort, AgentWriteQuery, ChangesQuery, EnvironmentListQuery, EnvironmentSort,
-    EventSort, EventsQuery, Owner, Paging, PlainListQuery, PlainSort, RevisionListQuery, RevisionSort, RunListQuery,
-    RunSort, SessionListQuery, SessionSort, SkillListQuery, SkillSort, Sort,
+    AgentGetQuery, AgentListQuery, AgentOrder, AgentSort, AgentWriteQuery, ChangesQuery, EnvironmentListQuery,
+    EnvironmentOrder, EnvironmentSort, EventOrder, EventSort, EventsQuery, Owner, Paging, PlainListQuery, PlainSort,
+    RevisionListQuery, RevisionOrder, RevisionSort, RunListQuery, RunSort, SessionListQuery, SessionOrder, SessionSort,
+    SkillListQuery, SkillOrder, SkillSort,
 };
 pub use decode::query::{DecodeQuery, Query};
 pub use decode::sessions::Feedback;
+pub use decode::sorting::{Sort, SortField};
 pub use decode::tools::ToolResultsBody;
 pub use environments::{
     Android, Browser, BrowserMode, BrowserNetwork, CodeSandbox, Desktop, Environment, EnvironmentKind, Host,
@@ -47,7 +49,7 @@ pub use environments::{
 };
 pub use error::{Detail, ErrorBody, LocationPart, Problem};
 pub use events::{
-    ActiveState, AgentEvent, AttachmentOrigin, CompletionReason, EventData, MessageContent, RunStatus,
+    ActiveState, AgentEvent, AttachmentOrigin, CompletionReason, Event, EventData, MessageContent, RunStatus,
     TransferDirection,
 };
 pub use ids::{OrganizationId, SessionId, UserId};
@@ -58,7 +60,7 @@ pub use patches::{PatchAgent, PatchEnvironment, PatchSkill};
 pub use schedules::{CreateSchedule, CronTiming, PauseSchedule, UpdateSchedule};
 pub use sessions::{
     Answer, ErrorCode, Metrics, ModelCost, ModelUsage, Outcome, QuotaScope, QuotaStatus, Session, SessionChanges,
-    SessionRequest, SessionStatus, SessionSummary, ShareLink, Status,
+    SessionRequest, SessionStatus, SessionSummary, ShareLink, SharedTrajectory, Status,
 };
 pub use skills::Skill;
 pub use tools::{ToolDefinition, ToolError, ToolRequest, ToolResult, ToolResultItem, empty_input_schema};

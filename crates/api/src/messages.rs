@@ -111,6 +111,16 @@ impl FileContent {
     }
 }
 
+impl ImageContent {
+    /// The bytes it carries; none when they are elsewhere, or are no base64.
+    pub fn bytes(&self) -> Option<Vec<u8>> {
+        match self.source_type {
+            SourceType::Base64 => base64::decode(&self.source),
+            SourceType::Url => None,
+        }
+    }
+}
+
 /// A picture inside an event.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ImageContent {
@@ -121,5 +131,6 @@ pub struct ImageContent {
     pub source: String,
     /// Its media type.
     #[serde(default)]
+    #[schema(required = true)]
     pub media_type: Option<String>,
 }

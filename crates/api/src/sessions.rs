@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 /// The body of `POST /sessions`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({"agent": "h/web-surfer-pro", "messages": "Find the price."}))]
 pub struct SessionRequest {
     /// Who acts: a catalog name, `name:N`, or an agent in full.
     pub agent: Reference<Agent>,
@@ -42,7 +43,7 @@ pub struct SessionRequest {
     pub agent_artifact: Option<String>,
     /// Path to value: changes to the resolved request.
     #[serde(default)]
-    #[schema(value_type = Object)]
+    #[schema(value_type = Option<Object>)]
     pub overrides: JsonObject,
 }
 
@@ -170,16 +171,21 @@ pub struct Session {
     /// Where it stands.
     pub status: SessionStatus,
     /// The catalog revision used; null for inline agents.
+    #[schema(required = true)]
     pub agent_revision: Option<i64>,
     /// Where to watch it, when a page is served.
+    #[schema(required = true)]
     pub agent_view_url: Option<String>,
     /// The last answer of any turn.
+    #[schema(required = true)]
     pub latest_answer: Option<Answer>,
     /// When it was accepted.
     pub created_at: DateTime<Utc>,
     /// When the agent started.
+    #[schema(required = true)]
     pub started_at: Option<DateTime<Utc>>,
     /// When it ended.
+    #[schema(required = true)]
     pub finished_at: Option<DateTime<Utc>>,
 }
 
@@ -189,25 +195,32 @@ pub struct SessionSummary {
     /// Its id.
     pub id: SessionId,
     /// The catalog name used, or the inline agent's name.
+    #[schema(required = true)]
     pub agent: Option<String>,
     /// The catalog revision used.
+    #[schema(required = true)]
     pub agent_revision: Option<i64>,
     /// Where it stands.
     pub status: Status,
     /// Where to watch it.
+    #[schema(required = true)]
     pub agent_view_url: Option<String>,
     /// What it was asked first.
-    #[schema(value_type = Option<UserMessage>)]
+    #[schema(value_type = Option<UserMessage>, required = true)]
     pub first_message: Option<Box<RawValue>>,
     /// When it was accepted.
     pub created_at: DateTime<Utc>,
     /// When the agent started.
+    #[schema(required = true)]
     pub started_at: Option<DateTime<Utc>>,
     /// When it ended.
+    #[schema(required = true)]
     pub finished_at: Option<DateTime<Utc>>,
     /// When its log last grew.
+    #[schema(required = true)]
     pub last_activity_at: Option<DateTime<Utc>>,
     /// When its content was removed and the record kept.
+    #[schema(required = true)]
     pub anonymized_at: Option<DateTime<Utc>>,
 }
 
@@ -217,10 +230,13 @@ pub struct SessionStatus {
     /// The status.
     pub status: Status,
     /// Why it failed, a fixed sentence for each code.
+    #[schema(required = true)]
     pub error: Option<String>,
     /// Why it failed.
+    #[schema(required = true)]
     pub error_code: Option<ErrorCode>,
     /// The agent's own verdict.
+    #[schema(required = true)]
     pub outcome: Option<Outcome>,
     /// Steps taken, over all turns.
     pub steps: i64,
@@ -255,12 +271,16 @@ pub struct ModelCost {
     #[serde(flatten)]
     pub usage: ModelUsage,
     /// Cost of tokens read.
+    #[schema(required = true)]
     pub input_cost: Option<f64>,
     /// Cost of tokens written.
+    #[schema(required = true)]
     pub output_cost: Option<f64>,
     /// Cost of thinking.
+    #[schema(required = true)]
     pub reasoning_cost: Option<f64>,
     /// All together.
+    #[schema(required = true)]
     pub total_cost: Option<f64>,
 }
 
@@ -272,12 +292,16 @@ pub struct Metrics {
     /// By model.
     pub cost_per_model: Vec<ModelCost>,
     /// Cost of tokens read.
+    #[schema(required = true)]
     pub input_cost: Option<f64>,
     /// Cost of tokens written.
+    #[schema(required = true)]
     pub output_cost: Option<f64>,
     /// Cost of thinking.
+    #[schema(required = true)]
     pub reasoning_cost: Option<f64>,
     /// All together.
+    #[schema(required = true)]
     pub total_cost: Option<f64>,
 }
 
@@ -308,26 +332,44 @@ pub struct SessionChanges {
     /// Where it stands.
     pub status: Status,
     /// When the agent started.
+    #[schema(required = true)]
     pub started_at: Option<DateTime<Utc>>,
     /// When it ended.
+    #[schema(required = true)]
     pub finished_at: Option<DateTime<Utc>>,
     /// Why it failed.
+    #[schema(required = true)]
     pub error: Option<String>,
     /// Why it failed.
+    #[schema(required = true)]
     pub error_code: Option<ErrorCode>,
     /// The events from `first_index` on, as they were stored.
-    #[schema(value_type = Vec<crate::EventData>)]
+    #[schema(value_type = Vec<crate::Event>)]
     pub new_events: Vec<Arc<RawValue>>,
     /// The index of the first of `new_events`.
     pub first_index: i64,
     /// The latest answer.
+    #[schema(required = true)]
     pub answer: Option<Answer>,
     /// The agent's own verdict.
+    #[schema(required = true)]
     pub outcome: Option<Outcome>,
     /// Steps, usage and cost.
     pub metrics: Metrics,
     /// Calls whose results the client owes.
     pub pending_tool_calls: Vec<ToolRequest>,
+}
+
+// For the document only: the log is written piece by piece.
+/// A shared session, as its link shows it.
+#[derive(Serialize, ToSchema)]
+pub struct SharedTrajectory {
+    /// The session's fields.
+    #[serde(flatten)]
+    pub session: Session,
+    /// Its whole log.
+    #[schema(value_type = Vec<crate::Event>)]
+    pub events: Vec<Arc<RawValue>>,
 }
 
 /// Where a shared session can be read.

@@ -1,11 +1,13 @@
 //! Skills: instructions an agent can load when it needs them.
 
+use crate::decode::rules::base64;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
 /// A named piece of know-how.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({"name": "acme/refunds", "description": "For returns.", "body": "Ask for the order number."}))]
 pub struct Skill {
     /// Unique name, one or two segments.
     #[schema(min_length = 1)]
@@ -30,4 +32,11 @@ pub struct Skill {
     #[schema(default = json!([]))]
     #[serde(default)]
     pub executable_files: Vec<String>,
+}
+
+impl Skill {
+    /// The bytes of a helper file; none when there is no such file.
+    pub fn file(&self, path: &str) -> Option<Vec<u8>> {
+        self.files.get(path).and_then(|text| base64::decode(text))
+    }
 }

@@ -8,7 +8,7 @@ use super::rules::{base64, ensure, files};
 use super::scalars::{integer, text, text_ref, word};
 use crate::messages::default_caller;
 use crate::{FileContent, Messages, Skill, SourceType, UserMessage};
-use serde::Serialize;
+use serde::Deserialize;
 use utoipa::ToSchema;
 
 /// The most files in a message.
@@ -108,10 +108,12 @@ fn file_name(value: &Value<'_>, at: &Place<'_>) -> Option<String> {
 }
 
 /// The body of `POST /sessions/{id}/messages`.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
-#[serde(untagged)]
+#[derive(Clone, Debug, PartialEq, Deserialize, ToSchema)]
+#[serde(tag = "type", rename_all = "snake_case")]
+#[schema(example = json!({"type": "user_message", "message": "Only in euros, please."}))]
 pub enum MessagesBody {
     /// One message.
+    #[serde(rename = "user_message")]
     Message(Box<UserMessage>),
     /// Several, to be processed in order.
     Batch {

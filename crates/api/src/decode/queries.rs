@@ -5,6 +5,7 @@ use super::json::Value;
 use super::place::Place;
 use super::query::{DecodeQuery, Query};
 use super::scalars::{at_least, boolean, integer, integer_in, plain, sized, uuid, word};
+use super::sorting::{Sort, SortField, ascending, descending, sort};
 use crate::{EnvironmentKind, Status, Timestamp};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -35,34 +36,6 @@ impl Paging {
 
 fn unsigned(number: i64) -> Option<u64> {
     u64::try_from(number).ok()
-}
-
-/// What a listing is sorted by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sort<F> {
-    /// The field.
-    pub field: F,
-    /// Largest first.
-    pub descending: bool,
-}
-
-/// `field` smallest first.
-pub const fn ascending<F>(field: F) -> Sort<F> {
-    Sort { field, descending: false }
-}
-
-/// `field` largest first.
-pub const fn descending<F>(field: F) -> Sort<F> {
-    Sort { field, descending: true }
-}
-
-/// The parameter `sort`: fields by name, each with or without a leading `-`.
-fn sort<F: Copy>(query: &Query<'_>, names: &[(&str, &str, F)], default: Sort<F>) -> Option<Vec<Sort<F>>> {
-    let up = names.iter().map(|(name, _, field)| (*name, ascending(*field)));
-    let down = names.iter().map(|(_, reversed, field)| (*reversed, descending(*field)));
-    let words: Vec<_> = up.chain(down).collect();
-    let sorts = query.list("sort", |value, at| word("literal_error", &words, value, at))?;
-    Some(if sorts.is_empty() { vec![default] } else { sorts })
 }
 
 /// Whose sessions are listed.
@@ -126,6 +99,13 @@ pub enum SessionSort {
     CreatedAt,
 }
 
+/// A word that says how sessions are sorted.
+pub type SessionOrder = Sort<SessionSort>;
+
+impl SortField for SessionSort {
+    const WORDS: &'static [(&'static str, &'static str, Self)] = &[("created_at", "-created_at", Self::CreatedAt)];
+}
+
 impl DecodeQuery for SessionListQuery {
     fn decode(query: &Query<'_>) -> Option<Self> {
         let statuses = Status::ALL.map(|status| (status.as_str(), status));
@@ -142,8 +122,7 @@ impl DecodeQuery for SessionListQuery {
         let finished_before = query.optional("finished_before", datetime);
         let finished_after = query.optional("finished_after", datetime);
         let paging = Paging::decode(query, 10, 100);
-        let sort =
-            sort(query, &[("created_at", "-created_at", SessionSort::CreatedAt)], descending(SessionSort::CreatedAt));
+        let sort = sort(query, descending(SessionSort::CreatedAt));
         Some(Self {
             owner: owner?,
             status: status?,
@@ -208,10 +187,17 @@ pub enum EventSort {
     Timestamp,
 }
 
+/// A word that says how events are sorted.
+pub type EventOrder = Sort<EventSort>;
+
+impl SortField for EventSort {
+    const WORDS: &'static [(&'static str, &'static str, Self)] = &[("timestamp", "-timestamp", Self::Timestamp)];
+}
+
 impl DecodeQuery for EventsQuery {
     fn decode(query: &Query<'_>) -> Option<Self> {
         let paging = Paging::decode(query, 50, 200);
-        let sort = sort(query, &[("timestamp", "-timestamp", EventSort::Timestamp)], ascending(EventSort::Timestamp));
+        let sort = sort(query, ascending(EventSort::Timestamp));
         let event_type = query.optional("type", plain);
         Some(Self { paging: paging?, sort: sort?, event_type: event_type? })
     }
@@ -243,6 +229,14 @@ pub enum AgentSort {
     AgentName,
 }
 
+/// A word that says how agents are sorted.
+pub type AgentOrder = Sort<AgentSort>;
+
+impl SortField for AgentSort {
+    const WORDS: &'static [(&'static str, &'static str, Self)] =
+        &[("created_at", "-created_at", Self::CreatedAt), ("agent_name", "-agent_name", Self::AgentName)];
+}
+
 impl DecodeQuery for AgentListQuery {
     fn decode(query: &Query<'_>) -> Option<Self> {
         let agent_name = query.optional("agent_name", plain);
@@ -251,11 +245,7 @@ impl DecodeQuery for AgentListQuery {
         let include_revision =
             query.or("include", false, |value, at| word("literal_error", &[("revision", true)], value, at));
         let paging = Paging::decode(query, 10, 1000);
-        let sort = sort(
-            query,
-            &[("created_at", "-created_at", AgentSort::CreatedAt), ("agent_name", "-agent_name", AgentSort::AgentName)],
-            descending(AgentSort::CreatedAt),
-        );
+        let sort = sort(query, descending(AgentSort::CreatedAt));
         Some(Self {
             agent_name: agent_name?,
             search: search?,
@@ -317,10 +307,17 @@ pub enum RevisionSort {
     Number,
 }
 
+/// A word that says how revisions are sorted.
+pub type RevisionOrder = Sort<RevisionSort>;
+
+impl SortField for RevisionSort {
+    const WORDS: &'static [(&'static str, &'static str, Self)] = &[("number", "-number", Self::Number)];
+}
+
 impl DecodeQuery for RevisionListQuery {
     fn decode(query: &Query<'_>) -> Option<Self> {
         let paging = Paging::decode(query, 10, 1000);
-        let sort = sort(query, &[("number", "-number", RevisionSort::Number)], descending(RevisionSort::Number));
+        let sort = sort(query, descending(RevisionSort::Number));
         Some(Self { paging: paging?, sort: sort? })
     }
 }
@@ -349,17 +346,21 @@ pub enum EnvironmentSort {
     Id,
 }
 
+/// A word that says how environments are sorted.
+pub type EnvironmentOrder = Sort<EnvironmentSort>;
+
+impl SortField for EnvironmentSort {
+    const WORDS: &'static [(&'static str, &'static str, Self)] =
+        &[("created_at", "-created_at", Self::CreatedAt), ("id", "-id", Self::Id)];
+}
+
 impl DecodeQuery for EnvironmentListQuery {
     fn decode(query: &Query<'_>) -> Option<Self> {
         let id = query.optional("id", plain);
         let kind = query.optional("kind", |value, at| word("enum", &EnvironmentKind::WORDS, value, at));
         let search = query.optional("search", plain);
         let paging = Paging::decode(query, 10, 1000);
-        let sort = sort(
-            query,
-            &[("created_at", "-created_at", EnvironmentSort::CreatedAt), ("id", "-id", EnvironmentSort::Id)],
-            descending(EnvironmentSort::CreatedAt),
-        );
+        let sort = sort(query, descending(EnvironmentSort::CreatedAt));
         Some(Self { id: id?, kind: kind?, search: search?, paging: paging?, sort: sort? })
     }
 }
@@ -386,16 +387,20 @@ pub enum SkillSort {
     Name,
 }
 
+/// A word that says how skills are sorted.
+pub type SkillOrder = Sort<SkillSort>;
+
+impl SortField for SkillSort {
+    const WORDS: &'static [(&'static str, &'static str, Self)] =
+        &[("created_at", "-created_at", Self::CreatedAt), ("name", "-name", Self::Name)];
+}
+
 impl DecodeQuery for SkillListQuery {
     fn decode(query: &Query<'_>) -> Option<Self> {
         let name = query.optional("name", plain);
         let search = query.optional("search", plain);
         let paging = Paging::decode(query, 10, 1000);
-        let sort = sort(
-            query,
-            &[("created_at", "-created_at", SkillSort::CreatedAt), ("name", "-name", SkillSort::Name)],
-            descending(SkillSort::CreatedAt),
-        );
+        let sort = sort(query, descending(SkillSort::CreatedAt));
         Some(Self { name: name?, search: search?, paging: paging?, sort: sort? })
     }
 }
@@ -416,11 +421,14 @@ pub enum PlainSort {
     CreatedAt,
 }
 
+impl SortField for PlainSort {
+    const WORDS: &'static [(&'static str, &'static str, Self)] = &[("created_at", "-created_at", Self::CreatedAt)];
+}
+
 impl DecodeQuery for PlainListQuery {
     fn decode(query: &Query<'_>) -> Option<Self> {
         let paging = Paging::decode(query, 10, 1000);
-        let sort =
-            sort(query, &[("created_at", "-created_at", PlainSort::CreatedAt)], descending(PlainSort::CreatedAt));
+        let sort = sort(query, descending(PlainSort::CreatedAt));
         Some(Self { paging: paging?, sort: sort? })
     }
 }
@@ -441,11 +449,15 @@ pub enum RunSort {
     ScheduledFor,
 }
 
+impl SortField for RunSort {
+    const WORDS: &'static [(&'static str, &'static str, Self)] =
+        &[("scheduled_for", "-scheduled_for", Self::ScheduledFor)];
+}
+
 impl DecodeQuery for RunListQuery {
     fn decode(query: &Query<'_>) -> Option<Self> {
         let paging = Paging::decode(query, 10, 1000);
-        let names = [("scheduled_for", "-scheduled_for", RunSort::ScheduledFor)];
-        let sort = sort(query, &names, descending(RunSort::ScheduledFor));
+        let sort = sort(query, descending(RunSort::ScheduledFor));
         Some(Self { paging: paging?, sort: sort? })
     }
 }

@@ -99,6 +99,7 @@ impl Decode for ToolResultItem {
 /// The body of `POST /sessions/{id}/tool_results`.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(untagged)]
+#[schema(example = json!({"kind": "tool_result", "tool_req": {"tool_name": "lookup", "id": "call_1"}, "result": 19}))]
 pub enum ToolResultsBody {
     /// One result or error.
     One(ToolResultItem),
