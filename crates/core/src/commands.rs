@@ -2,7 +2,7 @@
 //! where the contract leaves a cell open, `docs/state-machine.md` holds the choice).
 
 use crate::{
-    Effect, Ending, ForceReason, OpenStep, Phase, Rejection, Resumption, Session, State, Transition,
+    Effect, Ending, ForceReason, OpenStep, Order, Phase, Rejection, Resumption, Session, State, Steering, Transition,
     forms::{Dropped, dropped_call, resume_now, state_change},
 };
 use quarterdeck_api::{
@@ -24,6 +24,8 @@ pub enum Command {
     ToolResults(Vec<ToolResultItem>),
     /// End it for good.
     Cancel,
+    /// What the session that it works for wants of it.
+    Steer(Steering),
 }
 
 type Decision = Result<Effect, Rejection>;
@@ -39,6 +41,7 @@ impl Session {
             Command::ForceAnswer => self.force_answer(transition),
             Command::ToolResults(results) => self.tool_results(transition, results),
             Command::Cancel => Ok(self.cancel(transition)),
+            Command::Steer(steering) => Ok(self.steer(transition, steering)),
         }
     }
 
@@ -134,6 +137,27 @@ impl Session {
         transition.into_effect()
     }
 
+    /// An order is a caller's command; what it does not change is fine as it is. That it came is kept, so that an
+    /// earlier one that comes late finds itself overtaken.
+    fn steer(&self, transition: Transition, steering: Steering) -> Effect {
+        if matches!(self.state, State::Ended(_)) || Some(steering) <= self.steered {
+            return Effect::Unchanged;
+        }
+        let unmoved = transition.clone();
+        let decided = match steering.order {
+            Order::Go => self.resume(transition),
+            Order::Pause => self.pause(transition),
+            Order::Answer => self.force_answer(transition),
+            Order::Cancel => Ok(self.cancel(transition)),
+        };
+        let mut transition = match decided {
+            Ok(Effect::Changed(transition)) => *transition,
+            Ok(Effect::Unchanged) | Err(_) => unmoved,
+        };
+        transition.session.steered = Some(steering);
+        transition.into_effect()
+    }
+
     fn ended(&self) -> Rejection {
         Rejection::Ended { status: self.state.status() }
     }
@@ -150,6 +174,7 @@ impl Transition {
     pub(crate) fn open_turn(&mut self) {
         self.session.turn = crate::Turn::default();
         self.session.finished_at = None;
+        self.session.recoveries = 0;
         if self.session.started_at.is_none() {
             return self.dispatch();
         }
@@ -180,6 +205,7 @@ impl Transition {
 
     /// A session that ends may be restarted with its history, so no call in it is left without a result.
     pub(crate) fn drop_open_calls(&mut self) {
+        self.orphan_children();
         let calls = self.session.state.open_calls();
         self.drop_calls(&calls, Dropped::SessionEnded);
     }

@@ -3,13 +3,14 @@
 //! A refused fact is no fault: a command came in between, and the worker looks again.
 
 use crate::{
-    Effect, Ending, Fault, ForceReason, OpenStep, Phase, Rejection, Resumption, Session, State, StepMode, Transition,
-    forms::{Dropped, attachment_event, message_event, state_change},
+    DELEGATE, Effect, Ending, Fault, ForceReason, OpenStep, Order, Phase, Rejection, Resumption, Session, State,
+    StepMode, Transition,
+    forms::{Dropped, attachment_event, message_event, skill_event, state_change},
     views::error_sentence,
 };
 use quarterdeck_api::{
     ActiveState, AgentEvent, Answer, CompletionReason, EnvironmentKind, ErrorCode, EventData, JsonObject, Metrics,
-    ModelUsage, Outcome, Timestamp, ToolError, ToolRequest, ToolResultItem, UserMessage,
+    ModelUsage, Outcome, SessionId, Timestamp, ToolError, ToolRequest, ToolResultItem, UserMessage,
 };
 
 /// Something that happened in a session's run.
@@ -53,8 +54,22 @@ pub enum Fact {
         /// What was wrong with it.
         validation_errors: Vec<String>,
     },
-    /// A call that the server runs returned.
+    /// A call that the server runs returned, or a child has worked it off.
     Returned(ToolResultItem),
+    /// A session is going to work this call off. It is created under exactly this id, and that may be tried again.
+    Delegated {
+        /// The call.
+        call: ToolRequest,
+        /// The id of that session.
+        child: SessionId,
+    },
+    /// A child was told something.
+    Steered {
+        /// The child.
+        child: SessionId,
+        /// What it was told.
+        order: Order,
+    },
     /// The model answered.
     Answered {
         /// The reply.
@@ -68,6 +83,11 @@ pub enum Fact {
     },
     /// The run cannot go on.
     Failed(Fault),
+    /// The worker that ran it died, and another one took it over.
+    TakenOver {
+        /// The epoch of the worker that says so. It says so once, however often it has to say it.
+        epoch: i64,
+    },
     /// Time passed; timers that are due take effect.
     TimePassed,
 }
@@ -96,7 +116,7 @@ impl Session {
                 self.started(transition, &messages, inbox_through, environments)
             }
             Fact::Delivered { messages, inbox_through } => self.delivered(transition, &messages, inbox_through),
-            Fact::Observed(event) => self.while_running(transition, |t| t.write_agent(event)),
+            Fact::Observed(event) => self.while_acting(transition, |t| t.write_agent(event)),
             Fact::Troubled { error, origin } => self.while_running(transition, |t| {
                 t.write_agent(AgentEvent::ErrorEvent(ToolError { error, origin, tool_req: None }));
             }),
@@ -104,10 +124,13 @@ impl Session {
                 self.between_steps(transition, |t| t.decided(mode, reply, calls, validation_errors))
             }
             Fact::Returned(item) => self.returned(transition, item),
+            Fact::Delegated { call, child } => self.delegated(transition, &call, child),
+            Fact::Steered { child, order } => Ok(self.steered(transition, child, order)),
             Fact::Answered { reply, call, answer, outcome } => {
                 self.between_steps(transition, |t| t.answered(reply, call, answer, outcome))
             }
             Fact::Failed(fault) => self.failed(transition, fault),
+            Fact::TakenOver { epoch } => Ok(self.taken_over(transition, epoch)),
             Fact::TimePassed => Ok(self.time_passed(transition)),
         }
     }
@@ -162,20 +185,21 @@ impl Session {
         Ok(transition.into_effect())
     }
 
+    /// What a running call shows is seen during a pause too, as its result is.
+    fn while_acting(&self, mut transition: Transition, record: impl FnOnce(&mut Transition)) -> Decision {
+        if self.state.running_calls().is_empty() {
+            return self.while_running(transition, record);
+        }
+        record(&mut transition);
+        Ok(transition.into_effect())
+    }
+
     /// A call that was already running when a pause came may still return.
     fn returned(&self, mut transition: Transition, item: ToolResultItem) -> Decision {
-        let mut step = match &self.state {
-            State::Active(Phase::Running(step)) | State::Paused { resume_to: Resumption::Running(step) } => {
-                step.clone()
-            }
-            State::Queued | State::Pending | State::Active(_) | State::Paused { .. } | State::Ended(_) => {
-                return self.moved_on();
-            }
-        };
-        let Some(position) = step.running.iter().position(|call| Some(call) == call_of(&item)) else {
+        let Some(mut step) = self.state.open_step().cloned() else { return self.moved_on() };
+        if !call_of(&item).is_some_and(|call| step.settle(call)) {
             return self.moved_on();
-        };
-        step.running.remove(position);
+        }
         transition.write_agent(returned_event(item));
         let paused = matches!(self.state, State::Paused { .. });
         transition.go_on_with(step, paused);
@@ -192,6 +216,24 @@ impl Session {
         }
     }
 
+    /// A session that nobody needs to run cannot have killed the worker that still had it.
+    fn taken_over(&self, mut transition: Transition, epoch: i64) -> Effect {
+        let is_worked_on = matches!(self.state, State::Pending | State::Active(Phase::Running(_)));
+        if !is_worked_on || epoch <= self.recovered_in {
+            return Effect::Unchanged;
+        }
+        transition.session.recovered_in = epoch;
+        transition.session.recoveries = self.recoveries.saturating_add(1);
+        if transition.session.recoveries > Self::RECOVERIES_MAX {
+            let cause = format!(
+                "{} servers in a row ended while they ran this session, and none of them recorded a step",
+                transition.session.recoveries
+            );
+            transition.fail(Fault::because(ErrorCode::Internal, cause));
+        }
+        transition.into_effect()
+    }
+
     fn time_passed(&self, mut transition: Transition) -> Effect {
         if !self.time_is_up(transition.now()) {
             return Effect::Unchanged;
@@ -206,7 +248,7 @@ impl Session {
         transition.into_effect()
     }
 
-    fn moved_on(&self) -> Decision {
+    pub(crate) fn moved_on(&self) -> Decision {
         Err(Rejection::MovedOn { status: self.state.status() })
     }
 }
@@ -243,6 +285,9 @@ impl Transition {
     fn deliver(&mut self, messages: &[UserMessage], inbox_through: u64) {
         for message in messages {
             self.write_agent(message_event(message));
+            for skill in &message.skills {
+                self.write_agent(skill_event(skill));
+            }
             for attachment in message.files.iter().filter_map(attachment_event) {
                 self.write(&attachment);
             }
@@ -281,17 +326,21 @@ impl Transition {
         }
     }
 
-    /// Splits the calls between the server and the client.
+    /// Splits the calls between the server, sessions of their own and the client.
     fn open_calls(&mut self, calls: Vec<ToolRequest>) {
-        let client_tools = &self.session.settings.client_tools;
+        let settings = &self.session.settings;
+        let (delegated, others): (Vec<_>, Vec<_>) =
+            calls.into_iter().partition(|call| settings.delegates && call.tool_name == DELEGATE);
         let (owed, running): (Vec<_>, Vec<_>) =
-            calls.into_iter().partition(|call| client_tools.contains(&call.tool_name));
-        self.go_on_with(OpenStep { running, owed }, false);
+            others.into_iter().partition(|call| settings.client_tools.contains(&call.tool_name));
+        let delegated = self.open_delegations(delegated);
+        self.go_on_with(OpenStep { running, delegated, owed }, false);
     }
 
-    /// Keeps running while the server's calls do; then the client's turn comes, unless an answer is forced.
-    fn go_on_with(&mut self, step: OpenStep, paused: bool) {
-        let client_next = step.running.is_empty() && !step.owed.is_empty();
+    /// Keeps running while the server's calls and the children do; then the client's turn comes, unless an answer is
+    /// forced.
+    pub(crate) fn go_on_with(&mut self, step: OpenStep, paused: bool) {
+        let client_next = step.running.is_empty() && step.delegated.is_empty() && !step.owed.is_empty();
         match (client_next, paused) {
             (true, _) if matches!(self.session.turn.force, Some(ForceReason::User | ForceReason::TimeLimit)) => {
                 self.drop_calls(&step.owed, Dropped::AnswerForced);
@@ -355,6 +404,7 @@ impl Transition {
 
     fn count_step(&mut self, usage: Option<&ModelUsage>) {
         self.session.steps += 1;
+        self.session.recoveries = 0;
         self.session.turn.steps += 1;
         let Some(usage) = usage else { return };
         match self.session.usage.iter_mut().find(|known| known.name == usage.name) {

@@ -1,9 +1,13 @@
 //! Events and parts of events that several transitions write.
 
 use quarterdeck_api::{
-    ActiveState, AgentEvent, AttachmentOrigin, EventData, FileContent, ImageContent, MessageContent, RunStatus,
-    SourceType, ToolError, ToolRequest, UserMessage,
+    ActiveState, AgentEvent, AttachmentOrigin, EventData, FileContent, ImageContent, JsonObject, MessageContent,
+    RunStatus, Skill, SourceType, ToolError, ToolRequest, UserMessage,
 };
+use serde_json::Value;
+
+/// The type of the observation that a message's skill becomes.
+pub const SKILL: &str = "skill";
 
 /// What a file without a known kind is.
 const UNKNOWN_TYPE: &str = "application/octet-stream";
@@ -25,6 +29,18 @@ pub(crate) fn message_event(message: &UserMessage) -> AgentEvent {
     let mut content = vec![MessageContent::Text(message.message.clone())];
     content.extend(message.images.iter().map(|image| MessageContent::Image(image_content(image))));
     AgentEvent::MessageEvent { caller_id: message.caller_id.clone(), content }
+}
+
+/// How a skill that came with a message reads in the log: the message's own event has no place for it.
+pub(crate) fn skill_event(skill: &Skill) -> AgentEvent {
+    let mut metadata = JsonObject::from_iter([
+        ("name".to_owned(), Value::from(skill.name.clone())),
+        ("description".to_owned(), Value::from(skill.description.clone())),
+    ]);
+    let optional = [("url_pattern", &skill.url_pattern), ("compatibility", &skill.compatibility)];
+    let given = optional.into_iter().filter_map(|(name, value)| Some((name.to_owned(), Value::from(value.clone()?))));
+    metadata.extend(given);
+    AgentEvent::ObservationEvent { source: SKILL.into(), text: Some(skill.body.clone()), image: None, metadata }
 }
 
 /// How an attached file reads in the log; none when its bytes have no address.
@@ -57,6 +73,11 @@ fn image_content(image: &str) -> ImageContent {
     }
 }
 
+/// A call that is not made at all.
+pub(crate) fn refused_call(call: ToolRequest, error: String) -> AgentEvent {
+    AgentEvent::ErrorEvent(ToolError { error, origin: "server".into(), tool_req: Some(call) })
+}
+
 /// Why a call gets no result.
 #[derive(Clone, Copy)]
 pub(crate) enum Dropped {
@@ -69,5 +90,5 @@ pub(crate) fn dropped_call(call: ToolRequest, why: Dropped) -> AgentEvent {
         Dropped::AnswerForced => "the call was dropped because an answer was forced",
         Dropped::SessionEnded => "the session ended before the call returned",
     };
-    AgentEvent::ErrorEvent(ToolError { error: error.into(), origin: "server".into(), tool_req: Some(call) })
+    refused_call(call, error.into())
 }

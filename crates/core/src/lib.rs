@@ -13,6 +13,7 @@
 //! This crate never reads a clock, makes an id, or does IO: time and ids come in as arguments.
 
 mod commands;
+mod delegation;
 mod facts;
 mod forms;
 mod log;
@@ -21,7 +22,9 @@ mod state;
 mod views;
 
 pub use commands::Command;
+pub use delegation::{Child, DELEGATE, Delegation, Errand, Order, Steering};
 pub use facts::{Fact, Reply};
+pub use forms::SKILL;
 pub use log::LoggedEvent;
 pub use session::{Effect, Inbox, Next, Session, Settings, StepMode, Transition, Turn};
 pub use state::{Ending, Fault, ForceReason, OpenStep, Phase, Rejection, Resumption, State};

@@ -1,7 +1,7 @@
 //! A session: its projection, its settings, and what a transition makes of it.
 
 use crate::{
-    Ending, ForceReason, LoggedEvent, OpenStep, Phase, State,
+    Ending, Errand, ForceReason, LoggedEvent, OpenStep, Order, Phase, State, Steering,
     forms::{pause_now, state_change},
 };
 use chrono::TimeDelta;
@@ -23,6 +23,22 @@ pub struct Settings {
     pub idle_timeout_s: Option<u64>,
     /// Names of the tools that the client runs.
     pub client_tools: Vec<String>,
+    /// Whether its agent has subagents to delegate to.
+    #[serde(skip_serializing_if = "is_false")]
+    pub delegates: bool,
+    /// How many sessions stand above it, each working for the one before.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub depth: u8,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &u8) -> bool {
+    *number == 0
 }
 
 impl Settings {
@@ -33,7 +49,15 @@ impl Settings {
             max_time_ms: request.max_time_s.map(milliseconds),
             idle_timeout_s: request.idle_timeout_s.map(i64::unsigned_abs),
             client_tools: agent.tools.iter().flatten().map(|tool| tool.name.clone()).collect(),
+            delegates: agent.subagents.as_ref().is_some_and(|subagents| !subagents.is_empty()),
+            depth: 0,
         }
+    }
+
+    /// The same for a session that works for one with these settings.
+    #[must_use]
+    pub fn below(self, parent: &Self) -> Self {
+        Self { depth: parent.depth.saturating_add(1), ..self }
     }
 }
 
@@ -71,6 +95,12 @@ impl Turn {
         if let Some(since) = self.working_since.take() {
             self.worked_ms = self.worked_ms.saturating_add(elapsed_ms(since, now));
         }
+    }
+
+    /// When the work under a forced answer began. A pause does not use up its grace: it begins again with the work.
+    pub(crate) fn forced_since(&self) -> Option<Timestamp> {
+        let forced_at = self.forced_at?;
+        Some(self.working_since.map_or(forced_at, |since| since.max(forced_at)))
     }
 
     /// Milliseconds worked until `now`.
@@ -132,6 +162,12 @@ pub struct Session {
     pub inbox: Inbox,
     /// Steps taken over all turns.
     pub steps: u64,
+    /// Workers that died while they ran it, since it last took a step.
+    #[serde(default)]
+    pub recoveries: u32,
+    /// The epoch in which the last of these was put on record; 0: none was.
+    #[serde(default)]
+    pub recovered_in: i64,
     /// Tokens used, by model.
     #[serde(default)]
     pub usage: Vec<ModelUsage>,
@@ -139,9 +175,15 @@ pub struct Session {
     pub answer: Option<Answer>,
     /// The agent's verdict on it.
     pub outcome: Option<Outcome>,
-    /// Sessions that work for this one.
+    /// Sessions that its agent started, in order.
     #[serde(default)]
     pub subagents: Vec<SessionId>,
+    /// Those of them whose work is not wanted any more and that were not cancelled yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub orphans: Vec<Errand>,
+    /// The latest order of the session that it works for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steered: Option<Steering>,
     /// When it was accepted.
     pub created_at: Timestamp,
     /// When the agent started.
@@ -235,6 +277,9 @@ impl Transition {
         let now = self.now();
         self.session.turn.force = Some(reason);
         self.session.turn.forced_at = Some(now);
+        if reason != ForceReason::StepLimit {
+            self.drop_undelegated();
+        }
         self.write_agent(AgentEvent::FlowEvent { flow: "force_answer".into(), origin: reason.origin().into() });
     }
 
@@ -262,6 +307,12 @@ pub enum Next {
     Step(StepMode),
     /// Settle calls that were running when their worker died: [`crate::Fact::Returned`].
     Settle(Vec<ToolRequest>),
+    /// Start sessions that work these calls off: [`crate::Fact::Delegated`].
+    Delegate(Vec<ToolRequest>),
+    /// Tell children something: [`crate::Fact::Steered`].
+    Steer(Vec<(Errand, Order)>),
+    /// Wait until one of these sessions has worked its call off: [`crate::Fact::Returned`].
+    Await(Vec<Errand>),
     /// Tell it that time has passed: [`crate::Fact::TimePassed`].
     TimePassed,
     /// Nothing; let go of it.
@@ -285,6 +336,10 @@ impl Session {
     /// when it has no `max_time_s` either.
     pub const FIRST_MESSAGE_WAIT_S: i64 = 3_600;
 
+    /// Workers that may die over a session before one of them records a step. One more, and it fails: it is
+    /// likely that the session itself kills them.
+    pub const RECOVERIES_MAX: u32 = 3;
+
     /// Accepts a session: its first state and its first events.
     pub fn create(
         id: SessionId,
@@ -305,10 +360,14 @@ impl Session {
             turn: Turn::default(),
             inbox: Inbox::default(),
             steps: 0,
+            recoveries: 0,
+            recovered_in: 0,
             usage: Vec::new(),
             answer: None,
             outcome: None,
             subagents: Vec::new(),
+            orphans: Vec::new(),
+            steered: None,
             created_at: now,
             started_at: None,
             finished_at: None,
@@ -327,9 +386,14 @@ impl Session {
         if self.due_at().is_some_and(|due| due <= now) && self.time_is_up(now) {
             return Next::TimePassed;
         }
+        if self.has_orders(now) {
+            return Next::Steer(self.orders(now));
+        }
         match &self.state {
             State::Pending => Next::Start,
             State::Active(Phase::Running(step)) if !step.running.is_empty() => Next::Settle(step.running.clone()),
+            State::Active(Phase::Running(step)) if !step.undelegated().is_empty() => Next::Delegate(step.undelegated()),
+            State::Active(Phase::Running(step)) if !step.delegated.is_empty() => Next::Await(step.awaited()),
             State::Active(Phase::Running(_)) if self.inbox.waiting() > 0 => Next::Deliver,
             State::Active(Phase::Running(_)) => Next::Step(self.step_mode()),
             State::Queued | State::Active(_) | State::Paused { .. } | State::Ended(_) => Next::Release,
@@ -346,6 +410,10 @@ impl Session {
     /// From when on a worker must look after it: the past for work to do, the future for a timer,
     /// none when only a command can move it.
     pub fn due_at(&self) -> Option<Timestamp> {
+        // Only a running session's orders depend on the time, and that one is due anyway.
+        if self.has_orders(self.last_activity_at) {
+            return Some(self.turn.working_since.unwrap_or(self.last_activity_at));
+        }
         match &self.state {
             State::Pending => Some(self.created_at),
             State::Active(Phase::Running(_)) => Some(self.turn.working_since.unwrap_or(self.last_activity_at)),
@@ -371,10 +439,8 @@ impl Session {
         if !matches!(self.state, State::Active(Phase::Running(_))) {
             return None;
         }
-        match (self.turn.force, self.turn.forced_at) {
-            // A pause does not use up the grace: it begins again with the work.
-            (Some(ForceReason::TimeLimit), Some(forced_at)) => {
-                let since = self.turn.working_since.map_or(forced_at, |since| since.max(forced_at));
+        match (self.turn.force, self.turn.forced_since()) {
+            (Some(ForceReason::TimeLimit), Some(since)) => {
                 since.checked_add_signed(TimeDelta::seconds(Self::TIME_LIMIT_GRACE_S))
             }
             _ => self.time_limit_at(),

@@ -1,5 +1,6 @@
 //! The states of a session. Each carries what only it needs, so a wrong combination cannot be written.
 
+use crate::Delegation;
 use quarterdeck_api::{ErrorCode, Status, Timestamp, ToolRequest};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -47,7 +48,10 @@ pub enum Phase {
 pub struct OpenStep {
     /// Calls the server runs, recorded but not returned. After a crash their outcome is unknown.
     pub running: Vec<ToolRequest>,
-    /// Calls the client is to run once `running` is empty.
+    /// Calls that other sessions work off.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub delegated: Vec<Delegation>,
+    /// Calls the client is to run once the others have returned.
     pub owed: Vec<ToolRequest>,
 }
 
@@ -149,11 +153,20 @@ impl State {
         }
     }
 
+    /// The calls that the server runs and that have not returned, also while paused.
+    pub fn running_calls(&self) -> &[ToolRequest] {
+        match self {
+            Self::Active(Phase::Running(step)) | Self::Paused { resume_to: Resumption::Running(step) } => &step.running,
+            Self::Queued | Self::Pending | Self::Active(_) | Self::Paused { .. } | Self::Ended(_) => &[],
+        }
+    }
+
     /// The calls that have no result yet, whoever runs them.
     pub(crate) fn open_calls(&self) -> Vec<ToolRequest> {
         match self {
             Self::Active(Phase::Running(step)) | Self::Paused { resume_to: Resumption::Running(step) } => {
-                step.running.iter().chain(&step.owed).cloned().collect()
+                let delegated = step.delegated.iter().map(|delegation| &delegation.call);
+                step.running.iter().chain(delegated).chain(&step.owed).cloned().collect()
             }
             Self::Queued | Self::Pending | Self::Active(_) | Self::Paused { .. } | Self::Ended(_) => {
                 self.pending_tool_calls().to_vec()

@@ -12,14 +12,16 @@ use crate::Command;
 ///
 /// The contract has one row for paused. Its cells that name `running` are for a pause of running; where the
 /// pause began elsewhere, its "back to `awaiting_tool_results` if calls are still pending" is read for all of them.
-const CONTRACT: [(&str, [&str; 6]); 14] = [
+const CONTRACT: [(&str, [&str; 6]); 16] = [
     ("queued", ["- 202", "- 409", "- 202", "- 409", "- 409", "interrupted 204"]),
     ("pending", ["- 202", "paused 202", "- 202", "- 202", "- 409", "interrupted 204"]),
     ("running", ["- 202", "paused 202", "- 202", "- 202", "- 409", "interrupted 204"]),
     ("running with an open call", ["- 202", "paused 202", "- 202", "- 202", "- 409", "interrupted 204"]),
+    ("running with a subagent", ["- 202", "paused 202", "- 202", "- 202", "- 409", "interrupted 204"]),
     ("paused from pending", ["pending 202", "- 202", "pending 202", "pending 202", "- 409", "interrupted 204"]),
     ("paused from running", ["running 202", "- 202", "running 202", "running 202", "- 409", "interrupted 204"]),
     ("paused with an open call", ["running 202", "- 202", "running 202", "running 202", "- 409", "interrupted 204"]),
+    ("paused with a subagent", ["running 202", "- 202", "running 202", "running 202", "- 409", "interrupted 204"]),
     (
         "paused from awaiting",
         ["awaiting_tool_results 202", "- 202", "awaiting_tool_results 202", "running 202", "- 202", "interrupted 204"],

@@ -2,10 +2,10 @@
 
 use super::{
     tables::{check, table},
-    world::{Run, answered, decided, every_state, failed, messages, result, results, say, started},
+    world::{Run, answered, decided, every_state, failed, messages, result, results, say, started, steered},
 };
-use crate::{Command, Fact, Rejection, StepMode};
-use quarterdeck_api::Status;
+use crate::{Command, Fact, Order, Rejection, Session, StepMode};
+use quarterdeck_api::{AgentEvent, JsonObject, Status};
 
 #[test]
 fn every_state_meets_every_command() {
@@ -56,17 +56,28 @@ pub(super) fn http(command: &Command, outcome: &Result<Vec<String>, Rejection>) 
         (Ok(_), Command::Cancel) => 204,
         (
             Ok(_),
-            Command::Message(_) | Command::Pause | Command::Resume | Command::ForceAnswer | Command::ToolResults(_),
+            Command::Message(_)
+            | Command::Pause
+            | Command::Resume
+            | Command::ForceAnswer
+            | Command::ToolResults(_)
+            | Command::Steer(_),
         ) => 202,
     }
 }
 
-fn facts() -> [(&'static str, Fact); 13] {
+fn facts() -> [(&'static str, Fact); 18] {
     let rejected = Fact::Decided {
         mode: StepMode::Act,
         reply: super::world::reply(),
         calls: Vec::new(),
         validation_errors: vec!["no such tool".into()],
+    };
+    let observation = AgentEvent::ObservationEvent {
+        source: "memory".into(),
+        text: Some("Empty.".into()),
+        image: None,
+        metadata: JsonObject::new(),
     };
     let delivered = Fact::Delivered { messages: messages(&["And in dollars?"]), inbox_through: 1 };
     [
@@ -74,14 +85,19 @@ fn facts() -> [(&'static str, Fact); 13] {
         ("started, with a message", started(&["Find the price"])),
         ("started, without a message", started(&[])),
         ("delivered", delivered),
-        ("observed, troubled", Fact::Troubled { error: "503".into(), origin: "model".into() }),
+        ("observed", Fact::Observed(observation)),
+        ("troubled", Fact::Troubled { error: "503".into(), origin: "model".into() }),
         ("decided: a call of the server's", decided(&["click"])),
         ("decided: calls of both", decided(&["click", "ask"])),
         ("decided: a call of the client's", decided(&["ask"])),
+        ("decided: a call for a subagent", decided(&["delegate"])),
         ("decided: a reply that cannot be used", rejected),
         ("returned", Fact::Returned(result("click"))),
+        ("returned, by a subagent", Fact::Returned(result("delegate"))),
+        ("steered: the subagent was told to answer", steered(1, Order::Answer)),
         ("answered", answered("19 €")),
         ("failed", failed()),
+        ("taken over, the fourth time without a step", Fact::TakenOver { epoch: 1 }),
         ("time passed, every timer due", Fact::TimePassed),
     ]
 }
@@ -94,10 +110,14 @@ fn on_fact(mut run: Run, fact: &Fact) -> Vec<String> {
     }
 }
 
-/// A message has to wait before it can be delivered, and time has to pass before a timer is due.
+/// A message has to wait before it can be delivered, time has to pass before a timer is due, and three workers have
+/// to die before the fourth is one too many.
 fn prepared<'a>(run: &'a mut Run, fact: &Fact) -> &'a mut Run {
     if matches!(fact, Fact::Delivered { .. }) {
         run.session.inbox.next = 1;
+    }
+    if matches!(fact, Fact::TakenOver { .. }) {
+        run.session.recoveries = Session::RECOVERIES_MAX;
     }
     if *fact == Fact::TimePassed {
         run.wait_s(86_400);

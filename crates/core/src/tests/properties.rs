@@ -44,13 +44,16 @@ proptest! {
 impl History {
     /// Does what `next` says until there is nothing to do; nothing it asks for may be refused or be without effect.
     fn work_until_rest(&mut self) {
-        for _ in 0..50 {
+        for _ in 0..100 {
             let fact = match self.run.next() {
                 Next::Release => return self.is_at_rest(),
                 Next::Start => self.start(),
                 Next::Deliver => self.delivery(),
                 Next::Step(_) => actions::answer(),
                 Next::Settle(calls) => actions::returned(calls[0].clone()),
+                Next::Delegate(calls) => self.delegation(calls[0].clone()),
+                Next::Steer(orders) => Fact::Steered { child: orders[0].0.child, order: orders[0].1 },
+                Next::Await(calls) => actions::returned(calls[0].call.clone()),
                 Next::TimePassed => Fact::TimePassed,
             };
             let version = self.run.session.version;

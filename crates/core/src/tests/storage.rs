@@ -29,7 +29,7 @@ fn fields_of_a_later_version_are_passed_over() {
 
 #[test]
 fn fields_that_an_earlier_version_did_not_write_have_a_default() {
-    let optional = ["usage", "answer", "outcome", "subagents", "started_at", "finished_at"];
+    let optional = ["recoveries", "usage", "answer", "outcome", "subagents", "started_at", "finished_at"];
     for (name, run) in every_state() {
         let mut stored = write(&run.session);
         let fields = stored.as_object_mut().expect("an object");
@@ -46,14 +46,20 @@ fn the_stored_form_of_states_does_not_change() {
     let stored: Vec<_> = every_state().into_iter().map(|(_, run)| write(&run.session)["state"].to_string()).collect();
     let click = r#"{"tool_name":"click","args":null,"id":"c-click"}"#;
     let calls = r#"[{"tool_name":"ask","args":null,"id":"c-ask"},{"tool_name":"look","args":null,"id":"c-look"}]"#;
+    let [going, stopped] = ["go", "pause"].map(|told| {
+        let child = format!(r#"{{"id":"00000000-0000-0000-0000-000000000065","told":"{told}"}}"#);
+        format!(r#"{{"call":{{"tool_name":"delegate","args":null,"id":"c-delegate"}},"child":{child}}}"#)
+    });
     let expected = [
         r#""queued""#,
         r#""pending""#,
         r#"{"active":{"running":{"running":[],"owed":[]}}}"#,
         &format!(r#"{{"active":{{"running":{{"running":[{click}],"owed":[]}}}}}}"#),
+        &format!(r#"{{"active":{{"running":{{"running":[],"delegated":[{going}],"owed":[]}}}}}}"#),
         r#"{"paused":{"resume_to":"pending"}}"#,
         r#"{"paused":{"resume_to":{"running":{"running":[],"owed":[]}}}}"#,
         &format!(r#"{{"paused":{{"resume_to":{{"running":{{"running":[{click}],"owed":[]}}}}}}}}"#),
+        &format!(r#"{{"paused":{{"resume_to":{{"running":{{"running":[],"delegated":[{stopped}],"owed":[]}}}}}}}}"#),
         &format!(r#"{{"paused":{{"resume_to":{{"awaiting_tool_results":{{"calls":{calls}}}}}}}}}"#),
         r#"{"active":{"idle":{"since":"2026-01-01T12:00:00Z"}}}"#,
         &format!(r#"{{"active":{{"awaiting_tool_results":{{"calls":{calls}}}}}}}"#),

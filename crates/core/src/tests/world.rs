@@ -1,8 +1,8 @@
 //! What the tests share: sessions in every state, and a short word for everything that goes in or out.
 
 use crate::{
-    Command, Effect, Fact, Fault, LoggedEvent, Next, OpenStep, Phase, Rejection, Reply, Resumption, Session, Settings,
-    State, StepMode,
+    Command, Effect, Fact, Fault, LoggedEvent, Next, OpenStep, Order, Phase, Rejection, Reply, Resumption, Session,
+    Settings, State, StepMode,
 };
 use chrono::{DateTime, TimeDelta};
 use quarterdeck_api::{
@@ -108,9 +108,11 @@ pub(super) fn every_state() -> Vec<(&'static str, Run)> {
         ("pending", Run::create(one_shot())),
         ("running", Run::start(one_shot())),
         ("running with an open call", after(Run::start(one_shot()), [decided(&["click"])])),
+        ("running with a subagent", delegating()),
         ("paused from pending", paused(Run::create(one_shot()))),
         ("paused from running", paused(Run::start(one_shot()))),
         ("paused with an open call", paused(after(Run::start(one_shot()), [decided(&["click"])]))),
+        ("paused with a subagent", after(paused(delegating()), [steered(1, Order::Pause)])),
         ("paused from awaiting", paused(awaiting())),
         ("idle", after(Run::start(interactive()), [answered("19 €")])),
         ("awaiting_tool_results", awaiting()),
@@ -133,7 +135,12 @@ pub(super) fn awaiting() -> Run {
     after(Run::start(one_shot()), [decided(&["ask", "look"])])
 }
 
-fn paused(mut run: Run) -> Run {
+/// Waits for the first of its subagents.
+pub(super) fn delegating() -> Run {
+    after(Run::start(one_shot()), [decided(&["delegate"]), delegated("delegate", 1)])
+}
+
+pub(super) fn paused(mut run: Run) -> Run {
     run.command(Command::Pause);
     run
 }
@@ -151,13 +158,15 @@ fn interrupted() -> Run {
     run
 }
 
-/// Ends at its answer; ten minutes an answer; the client runs `ask` and `look`.
+/// Ends at its answer; ten minutes an answer; the client runs `ask` and `look`, and it may delegate.
 pub(super) fn one_shot() -> Settings {
     Settings {
         max_steps: None,
         max_time_ms: Some(600_000),
         idle_timeout_s: None,
         client_tools: vec!["ask".into(), "look".into()],
+        delegates: true,
+        depth: 0,
     }
 }
 
@@ -208,6 +217,19 @@ pub(super) fn started(texts: &[&str]) -> Fact {
 pub(super) fn decided(tools: &[&str]) -> Fact {
     let calls = tools.iter().map(|tool| call(tool)).collect();
     Fact::Decided { mode: StepMode::Act, reply: reply(), calls, validation_errors: Vec::new() }
+}
+
+/// The call of this tool gets child number `number`.
+pub(super) fn delegated(tool: &str, number: u128) -> Fact {
+    Fact::Delegated { call: call(tool), child: child(number) }
+}
+
+pub(super) fn steered(number: u128, order: Order) -> Fact {
+    Fact::Steered { child: child(number), order }
+}
+
+pub(super) fn child(number: u128) -> SessionId {
+    SessionId(Uuid::from_u128(100 + number))
 }
 
 pub(super) fn answered(text: &str) -> Fact {

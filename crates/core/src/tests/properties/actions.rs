@@ -1,7 +1,7 @@
 //! What can happen to a session, as proptest picks it; most of it fits the state it meets.
 
 use crate::{
-    Fact, Fault, Settings, StepMode,
+    Fact, Fault, Order, Session, Settings, StepMode,
     tests::world::{answered, error_of, reply, result_of},
 };
 use proptest::{collection::vec, option, prelude::*, sample::subsequence};
@@ -46,8 +46,23 @@ pub(super) enum Action {
         which: usize,
         fits: bool,
     },
+    /// A call gets a child, the first that waits for one; or one gets a child that may not.
+    Delegated {
+        fits: bool,
+    },
+    /// A child that was ever started, by position, was told this.
+    Steered {
+        which: usize,
+        order: Order,
+    },
+    /// An order comes of the session that this one works for.
+    Steer {
+        version: u64,
+        order: Order,
+    },
     Answered,
     Failed,
+    TakenOver,
     TimePassed,
 }
 
@@ -59,12 +74,16 @@ pub(super) fn any_settings() -> impl Strategy<Value = Settings> {
     let limit = || option::of(prop_oneof![1..5_u64, Just(u64::MAX)]);
     let time = option::of(prop_oneof![1..200_000_u64, Just(u64::MAX)]);
     let tools = subsequence(vec!["ask", "look"], 0..=2);
-    (limit(), time, option::of(prop_oneof![1..300_u64, Just(u64::MAX)]), tools).prop_map(
-        |(max_steps, max_time_ms, idle_timeout_s, tools)| Settings {
+    let delegates = prop::bool::weighted(0.8);
+    let depth = prop_oneof![4 => Just(0), 1 => 1..=Session::DEPTH_MAX];
+    (limit(), time, option::of(prop_oneof![1..300_u64, Just(u64::MAX)]), tools, delegates, depth).prop_map(
+        |(max_steps, max_time_ms, idle_timeout_s, tools, delegates, depth)| Settings {
             max_steps,
             max_time_ms,
             idle_timeout_s,
             client_tools: tools.into_iter().map(str::to_owned).collect(),
+            delegates,
+            depth,
         },
     )
 }
@@ -84,15 +103,26 @@ fn any_action() -> impl Strategy<Value = Action> {
         1 => Just(Action::Troubled),
         8 => any_decision(),
         8 => (0..4_usize, prop::bool::weighted(0.9)).prop_map(|(which, fits)| Action::Returned { which, fits }),
+        6 => prop::bool::weighted(0.9).prop_map(|fits| Action::Delegated { fits }),
+        4 => (0..4_usize, any_order()).prop_map(|(which, order)| Action::Steered { which, order }),
+        2 => (0..9_u64, any_order()).prop_map(|(version, order)| Action::Steer { version, order }),
         3 => Just(Action::Answered),
         3 => Just(Action::TimePassed),
+        1 => Just(Action::TakenOver),
         1 => prop_oneof![1 => Just(Action::Cancel), 2 => Just(Action::Failed)],
     ]
 }
 
+fn any_order() -> impl Strategy<Value = Order> {
+    prop_oneof![3 => Just(Order::Go), 3 => Just(Order::Pause), 3 => Just(Order::Answer), 1 => Just(Order::Cancel)]
+}
+
 fn any_decision() -> impl Strategy<Value = Action> {
     let mode = prop_oneof![4 => Just(StepMode::Act), 1 => Just(StepMode::AnswerOnly)];
-    let tools = subsequence(vec!["click", "ask", "scroll", "look"], 0..=4);
+    let tools = prop_oneof![
+        9 => subsequence(vec!["click", "ask", "delegate", "delegate", "scroll", "look"], 0..=6),
+        1 => Just(vec!["delegate"; Session::DELEGATIONS_OPEN_MAX + 2]),
+    ];
     (mode, tools, any::<f64>(), prop::bool::weighted(0.2)).prop_map(|(mode, tools, number, rejected)| Action::Decided {
         mode,
         tools,

@@ -2,11 +2,11 @@
 
 use super::actions::{Action, answer, decision, fault, numbered_call, result_item, returned};
 use crate::{
-    Command, Fact, LoggedEvent, Next, Session, Settings,
-    tests::world::{Run, messages},
+    Command, Fact, LoggedEvent, Next, OpenStep, Order, Session, Settings, State, Steering,
+    tests::world::{Run, child, messages},
 };
 use chrono::TimeDelta;
-use quarterdeck_api::{AgentEvent, MessageContent, Status, Timestamp, ToolRequest, UserMessage};
+use quarterdeck_api::{AgentEvent, MessageContent, SessionId, Status, Timestamp, ToolRequest, UserMessage};
 use serde_json::Value;
 
 pub(super) struct History {
@@ -17,6 +17,10 @@ pub(super) struct History {
     executed: Vec<ToolRequest>,
     /// Calls that have a result in the log.
     settled: Vec<ToolRequest>,
+    /// Sessions started for calls, and the call of each.
+    children: Vec<(SessionId, ToolRequest)>,
+    /// Those whose work was taken, or that were told to end.
+    dismissed: Vec<SessionId>,
     /// What was shown to the agent from the inbox.
     shown: Vec<String>,
     /// When the newest event was written.
@@ -26,7 +30,16 @@ pub(super) struct History {
 impl History {
     pub(super) fn new(settings: Settings, queued: bool) -> Self {
         let run = if queued { Run::queue(settings) } else { Run::create(settings) };
-        Self { run, calls_made: 0, executed: Vec::new(), settled: Vec::new(), shown: Vec::new(), last_written: None }
+        Self {
+            run,
+            calls_made: 0,
+            executed: Vec::new(),
+            settled: Vec::new(),
+            children: Vec::new(),
+            dismissed: Vec::new(),
+            shown: Vec::new(),
+            last_written: None,
+        }
     }
 
     /// Lets `action` happen and checks everything.
@@ -72,10 +85,28 @@ impl History {
             Action::Returned { which, fits } => {
                 let open = self.run.session.state.open_calls();
                 let call = open.get(*which).filter(|_| *fits).cloned().unwrap_or_else(stranger_call);
-                self.fact(returned(call))
+                let child = self.children.iter().find(|(_, worked_off)| *worked_off == call).map(|(child, _)| *child);
+                let accepted = self.fact(returned(call));
+                self.dismissed.extend(child.filter(|_| accepted));
+                accepted
+            }
+            Action::Delegated { fits } => {
+                let waiting = self.run.session.state.open_step().and_then(|step| step.undelegated().first().cloned());
+                let fact = self.delegation(waiting.filter(|_| *fits).unwrap_or_else(stranger_call));
+                self.start_child(fact)
+            }
+            Action::Steered { which, order } => {
+                let child = self.children.get(*which).map_or(child(0), |(child, _)| *child);
+                let accepted = self.fact(Fact::Steered { child, order: *order });
+                self.dismissed.extend((*order == Order::Cancel).then_some(child));
+                accepted
+            }
+            Action::Steer { version, order } => {
+                self.command(Command::Steer(Steering { version: *version, order: *order }))
             }
             Action::Answered => self.fact(answer()),
             Action::Failed => self.fact(fault()),
+            Action::TakenOver => self.fact(Fact::TakenOver { epoch: self.run.session.recovered_in + 1 }),
             Action::TimePassed => self.fact(Fact::TimePassed),
         }
     }
@@ -95,6 +126,19 @@ impl History {
 
     pub(super) fn delivery(&self) -> Fact {
         Fact::Delivered { messages: self.waiting().to_vec(), inbox_through: self.run.session.inbox.next }
+    }
+
+    /// What a worker reports that has found somebody for the call.
+    pub(super) fn delegation(&self, call: ToolRequest) -> Fact {
+        Fact::Delegated { call, child: child(self.run.session.subagents.len() as u128 + 1) }
+    }
+
+    fn start_child(&mut self, fact: Fact) -> bool {
+        let Fact::Delegated { call, child } = &fact else { panic!("{fact:?} starts nobody") };
+        let (call, child) = (call.clone(), *child);
+        let accepted = self.fact(fact);
+        self.children.extend(accepted.then_some((child, call)));
+        accepted
     }
 
     fn waiting(&self) -> &[UserMessage] {
@@ -162,6 +206,7 @@ impl History {
         self.pending_calls_fit_the_status();
         self.messages_are_delivered_once_and_in_order();
         self.every_executed_call_is_open_or_has_one_result();
+        self.every_child_is_known_and_at_work_or_dismissed();
         self.rest_is_rest();
         let status = new.state.status();
         assert_eq!(new.finished_at.is_some(), status.is_terminal());
@@ -215,7 +260,31 @@ impl History {
         assert_eq!(self.settled.len() + open.len(), self.executed.len(), "a result or a call from nowhere");
     }
 
+    /// Nobody works on unseen: a child has its call open, or is still to be stopped, or its work was taken or stopped.
+    fn every_child_is_known_and_at_work_or_dismissed(&self) {
+        let session = &self.run.session;
+        let started: Vec<_> = self.children.iter().map(|(child, _)| *child).collect();
+        assert_eq!(session.subagents, started);
+        assert!(started.len() <= Session::SUBAGENTS_MAX);
+        let step = session.state.open_step();
+        let working: Vec<_> = step.into_iter().flat_map(OpenStep::awaited).map(|errand| errand.child).collect();
+        assert!(working.len() <= Session::DELEGATIONS_OPEN_MAX);
+        for child in &started {
+            let places = [working.contains(child), session.orphans.iter().any(|orphan| orphan.child == *child)];
+            let places = places.into_iter().filter(|is_there| *is_there).count();
+            let dismissed = self.dismissed.contains(child);
+            assert!(places == 1 || (dismissed && places == 0), "{child:?} is forgotten: {session:?}");
+        }
+    }
+
     fn rest_is_rest(&self) {
+        if self.run.next() == Next::Release {
+            assert_eq!(self.run.session.orphans, [], "nobody stops them");
+            let step = self.run.session.state.open_step();
+            let paused = matches!(self.run.session.state, State::Paused { .. });
+            let mut told = step.iter().flat_map(|step| &step.delegated).filter_map(|open| open.child);
+            assert!(told.all(|child| paused && child.told >= Order::Pause && child.told != Order::Answer));
+        }
         let due = self.run.session.due_at();
         if self.run.next() == Next::Release {
             assert!(due.is_none_or(|due| due > self.run.now), "due and nothing to do");
@@ -228,9 +297,11 @@ impl History {
 
 fn ended_is_ended(old: &Session, new: &Session, action: &Action, accepted: bool) {
     match old.state.status() {
-        Status::Interrupted => assert_eq!(old, new, "a cancel is for good"),
+        Status::Interrupted => assert_eq!((&old.state, &old.turn), (&new.state, &new.turn), "a cancel is for good"),
         Status::Completed | Status::Failed | Status::TimedOut if !matches!(action, Action::Message { .. }) => {
-            assert_eq!(old, new, "only a message restarts");
+            let stopped = Session { orphans: old.orphans.clone(), version: old.version, ..new.clone() };
+            let stopped = Session { last_activity_at: old.last_activity_at, ..stopped };
+            assert_eq!(*old, stopped, "only a message restarts, and only children are still stopped");
         }
         Status::Completed | Status::Failed | Status::TimedOut if accepted => assert_ne!(old, new),
         Status::Completed

@@ -1,6 +1,6 @@
 use crate::{
     Command, Fact, Next, Reply, Session, Settings, StepMode,
-    tests::world::{Run, answered, awaiting, call, decided, noon, one_shot, result, results},
+    tests::world::{self, Run, answered, awaiting, call, decided, noon, one_shot, result, results},
 };
 use chrono::TimeDelta;
 use quarterdeck_api::{ErrorCode, Status};
@@ -48,6 +48,44 @@ fn a_user_who_forces_an_answer_at_max_steps_does_not_wait_for_the_client() {
     assert_eq!(run.command(Command::ForceAnswer), ["flow_event force_answer user"]);
     assert_eq!(run.fact(Fact::Returned(result("click"))), ["tool_result click", "error_event server ask"]);
     assert_eq!(run.next(), Next::Step(StepMode::AnswerOnly));
+}
+
+#[test]
+fn a_session_that_kills_its_workers_fails_after_three_recoveries() {
+    for mut run in [Run::create(one_shot()), Run::start(one_shot())] {
+        let before = run.status();
+        for _ in 0..3 {
+            assert_eq!(taken_over(&mut run), Vec::<String>::new());
+            assert_eq!(run.status(), before);
+        }
+        assert_eq!(taken_over(&mut run), ["AgentError"]);
+        assert_eq!((run.status(), run.session.error_code()), (Status::Failed, Some(ErrorCode::Internal)));
+        let cause = run.log.last().expect("it ended").json.get();
+        assert!(cause.contains("4 servers in a row ended while they ran this session"), "{cause}");
+    }
+}
+
+#[test]
+fn a_step_and_a_new_turn_forgive_the_workers_that_died() {
+    let mut run = Run::start(one_shot());
+    for fact in [decided(&[]), decided(&["click"])] {
+        (0..3).for_each(|_| drop(taken_over(&mut run)));
+        run.fact(fact);
+        assert_eq!((run.session.recoveries, run.status()), (0, Status::Running));
+    }
+    (0..3).for_each(|_| drop(taken_over(&mut run)));
+    run.fact(Fact::Returned(result("click")));
+    assert_eq!(run.session.recoveries, 3, "the result of a call is not a step");
+    taken_over(&mut run);
+    run.command(world::say(&["Try again"]));
+    assert_eq!((run.session.recoveries, run.status()), (0, Status::Running));
+}
+
+#[test]
+fn who_waits_killed_nobody() {
+    let mut run = awaiting();
+    (0..9).for_each(|_| drop(taken_over(&mut run)));
+    assert_eq!((run.session.recoveries, run.status()), (0, Status::AwaitingToolResults));
 }
 
 #[test]
@@ -138,4 +176,19 @@ fn no_answer() -> Fact {
         calls: vec![call("click")],
         validation_errors: Vec::new(),
     }
+}
+
+/// By the next worker.
+fn taken_over(run: &mut Run) -> Vec<String> {
+    let epoch = run.session.recovered_in + 1;
+    run.fact(Fact::TakenOver { epoch })
+}
+
+#[test]
+fn a_worker_that_says_twice_that_it_took_over_is_counted_once() {
+    let mut run = Run::start(one_shot());
+    for _ in 0..9 {
+        run.fact(Fact::TakenOver { epoch: 2 });
+    }
+    assert_eq!(run.session.recoveries, 1);
 }
