@@ -6,10 +6,12 @@
 use crate::Error;
 use bytes::Bytes;
 use object_store::{
-    Error as ObjectError, ObjectStore, ObjectStoreExt, PutPayload,
+    Error as ObjectError, ObjectStore, ObjectStoreExt, ObjectStoreScheme, PutPayload,
+    aws::AmazonS3Builder,
     local::LocalFileSystem,
     memory::InMemory,
     path::{Path, PathPart},
+    signer::{Method, SignedUrlOptions, Signer},
 };
 use quarterdeck_api::SessionId;
 use std::{fs, iter, sync::Arc, time::Duration};
@@ -22,6 +24,9 @@ const NAME_MAX: usize = 768;
 
 /// How long an operation may take, with all its tries.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long a link to a blob works.
+const LINK_LIFE: Duration = Duration::from_mins(5);
 
 /// Why a place for blobs could not be opened.
 #[derive(Debug, Error)]
@@ -51,7 +56,27 @@ pub enum OpenBlobsError {
 #[derive(Clone, Debug)]
 pub struct Blobs {
     objects: Arc<dyn ObjectStore>,
+    /// A bucket can serve its blobs itself.
+    signer: Option<Arc<dyn Signer>>,
     prefix: Path,
+}
+
+/// What a blob is to be served as, whatever its bytes look like.
+#[derive(Clone, Copy, Debug)]
+pub struct ServedAs {
+    /// Its `Content-Type`.
+    pub content_type: &'static str,
+    /// Its `Content-Disposition`.
+    pub disposition: &'static str,
+}
+
+/// A blob, or where to get it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Located {
+    /// Its bytes.
+    Here(Bytes),
+    /// A link that works for five minutes, for whoever has it.
+    At(String),
 }
 
 impl Blobs {
@@ -76,7 +101,7 @@ impl Blobs {
 
     /// Blobs that are gone with the process.
     pub fn in_memory() -> Self {
-        Self { objects: Arc::new(InMemory::new()), prefix: Path::default() }
+        Self { objects: Arc::new(InMemory::new()), signer: None, prefix: Path::default() }
     }
 
     /// Stores bytes in the place of earlier ones. Returns once they are durable.
@@ -100,6 +125,28 @@ impl Blobs {
             Err(error) if is_absent(&error) => Ok(None),
             Err(error) => Err(Error::Blobs(error)),
         }
+    }
+
+    /// A blob as somebody outside gets it, if there is one: from a bucket by a link, so that its bytes do not pass
+    /// through here.
+    ///
+    /// # Errors
+    /// [`Error::Blobs`], and [`Error::Unavailable`] when it takes too long.
+    pub async fn locate(&self, name: &BlobName, served: ServedAs) -> Result<Option<Located>, Error> {
+        let Some(signer) = &self.signer else { return Ok(self.get(name).await?.map(Located::Here)) };
+        let path = self.path(name);
+        match in_time(self.objects.head(&path)).await? {
+            Ok(_) => {}
+            Err(error) if is_absent(&error) => return Ok(None),
+            Err(error) => return Err(Error::Blobs(error)),
+        }
+        // Signed, so that nobody can have the bytes served as something that a browser would run.
+        let options = SignedUrlOptions::new().with_query([
+            ("response-content-type", served.content_type),
+            ("response-content-disposition", served.disposition),
+        ]);
+        let link = in_time(signer.signed_url_opts(Method::GET, &path, LINK_LIFE, &options)).await?;
+        Ok(Some(Located::At(link.map_err(Error::Blobs)?.into())))
     }
 
     /// Removes bytes; none is no fault.
@@ -128,13 +175,19 @@ fn in_folder(url: &str, folder: &str) -> Result<Blobs, OpenBlobsError> {
     let objects = LocalFileSystem::new_with_prefix(folder)
         .map_err(|cause| OpenBlobsError::Place { url: url.to_owned(), cause })?
         .with_fsync(true);
-    Ok(Blobs { objects: Arc::new(objects), prefix: Path::default() })
+    Ok(Blobs { objects: Arc::new(objects), signer: None, prefix: Path::default() })
 }
 
 fn in_bucket(url: &url::Url, options: Vec<(String, String)>) -> Result<Blobs, OpenBlobsError> {
-    let (objects, prefix) = object_store::parse_url_opts(url, options)
-        .map_err(|cause| OpenBlobsError::Place { url: url.to_string(), cause })?;
-    Ok(Blobs { objects: objects.into(), prefix })
+    let place = |cause: ObjectError| OpenBlobsError::Place { url: url.to_string(), cause };
+    let (_, prefix) = ObjectStoreScheme::parse(url).map_err(|error| place(error.into()))?;
+    let prefix = Path::parse(prefix).map_err(|error| place(error.into()))?;
+    // Other variables of AWS mean nothing to a bucket.
+    let known = options.into_iter().filter_map(|(name, value)| Some((name.to_ascii_lowercase().parse().ok()?, value)));
+    let builder = AmazonS3Builder::new().with_url(url.to_string());
+    let builder = known.fold(builder, |builder, (key, value)| builder.with_config(key, value));
+    let bucket = Arc::new(builder.build().map_err(place)?);
+    Ok(Blobs { objects: bucket.clone(), signer: Some(bucket), prefix })
 }
 
 /// A name that leads through what is a file finds nothing either.

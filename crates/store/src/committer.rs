@@ -7,9 +7,10 @@
 //! Invariant: a write is answered with success only after it is durable, and with failure only when it was not
 //! applied or nobody can know. After a lost connection the log itself tells what was applied (`landed`).
 
-use crate::{Commit, Creation, Error, NewSession};
+use crate::{Admission, Commit, CommitSlot, Creation, Error, NewSession, Queued, Refusal};
 use async_trait::async_trait;
 use quarterdeck_api::SessionId;
+use quarterdeck_core::Transition;
 use std::{collections::HashSet, time::Duration};
 use tokio::{
     sync::{mpsc, oneshot},
@@ -23,6 +24,8 @@ const BATCH_MAX: usize = 256;
 const QUEUE_CAPACITY: usize = 4_096;
 /// How long a write may wait for its database before it fails.
 const WRITE_PATIENCE: Duration = Duration::from_secs(5);
+/// How long its writer waits beyond that: what is being written at the deadline may still be known a moment later.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(1);
 /// How long a transaction may take before its connection is given up.
 const APPLY_PATIENCE: Duration = Duration::from_secs(4);
 /// Pause between tries while the database is away.
@@ -38,9 +41,25 @@ pub(crate) enum Write {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Applied,
+    /// Created, as [`Queued`] says.
+    Queued,
+    Refused(Refusal),
     Conflict,
     Replayed(String),
     KeyReused,
+}
+
+impl Verdict {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Queued => "queued",
+            Self::Refused(_) => "refused",
+            Self::Conflict => "conflict",
+            Self::Replayed(_) => "replayed",
+            Self::KeyReused => "key_reused",
+        }
+    }
 }
 
 /// The engine's half: transactions.
@@ -50,8 +69,8 @@ pub(crate) trait BatchWriter: Send + 'static {
     /// unless the connection was lost while committing.
     async fn apply(&mut self, writes: &[&Write]) -> Result<Vec<Verdict>, Error>;
 
-    /// Whether the log holds what `write` would have put there.
-    async fn landed(&mut self, write: &Write) -> Result<bool, Error>;
+    /// What `write` turned into, if the log holds what it would have put there.
+    async fn landed(&mut self, write: &Write) -> Result<Option<Verdict>, Error>;
 
     /// Gives up the connection; the next call makes a new one.
     fn disconnect(&mut self);
@@ -60,6 +79,8 @@ pub(crate) trait BatchWriter: Send + 'static {
 struct Job {
     write: Write,
     deadline: Instant,
+    /// It was sent before, and what became of it is not known for sure: a database that was frozen may still take it.
+    is_uncertain: bool,
     done: oneshot::Sender<Result<Verdict, Error>>,
 }
 
@@ -83,6 +104,8 @@ impl Committer {
         let id = session.transition.session.id;
         match self.write(Write::Create(Box::new(session))).await? {
             Verdict::Applied => Ok(Creation::Created),
+            Verdict::Queued => Ok(Creation::Queued),
+            Verdict::Refused(refusal) => Err(Error::Refused(refusal)),
             Verdict::Replayed(response) => Ok(Creation::Replayed(response)),
             Verdict::KeyReused => Ok(Creation::KeyReused),
             Verdict::Conflict => Err(Error::Conflict(id)),
@@ -93,18 +116,23 @@ impl Committer {
         let id = commit.transition.session.id;
         match self.write(Write::Commit(Box::new(commit))).await? {
             Verdict::Applied => Ok(()),
-            Verdict::Conflict | Verdict::Replayed(_) | Verdict::KeyReused => Err(Error::Conflict(id)),
+            Verdict::Refused(refusal) => Err(Error::Refused(refusal)),
+            Verdict::Queued | Verdict::Conflict | Verdict::Replayed(_) | Verdict::KeyReused => Err(Error::Conflict(id)),
         }
     }
 
     async fn write(&self, write: Write) -> Result<Verdict, Error> {
         let (done, answer) = oneshot::channel();
-        let job = Job { write, deadline: Instant::now() + WRITE_PATIENCE, done };
+        let deadline = Instant::now() + WRITE_PATIENCE;
+        let job = Job { write, deadline, is_uncertain: false, done };
         self.queue.try_send(job).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Error::Overloaded,
             mpsc::error::TrySendError::Closed(_) => closed(),
         })?;
-        answer.await.map_err(|_| closed())?
+        match tokio::time::timeout_at(deadline + ANSWER_PATIENCE, answer).await {
+            Ok(answer) => answer.map_err(|_| closed())?,
+            Err(_) => Err(too_late()),
+        }
     }
 
     /// Commits what waits and ends the task.
@@ -114,6 +142,10 @@ impl Committer {
             drop(task.await);
         }
     }
+}
+
+fn too_late() -> Error {
+    Error::Unavailable("the database did not take the commit in time".into())
 }
 
 fn closed() -> Error {
@@ -168,13 +200,13 @@ async fn commit_batch(writer: &mut impl BatchWriter, mut batch: Vec<Job>) {
             return;
         }
         match apply(writer, &batch).await {
-            Ok(verdicts) => return answer(batch, verdicts),
+            Ok(verdicts) => return answer(writer, batch, verdicts).await,
             Err(error @ (Error::Unavailable(_) | Error::DiskFull(_))) => {
                 tracing::warn!(%error, count = batch.len(), "the database did not take a commit");
                 writer.disconnect();
                 batch = after_failure(writer, batch, &error).await;
             }
-            Err(error) if batch.len() == 1 => return fail(batch, error),
+            Err(error) if batch.len() == 1 => return fail(writer, batch, error).await,
             Err(error) => {
                 tracing::warn!(%error, count = batch.len(), "the database refused a commit; trying each write alone");
                 for job in batch {
@@ -188,10 +220,17 @@ async fn commit_batch(writer: &mut impl BatchWriter, mut batch: Vec<Job>) {
 
 async fn apply(writer: &mut impl BatchWriter, batch: &[Job]) -> Result<Vec<Verdict>, Error> {
     let batch: Vec<&Write> = batch.iter().map(|job| &job.write).collect();
-    match tokio::time::timeout(APPLY_PATIENCE, writer.apply(&batch)).await {
-        Ok(result) => result,
-        Err(_) => Err(Error::Unavailable("the database did not answer in time".into())),
+    let begun = Instant::now();
+    let verdicts = match tokio::time::timeout(APPLY_PATIENCE, writer.apply(&batch)).await {
+        Ok(result) => result?,
+        Err(_) => return Err(Error::late()),
+    };
+    metrics::histogram!("quarterdeck_store_batch_seconds").record(begun.elapsed());
+    metrics::histogram!("quarterdeck_store_batch_writes").record(u32::try_from(batch.len()).unwrap_or(u32::MAX));
+    for verdict in &verdicts {
+        metrics::counter!("quarterdeck_store_writes_total", "outcome" => verdict.name()).increment(1);
     }
+    Ok(verdicts)
 }
 
 /// Answers what the lost transaction did apply after all, and keeps the rest for another try.
@@ -205,42 +244,67 @@ async fn after_failure(writer: &mut impl BatchWriter, batch: Vec<Job>, error: &E
     }
     tokio::time::sleep(RETRY_PAUSE).await;
     let mut left = Vec::new();
+    let mut is_away = false;
     for job in batch {
-        match tokio::time::timeout(APPLY_PATIENCE, writer.landed(&job.write)).await {
-            Ok(Ok(true)) => job.answer(Ok(Verdict::Applied)),
-            Ok(Ok(false)) => left.push(job),
-            Ok(Err(_)) | Err(_) => {
-                writer.disconnect();
-                left.push(job);
+        // Asked for each, a database that is away would hold the last one up for minutes.
+        match if is_away { None } else { ask_landed(writer, &job.write).await } {
+            Some(Some(verdict)) => job.answer(Ok(verdict)),
+            Some(None) => left.push(job.uncertain()),
+            None => {
+                is_away = true;
+                left.push(job.uncertain());
             }
         }
     }
     left
 }
 
+/// What became of a write, if it landed. None: the database does not say.
+async fn ask_landed(writer: &mut impl BatchWriter, write: &Write) -> Option<Option<Verdict>> {
+    let told = tokio::time::timeout(APPLY_PATIENCE, writer.landed(write)).await;
+    let landed = told.ok().and_then(Result::ok);
+    if landed.is_none() {
+        writer.disconnect();
+    }
+    landed
+}
+
 fn without_expired(batch: Vec<Job>) -> Vec<Job> {
     let now = Instant::now();
     let (expired, live): (Vec<_>, Vec<_>) = batch.into_iter().partition(|job| job.deadline <= now);
     for job in expired {
-        job.answer(Err(Error::Unavailable("the database did not take the commit in time".into())));
+        job.answer(Err(too_late()));
     }
     live
 }
 
-fn answer(batch: Vec<Job>, verdicts: Vec<Verdict>) {
+/// A write that was sent twice may be in its own way: the first try arrived after all, after it was asked for.
+async fn answer(writer: &mut impl BatchWriter, batch: Vec<Job>, verdicts: Vec<Verdict>) {
     for (job, verdict) in batch.into_iter().zip(verdicts) {
-        job.answer(Ok(verdict));
+        let landed = if verdict == Verdict::Applied { None } else { landed_before(writer, &job).await };
+        job.answer(Ok(landed.unwrap_or(verdict)));
     }
 }
 
-fn fail(batch: Vec<Job>, error: Error) {
+async fn fail(writer: &mut impl BatchWriter, batch: Vec<Job>, error: Error) {
     let mut error = Some(error);
     for job in batch {
-        job.answer(Err(error.take().unwrap_or_else(closed)));
+        let landed = landed_before(writer, &job).await;
+        let result = landed.map_or_else(|| Err(error.take().unwrap_or_else(closed)), Ok);
+        job.answer(result);
     }
+}
+
+/// What an earlier try without an answer came to, if it came through.
+async fn landed_before(writer: &mut impl BatchWriter, job: &Job) -> Option<Verdict> {
+    if job.is_uncertain { ask_landed(writer, &job.write).await.flatten() } else { None }
 }
 
 impl Job {
+    fn uncertain(self) -> Self {
+        Self { is_uncertain: true, ..self }
+    }
+
     /// A writer that no longer waits needs no answer.
     fn answer(self, result: Result<Verdict, Error>) {
         drop(self.done.send(result));
@@ -259,17 +323,49 @@ impl Write {
         self.key().is_some()
     }
 
-    fn key(&self) -> Option<&str> {
+    pub(crate) fn key(&self) -> Option<&str> {
         match self {
             Self::Create(new) => new.idempotency.as_ref().map(|idempotency| idempotency.key.as_str()),
             Self::Commit(_) => None,
         }
     }
 
-    pub(crate) fn transition(&self) -> &quarterdeck_core::Transition {
+    /// What it writes, unless it is queued.
+    pub(crate) fn transition(&self) -> &Transition {
         match self {
             Self::Create(new) => &new.transition,
             Self::Commit(commit) => &commit.transition,
         }
     }
+
+    /// What it writes when there is no slot.
+    pub(crate) fn queued(&self) -> Option<&Queued> {
+        match self {
+            Self::Create(new) => match &new.admission {
+                Admission::Asked { queued, .. } => queued.as_deref(),
+                Admission::Granted => None,
+            },
+            Self::Commit(_) => None,
+        }
+    }
+
+    /// What it writes, this being the verdict.
+    pub(crate) fn outcome(&self, verdict: &Verdict) -> Option<&Transition> {
+        match verdict {
+            Verdict::Applied => Some(self.transition()),
+            Verdict::Queued => self.queued().map(|queued| &queued.transition),
+            Verdict::Refused(_) | Verdict::Conflict | Verdict::Replayed(_) | Verdict::KeyReused => None,
+        }
+    }
+
+    /// Whether it needs a free slot.
+    pub(crate) fn asks(&self) -> bool {
+        match self {
+            Self::Create(new) => matches!(new.admission, Admission::Asked { .. }),
+            Self::Commit(commit) => commit.slot != CommitSlot::Keep,
+        }
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,6 @@
 //! What can go wrong in a store; each variant is a decision somebody can take.
 
+use crate::Refusal;
 use quarterdeck_api::SessionId;
 use std::borrow::Cow;
 use thiserror::Error;
@@ -10,6 +11,9 @@ pub enum Error {
     /// Somebody committed first: read again and decide again.
     #[error("session {0} has changed since it was read")]
     Conflict(SessionId),
+    /// The organization has no slot for it now.
+    #[error(transparent)]
+    Refused(Refusal),
     /// The database cannot be reached, or does not answer in time: try again later.
     #[error("the database is not available: {0}")]
     Unavailable(String),
@@ -38,11 +42,35 @@ pub enum Error {
 }
 
 impl Error {
+    /// A database that takes the question and never answers is as good as away.
+    pub(crate) fn late() -> Self {
+        Self::Unavailable("the database did not answer in time".into()).counted()
+    }
+
+    /// What the database said no to is counted where it is heard.
+    fn counted(self) -> Self {
+        metrics::counter!("quarterdeck_store_errors_total", "kind" => self.kind()).increment(1);
+        self
+    }
+
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Conflict(_) => "conflict",
+            Self::Refused(_) => "refused",
+            Self::Unavailable(_) => "unavailable",
+            Self::DiskFull(_) => "disk_full",
+            Self::Overloaded => "overloaded",
+            Self::Corrupt { .. } => "corrupt",
+            Self::Database(_) => "database",
+            Self::Blobs(_) => "blobs",
+        }
+    }
+
     /// Whether the same call may go through later.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Unavailable(_) | Self::DiskFull(_) | Self::Overloaded | Self::Blobs(_) => true,
-            Self::Conflict(_) | Self::Corrupt { .. } | Self::Database(_) => false,
+            Self::Conflict(_) | Self::Refused(_) | Self::Corrupt { .. } | Self::Database(_) => false,
         }
     }
 }
@@ -56,7 +84,7 @@ const SQLITE_FULL: i32 = 13;
 impl From<sqlx::Error> for Error {
     #[expect(clippy::wildcard_enum_match_arm, reason = "sqlx adds variants as it likes; all others are faults of ours")]
     fn from(error: sqlx::Error) -> Self {
-        match &error {
+        let ours = match &error {
             sqlx::Error::Io(_)
             | sqlx::Error::Tls(_)
             | sqlx::Error::Protocol(_)
@@ -68,7 +96,8 @@ impl From<sqlx::Error> for Error {
                 None => Self::Database(error),
             },
             _ => Self::Database(error),
-        }
+        };
+        ours.counted()
     }
 }
 

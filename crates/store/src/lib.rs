@@ -14,12 +14,15 @@
     reason = "the statements that both engines accept are written once, and compiled for each"
 )]
 
+mod admission;
 mod blobs;
 mod catalog;
 mod committer;
 mod error;
+mod memories;
 mod migrations;
 mod notice;
+mod organizations;
 mod port;
 mod postgres;
 mod rows;
@@ -27,13 +30,17 @@ mod sharing;
 mod sqlite;
 mod url;
 
-pub use blobs::{BlobName, Blobs, OpenBlobsError};
+pub use admission::{Admission, Limits, Queued, Refusal, Standing};
+pub use blobs::{BlobName, Blobs, Located, OpenBlobsError, ServedAs};
 pub use catalog::{Catalog, Content, Details, Entry, EntryFilter, EntryKey, NewEntry, Note, Revision, Shelf, Version};
 pub use error::Error;
+pub use memories::{Memories, Memory, Remembered};
 pub use notice::{Notice, Notices};
+pub use organizations::{NewOrganization, Organization, Organizations};
 pub use port::{
-    Caller, Claimed, Commit, CommitLease, CreateOutcome, Creation, EventFilter, Idempotency, KeyHash, KeyRecord, Lease,
-    Listing, NewKey, NewSession, Owner, ReplicaId, SessionFilter, SessionRecord, Store, StoredSession, SummaryRow,
+    Backlog, Caller, Claimed, Commit, CommitLease, CommitSlot, CreateOutcome, Creation, EventFilter, Idempotency,
+    KeyHash, KeyRecord, Lease, Listing, NewKey, NewSession, Owned, Owner, ReplicaId, SessionFilter, SessionRecord,
+    Store, StoredSession, SummaryRow,
 };
 pub use sharing::{Rated, Rating, Share, Sharing};
 pub use url::{OpenError, open, open_beside};

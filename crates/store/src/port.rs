@@ -1,6 +1,6 @@
 //! The store port: what the engine and the server ask of a store, in their own words.
 
-use crate::{Catalog, Error, Notices, Sharing};
+use crate::{Admission, Catalog, Error, Limits, Memories, Notices, Organizations, Sharing, Standing};
 use async_trait::async_trait;
 use quarterdeck_api::{Agent, OrganizationId, SessionId, SessionRequest, Status, Timestamp, UserId, UserMessage};
 use quarterdeck_core::{LoggedEvent, Session, Transition};
@@ -116,6 +116,8 @@ pub struct NewSession {
     pub owner: Option<ReplicaId>,
     /// Replay protection.
     pub idempotency: Option<Idempotency>,
+    /// Whether it needs a free slot.
+    pub admission: Admission,
 }
 
 /// Replay protection of a creation.
@@ -134,6 +136,8 @@ pub struct Idempotency {
 pub enum Creation {
     /// The session exists now.
     Created,
+    /// It exists, and waits for a slot: [`crate::Queued`] was written.
+    Queued,
     /// It existed: the key was used before, with the same body. This was answered.
     Replayed(String),
     /// The key was used before, with another body. Nothing was created.
@@ -156,6 +160,17 @@ pub enum CommitLease {
     Take(ReplicaId),
 }
 
+/// Whether a commit needs one of its organization's slots. If it gets none, it fails with [`Error::Refused`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CommitSlot {
+    /// The session keeps its slot, gives it back, or goes on without.
+    Keep,
+    /// An ended session takes a slot that nobody waits for. One that works for another session gets it in any case.
+    Take(Limits),
+    /// A queued session takes a free slot.
+    Promote(Limits),
+}
+
 /// A change to a session.
 #[derive(Clone, Debug)]
 pub struct Commit {
@@ -163,6 +178,17 @@ pub struct Commit {
     pub transition: Transition,
     /// What becomes of the lease.
     pub lease: CommitLease,
+    /// What becomes of the slot.
+    pub slot: CommitSlot,
+}
+
+/// The queued sessions of all organizations.
+#[derive(Clone, Debug, Default)]
+pub struct Backlog {
+    /// How many there are.
+    pub waiting: u64,
+    /// Those that have a slot free, oldest first.
+    pub next: Vec<StoredSession>,
 }
 
 /// A session that this replica owns now.
@@ -172,6 +198,19 @@ pub struct Claimed {
     pub session: Session,
     /// The lease.
     pub lease: Lease,
+    /// Whether its owner had not let go of it: most likely that process died.
+    pub taken_over: bool,
+}
+
+/// A session that a replica owns, and since when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owned {
+    /// The session.
+    pub session: SessionId,
+    /// The lease.
+    pub lease: Lease,
+    /// Its version.
+    pub version: u64,
 }
 
 /// Which sessions to list. All parts must match.
@@ -242,14 +281,14 @@ pub struct EventFilter {
 
 /// Durable state, the catalogs included. Every method is atomic; every read sees what was acknowledged before it began.
 #[async_trait]
-pub trait Store: Catalog + Sharing {
+pub trait Store: Catalog + Memories + Organizations + Sharing {
     /// Whether other processes may share this store.
     fn is_shared(&self) -> bool;
 
     /// What it is, for people: engine and place, without secrets.
     fn describe(&self) -> String;
 
-    /// Answers when the store can be read.
+    /// Answers when the store can be read, and written as far as it says so itself.
     async fn ping(&self) -> Result<(), Error>;
 
     /// Stops the committer once what waits is committed, and closes the connections.
@@ -279,12 +318,19 @@ pub trait Store: Catalog + Sharing {
     /// A session with its request.
     async fn record(&self, id: SessionId) -> Result<Option<SessionRecord>, Error>;
 
-    /// A page of an organization's sessions.
+    /// A page of an organization's sessions, without those that cannot be read.
     async fn sessions(&self, organization: OrganizationId, filter: SessionFilter)
     -> Result<Listing<SummaryRow>, Error>;
 
-    /// How many of an organization's sessions hold a slot.
-    async fn active_sessions(&self, organization: OrganizationId) -> Result<u64, Error>;
+    /// How many sessions an organization has; none for one that is not known.
+    async fn standing(&self, organization: OrganizationId) -> Result<Standing, Error>;
+
+    /// How many sessions of all organizations are in each status that is no end; statuses of none are left out.
+    async fn live_sessions(&self) -> Result<Vec<(String, u64)>, Error>;
+
+    /// Who waits for a slot, and at most `count` of those that can have one. `default_limit` is for organizations
+    /// without a limit of their own.
+    async fn backlog(&self, default_limit: u64, count: u32) -> Result<Backlog, Error>;
 
     /// Events from an index on, at most `limit`.
     async fn events(&self, id: SessionId, from: u64, limit: u64) -> Result<Vec<LoggedEvent>, Error>;
@@ -295,7 +341,8 @@ pub trait Store: Catalog + Sharing {
     /// Messages of the inbox from a number on, in order.
     async fn inbox(&self, id: SessionId, from: u64) -> Result<Vec<UserMessage>, Error>;
 
-    /// Takes over sessions that are due and that no living replica owns, the longest due first.
+    /// Takes over sessions that are due and that no living replica owns, the longest due first. What cannot be read
+    /// falls due no more.
     async fn claim(&self, replica: ReplicaId, now: Timestamp, limit: u32) -> Result<Vec<Claimed>, Error>;
 
     /// When the next unowned session falls due.
@@ -304,6 +351,10 @@ pub trait Store: Catalog + Sharing {
     /// Lets go of a session that needs no worker, without changing it. False when it has moved on since `version`, or
     /// the lease has: then nothing happened.
     async fn release(&self, id: SessionId, lease: Lease, version: u64) -> Result<bool, Error>;
+
+    /// What this replica owns and somebody must look at, now or later: for a process to find what it does not know
+    /// of, because an answer was lost.
+    async fn owned(&self, replica: ReplicaId) -> Result<Vec<Owned>, Error>;
 
     /// Extends this replica's lease, and with it the lease on every session it owns.
     async fn renew(&self, replica: ReplicaId, lease: Duration) -> Result<(), Error>;

@@ -1,8 +1,10 @@
 //! The engine for production: several server processes share one database.
 
 use crate::{
-    Caller, Claimed, Commit, CreateOutcome, Error, EventFilter, KeyHash, KeyRecord, Lease, Listing, NewKey, NewSession,
-    Notice, Notices, ReplicaId, SessionFilter, SessionRecord, Store, StoredSession, SummaryRow,
+    Backlog, Caller, Claimed, Commit, CreateOutcome, Error, EventFilter, KeyHash, KeyRecord, Lease, Listing, NewKey,
+    NewSession, Notice, Notices, Owned, ReplicaId, SessionFilter, SessionRecord, Standing, Store, StoredSession,
+    SummaryRow,
+    admission::asked,
     committer::{BatchWriter, Committer, Verdict, Write},
     migrations, rows,
 };
@@ -11,11 +13,11 @@ use quarterdeck_api::{OrganizationId, SessionId, Timestamp, UserMessage};
 use quarterdeck_core::LoggedEvent;
 use serde_json::value::RawValue;
 use sqlx::{
-    Connection as _, PgPool,
+    AssertSqlSafe, Connection as _, PgPool,
     pool::PoolConnection,
     postgres::{PgConnectOptions, PgListener, PgPoolOptions},
 };
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
@@ -26,12 +28,20 @@ type Engine = PostgresStore;
 
 /// How a transaction that writes begins.
 const BEGIN: &str = "BEGIN";
+/// How a query keeps the rows of `sessions s` that it finds as they are until the transaction ends.
+const LOCK_SESSIONS: &str = " FOR UPDATE OF s";
 /// Where in a text another one begins, from 1; 0 when nowhere.
 const POSITION: &str = "strpos";
 
+#[path = "sql/admission.rs"]
+mod admission;
 mod batch;
 #[path = "sql/catalogs.rs"]
 mod catalogs;
+#[path = "sql/memories.rs"]
+mod memories;
+#[path = "sql/organizations.rs"]
+mod organizations;
 #[path = "sql/reads.rs"]
 mod reads;
 #[path = "sql/sharing.rs"]
@@ -91,8 +101,22 @@ impl PostgresStore {
 }
 
 /// Rows are found by their keys, always: a plan that was made while the tables were small, and is kept for the
-/// life of the connection, would go on reading all of `sessions` for every batch.
-const LOOK_UP: &str = "SET enable_seqscan = off";
+/// life of the connection, would go on reading all of `sessions` for every batch. And only a plain scan of an index
+/// remembers which entries are dead, of which the index of slots has many.
+const LOOK_UP: &str = "SET enable_seqscan = off; SET enable_bitmapscan = off";
+
+/// Begins a transaction that is alone in counting the slots of these organizations, until it ends: the locks are taken
+/// before the statement whose snapshot counts, in one round trip, and in one order, so that two never wait for each
+/// other. Two organizations on one lock do no harm.
+fn begin_alone(organizations: &BTreeSet<OrganizationId>) -> String {
+    let locks: BTreeSet<i64> = organizations.iter().map(|id| lock_of(*id)).collect();
+    locks.iter().fold(BEGIN.to_owned(), |begin, lock| format!("{begin}; SELECT pg_advisory_xact_lock({lock})"))
+}
+
+/// The random half of the id.
+fn lock_of(OrganizationId(id): OrganizationId) -> i64 {
+    id.as_u64_pair().1.cast_signed()
+}
 
 struct Writer {
     pool: PgPool,
@@ -105,7 +129,7 @@ impl Writer {
             return Ok(self.connection.insert(connection));
         }
         let mut connection = self.pool.acquire().await?;
-        sqlx::query(LOOK_UP).execute(&mut *connection).await?;
+        sqlx::raw_sql(LOOK_UP).execute(&mut *connection).await?;
         Ok(self.connection.insert(connection))
     }
 }
@@ -113,20 +137,21 @@ impl Writer {
 #[async_trait]
 impl BatchWriter for Writer {
     async fn apply(&mut self, writes: &[&Write]) -> Result<Vec<Verdict>, Error> {
+        let asked = asked(writes);
         let connection = self.connection().await?;
-        if !writes.iter().any(|write| write.is_idempotent()) {
+        if asked.is_empty() && !writes.iter().any(|write| write.is_idempotent()) {
             return batch::apply(connection, writes, vec![Verdict::Applied; writes.len()]).await;
         }
-        let mut transaction = connection.begin().await?;
-        let verdicts = writes::claim_keys(&mut transaction, writes).await?;
+        let mut transaction = connection.begin_with(AssertSqlSafe(begin_alone(&asked))).await?;
+        let verdicts = writes::judge(&mut transaction, writes, &asked).await?;
         let verdicts = batch::apply(&mut transaction, writes, verdicts).await?;
         transaction.commit().await?;
         Ok(verdicts)
     }
 
-    async fn landed(&mut self, write: &Write) -> Result<bool, Error> {
+    async fn landed(&mut self, write: &Write) -> Result<Option<Verdict>, Error> {
         let connection = self.connection().await?;
-        Ok(writes::landed(connection, write.transition()).await?)
+        Ok(writes::landed(connection, write).await?)
     }
 
     fn disconnect(&mut self) {
@@ -136,26 +161,25 @@ impl BatchWriter for Writer {
     }
 }
 
-/// A database that takes the question and never answers is as good as away.
 async fn in_time<T, E>(call: impl Future<Output = Result<T, E>>) -> Result<T, Error>
 where
     Error: From<E>,
 {
     match tokio::time::timeout(ANSWER_TIMEOUT, call).await {
         Ok(result) => Ok(result?),
-        Err(_) => Err(Error::Unavailable("the database did not answer in time".into())),
+        Err(_) => Err(Error::late()),
     }
 }
 
 /// `replicas` tells who lives, by the database's own clock.
 const CLAIM: &str = "WITH due AS ( \
-         SELECT s.id FROM sessions s \
+         SELECT s.id, s.owner IS NOT NULL AS taken_over FROM sessions s \
          WHERE s.due_at <= $2 AND (s.owner IS NULL OR NOT EXISTS ( \
              SELECT 1 FROM replicas r WHERE r.id = s.owner AND r.lease_expires_at > now())) \
          ORDER BY s.due_at LIMIT $3 FOR UPDATE OF s SKIP LOCKED) \
      UPDATE sessions SET owner = $1, epoch = epoch + 1, version = version + 1 FROM due \
      WHERE sessions.id = due.id \
-     RETURNING sessions.id, sessions.version, sessions.projection, sessions.epoch";
+     RETURNING sessions.id, sessions.version, sessions.projection, sessions.epoch, due.taken_over";
 
 const RENEW: &str = "INSERT INTO replicas (id, lease_expires_at) VALUES ($1, now() + make_interval(secs => $2)) \
      ON CONFLICT (id) DO UPDATE SET lease_expires_at = excluded.lease_expires_at";
@@ -171,7 +195,12 @@ impl Store for PostgresStore {
     }
 
     async fn ping(&self) -> Result<(), Error> {
-        in_time(reads::ping(&self.pool)).await
+        let setting = sqlx::query_scalar("SELECT current_setting('transaction_read_only')");
+        let read_only: String = in_time(setting.fetch_one(&self.pool)).await?;
+        if read_only == "on" {
+            return Err(Error::Unavailable("the database takes no writes".into()));
+        }
+        Ok(())
     }
 
     async fn close(&self) {
@@ -219,8 +248,16 @@ impl Store for PostgresStore {
         in_time(reads::sessions(&self.pool, organization, filter)).await
     }
 
-    async fn active_sessions(&self, organization: OrganizationId) -> Result<u64, Error> {
-        in_time(reads::active_sessions(&self.pool, organization)).await
+    async fn standing(&self, organization: OrganizationId) -> Result<Standing, Error> {
+        in_time(admission::standing(&self.pool, organization)).await
+    }
+
+    async fn live_sessions(&self) -> Result<Vec<(String, u64)>, Error> {
+        in_time(admission::live_sessions(&self.pool)).await
+    }
+
+    async fn backlog(&self, default_limit: u64, count: u32) -> Result<Backlog, Error> {
+        in_time(admission::backlog(&self.pool, default_limit, count)).await
     }
 
     async fn events(&self, id: SessionId, from: u64, limit: u64) -> Result<Vec<LoggedEvent>, Error> {
@@ -238,7 +275,9 @@ impl Store for PostgresStore {
     async fn claim(&self, replica: ReplicaId, now: Timestamp, limit: u32) -> Result<Vec<Claimed>, Error> {
         let claim = sqlx::query_as(CLAIM).bind(replica.0).bind(now).bind(i64::from(limit));
         let claimed: Vec<rows::ClaimRow> = in_time(claim.fetch_all(&self.pool)).await?;
-        claimed.into_iter().map(|row| rows::claimed(replica, row)).collect()
+        let (claimed, unreadable) = rows::readable(replica, claimed);
+        in_time(reads::park(&self.pool, &unreadable)).await?;
+        Ok(claimed)
     }
 
     async fn next_due(&self) -> Result<Option<Timestamp>, Error> {
@@ -247,6 +286,10 @@ impl Store for PostgresStore {
 
     async fn release(&self, id: SessionId, lease: Lease, version: u64) -> Result<bool, Error> {
         in_time(reads::release(&self.pool, id, lease, version)).await
+    }
+
+    async fn owned(&self, replica: ReplicaId) -> Result<Vec<Owned>, Error> {
+        in_time(reads::owned(&self.pool, replica)).await
     }
 
     async fn renew(&self, replica: ReplicaId, lease: Duration) -> Result<(), Error> {

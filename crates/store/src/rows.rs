@@ -1,12 +1,12 @@
 //! Rows as plain values, and what they become; nothing above the store sees a row.
 
 use crate::{
-    Claimed, CommitLease, Entry, Error, KeyRecord, Lease, Note, Owner, Rating, ReplicaId, Revision, SessionRecord,
-    StoredSession, SummaryRow, Version,
+    Claimed, CommitLease, Entry, Error, KeyRecord, Lease, NewSession, Note, Organization, Owner, Rating, ReplicaId,
+    Revision, SessionRecord, Standing, StoredSession, SummaryRow, Version,
 };
 use chrono::Datelike;
-use quarterdeck_api::{Answer, Reference, SessionRequest, Timestamp, UserId, UserMessage};
-use quarterdeck_core::{LoggedEvent, Session};
+use quarterdeck_api::{Answer, OrganizationId, Reference, SessionRequest, Timestamp, UserId, UserMessage};
+use quarterdeck_core::{LoggedEvent, Session, Transition};
 use serde_json::value::RawValue;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -15,12 +15,12 @@ use uuid::Uuid;
 pub(crate) type SessionRow = (i64, String, Option<Uuid>, i64);
 /// `version, projection, agent_revision, request`.
 pub(crate) type RecordRow = (i64, String, Option<i64>, String);
-/// `version, projection, agent_name, agent_revision, first_message`.
-pub(crate) type ListRow = (i64, String, String, Option<i64>, Option<String>);
+/// `id, version, projection, agent_name, agent_revision, first_message`.
+pub(crate) type ListRow = (Uuid, i64, String, String, Option<i64>, Option<String>);
 /// `event_index, type, body`.
 pub(crate) type EventRow = (i64, String, String);
-/// `id, version, projection, epoch`.
-pub(crate) type ClaimRow = (Uuid, i64, String, i64);
+/// `id, version, projection, epoch, taken_over`.
+pub(crate) type ClaimRow = (Uuid, i64, String, i64, bool);
 /// `id, organization, user, prefix, created_at, revoked_at`.
 pub(crate) type KeyRow = (Uuid, String, String, String, Timestamp, Option<Timestamp>);
 /// `name, id, version, spec, created_at`.
@@ -29,6 +29,11 @@ pub(crate) type EntryRow = (String, Uuid, i64, String, Timestamp);
 pub(crate) type RatingRow = (Uuid, Uuid, String, Timestamp);
 /// `number, created_by, created_at, message, restored_from`.
 pub(crate) type RevisionRow = (i64, Uuid, Timestamp, Option<String>, Option<i64>);
+
+/// `active, queued, max_concurrent_sessions`.
+pub(crate) type StandingRow = (i64, i64, Option<i64>);
+/// `id, name, created_at, users, keys, active, queued, max_concurrent_sessions`.
+pub(crate) type OrganizationRow = (Uuid, String, Timestamp, i64, i64, i64, i64, Option<i64>);
 
 /// The column is the truth for the version: a claim moves it without writing the projection.
 pub(crate) fn session(id: Uuid, version: i64, projection: &str) -> Result<Session, Error> {
@@ -42,8 +47,26 @@ pub(crate) fn stored(id: Uuid, (version, projection, owner, epoch): SessionRow) 
     Ok(StoredSession { session: session(id, version, &projection)?, owner })
 }
 
-pub(crate) fn claimed(replica: ReplicaId, (id, version, projection, epoch): ClaimRow) -> Result<Claimed, Error> {
-    Ok(Claimed { session: session(id, version, &projection)?, lease: Lease { replica, epoch } })
+fn claimed(replica: ReplicaId, row: ClaimRow) -> Result<Claimed, Error> {
+    let (id, version, projection, epoch, taken_over) = row;
+    Ok(Claimed { session: session(id, version, &projection)?, lease: Lease { replica, epoch }, taken_over })
+}
+
+/// What was claimed, and the ids of what cannot be read: it must not keep the others from being run.
+pub(crate) fn readable(replica: ReplicaId, rows: Vec<ClaimRow>) -> (Vec<Claimed>, Vec<Uuid>) {
+    let mut unreadable = Vec::new();
+    let mut readable = Vec::with_capacity(rows.len());
+    for row in rows {
+        let id = row.0;
+        match claimed(replica, row) {
+            Ok(claimed) => readable.push(claimed),
+            Err(error) => {
+                tracing::error!(session.id = %id, %error, "session {id} cannot be run");
+                unreadable.push(id);
+            }
+        }
+    }
+    (readable, unreadable)
 }
 
 pub(crate) fn record(id: Uuid, (version, projection, revision, request): RecordRow) -> Result<SessionRecord, Error> {
@@ -56,9 +79,8 @@ pub(crate) fn record(id: Uuid, (version, projection, revision, request): RecordR
     })
 }
 
-pub(crate) fn summary((version, projection, agent, revision, first_message): ListRow) -> Result<SummaryRow, Error> {
-    let session = session(Uuid::nil(), version, &projection)?;
-    let id = session.id.0;
+pub(crate) fn summary((id, version, projection, agent, revision, first_message): ListRow) -> Result<SummaryRow, Error> {
+    let session = session(id, version, &projection)?;
     let first_message = first_message.map(|text| raw("session_requests", id, text)).transpose()?;
     Ok(SummaryRow { session, agent, agent_revision: revision, first_message })
 }
@@ -89,6 +111,22 @@ pub(crate) fn rating((session, author, body, at): RatingRow) -> Result<Rating, E
     Ok(Rating { feedback, author: UserId(author), at })
 }
 
+pub(crate) fn standing((active, queued, limit): StandingRow) -> Standing {
+    let limit = limit.map(i64::unsigned_abs);
+    Standing { active: active.unsigned_abs(), queued: queued.unsigned_abs(), limit }
+}
+
+pub(crate) fn organization((id, name, at, users, keys, active, queued, limit): OrganizationRow) -> Organization {
+    Organization {
+        id: OrganizationId(id),
+        name,
+        users: users.unsigned_abs(),
+        keys: keys.unsigned_abs(),
+        standing: standing((active, queued, limit)),
+        created_at: at,
+    }
+}
+
 pub(crate) fn raw(table: &'static str, id: Uuid, text: String) -> Result<Box<RawValue>, Error> {
     RawValue::from_string(text).map_err(|cause| corrupt(table, id, &cause))
 }
@@ -104,6 +142,11 @@ pub(crate) fn json<T: serde::Serialize>(value: &T) -> String {
 
 pub(crate) fn int(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// Who runs a session from the start: nobody while it waits for a slot.
+pub(crate) fn first_owner(new: &NewSession, transition: &Transition) -> Option<Uuid> {
+    new.owner.filter(|_| transition.session.state.holds_slot()).map(|owner| owner.0)
 }
 
 /// When a worker must look after it. `SQLite` compares times as text, which goes wrong after the year 9999:

@@ -1,8 +1,8 @@
 //! The embedded engine: one file, one process, one writer.
 
 use crate::{
-    Caller, Claimed, Commit, CreateOutcome, Error, EventFilter, KeyHash, KeyRecord, Lease, Listing, NewKey, NewSession,
-    Notices, ReplicaId, SessionFilter, SessionRecord, Store, StoredSession, SummaryRow,
+    Backlog, Caller, Claimed, Commit, CreateOutcome, Error, EventFilter, KeyHash, KeyRecord, Lease, Listing, NewKey,
+    NewSession, Notices, Owned, ReplicaId, SessionFilter, SessionRecord, Standing, Store, StoredSession, SummaryRow,
     committer::{BatchWriter, Committer, Verdict, Write},
     migrations, rows,
 };
@@ -30,12 +30,20 @@ type Engine = SqliteStore;
 
 /// How a transaction that writes begins: one that begins reading may find that it can no longer write.
 const BEGIN: &str = "BEGIN IMMEDIATE";
+/// How a query keeps the rows of `sessions s` that it finds as they are: whoever writes is alone anyway.
+const LOCK_SESSIONS: &str = "";
 /// Where in a text another one begins, from 1; 0 when nowhere.
 const POSITION: &str = "instr";
 
+#[path = "sql/admission.rs"]
+mod admission;
 mod batch;
 #[path = "sql/catalogs.rs"]
 mod catalogs;
+#[path = "sql/memories.rs"]
+mod memories;
+#[path = "sql/organizations.rs"]
+mod organizations;
 #[path = "sql/reads.rs"]
 mod reads;
 #[path = "sql/sharing.rs"]
@@ -87,13 +95,16 @@ impl SqliteStore {
     }
 }
 
+/// `SQLite` ends a transaction by itself when the disk is full. The driver does not notice, and would begin the next one
+/// inside it, for ever: such a connection is not used again.
 async fn open_file(options: SqliteConnectOptions) -> Result<(SqlitePool, SqlitePool), sqlx::Error> {
     let options = options
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .locking_mode(SqliteLockingMode::Normal);
-    let write = pool(1).connect_with(options.clone()).await?;
+    let write = pool(1).before_acquire(|connection, _| Box::pin(async { Ok(!connection.is_in_transaction()) }));
+    let write = write.connect_with(options.clone()).await?;
     let read = pool(READERS).connect_lazy_with(options.read_only(true));
     Ok((read, write))
 }
@@ -138,19 +149,20 @@ impl BatchWriter for Writer {
         Ok(verdicts)
     }
 
-    async fn landed(&mut self, write: &Write) -> Result<bool, Error> {
+    async fn landed(&mut self, write: &Write) -> Result<Option<Verdict>, Error> {
         let mut connection = self.pool.acquire().await?;
-        Ok(writes::landed(&mut connection, write.transition()).await?)
+        Ok(writes::landed(&mut connection, write).await?)
     }
 
     fn disconnect(&mut self) {}
 }
 
-/// Only one process uses the file, so every other owner is a past life of it.
-const CLAIM: &str = "UPDATE sessions SET owner = $1, epoch = epoch + 1, version = version + 1 \
-     WHERE id IN (SELECT id FROM sessions WHERE due_at <= $2 AND (owner IS NULL OR owner <> $1) \
-                  ORDER BY due_at LIMIT $3) \
-     RETURNING id, version, projection, epoch";
+/// Only one process uses the file, so every other owner is a past life of it. An update returns what it wrote, so
+/// who owned a session before is read first.
+const FREE: &str = "SELECT id, version + 1, projection, epoch + 1, owner IS NOT NULL FROM sessions \
+     WHERE due_at <= $2 AND (owner IS NULL OR owner <> $1) ORDER BY due_at LIMIT $3";
+
+const TAKE: &str = "UPDATE sessions SET owner = $1, epoch = epoch + 1, version = version + 1 WHERE id = $2";
 
 const ANY_DUE: &str = "SELECT EXISTS (SELECT 1 FROM sessions WHERE due_at <= $2 AND (owner IS NULL OR owner <> $1))";
 
@@ -165,7 +177,8 @@ impl Store for SqliteStore {
     }
 
     async fn ping(&self) -> Result<(), Error> {
-        reads::ping(&self.read).await
+        sqlx::query("SELECT 1").execute(&self.read).await?;
+        Ok(())
     }
 
     async fn close(&self) {
@@ -214,8 +227,16 @@ impl Store for SqliteStore {
         reads::sessions(&self.read, organization, filter).await
     }
 
-    async fn active_sessions(&self, organization: OrganizationId) -> Result<u64, Error> {
-        reads::active_sessions(&self.read, organization).await
+    async fn standing(&self, organization: OrganizationId) -> Result<Standing, Error> {
+        admission::standing(&self.read, organization).await
+    }
+
+    async fn live_sessions(&self) -> Result<Vec<(String, u64)>, Error> {
+        admission::live_sessions(&self.read).await
+    }
+
+    async fn backlog(&self, default_limit: u64, count: u32) -> Result<Backlog, Error> {
+        admission::backlog(&self.read, default_limit, count).await
     }
 
     async fn events(&self, id: SessionId, from: u64, limit: u64) -> Result<Vec<LoggedEvent>, Error> {
@@ -235,9 +256,16 @@ impl Store for SqliteStore {
         if !due {
             return Ok(Vec::new());
         }
+        let mut transaction = self.write.begin_with(BEGIN).await?;
         let claimed: Vec<rows::ClaimRow> =
-            sqlx::query_as(CLAIM).bind(replica.0).bind(now).bind(limit).fetch_all(&self.write).await?;
-        claimed.into_iter().map(|row| rows::claimed(replica, row)).collect()
+            sqlx::query_as(FREE).bind(replica.0).bind(now).bind(limit).fetch_all(&mut *transaction).await?;
+        for (id, ..) in &claimed {
+            sqlx::query(TAKE).bind(replica.0).bind(id).execute(&mut *transaction).await?;
+        }
+        transaction.commit().await?;
+        let (claimed, unreadable) = rows::readable(replica, claimed);
+        reads::park(&self.write, &unreadable).await?;
+        Ok(claimed)
     }
 
     async fn next_due(&self) -> Result<Option<Timestamp>, Error> {
@@ -246,6 +274,10 @@ impl Store for SqliteStore {
 
     async fn release(&self, id: SessionId, lease: Lease, version: u64) -> Result<bool, Error> {
         reads::release(&self.write, id, lease, version).await
+    }
+
+    async fn owned(&self, replica: ReplicaId) -> Result<Vec<Owned>, Error> {
+        reads::owned(&self.read, replica).await
     }
 
     /// Nobody else could take over, so there is nothing to renew.
@@ -268,3 +300,6 @@ impl Store for SqliteStore {
         Ok(notices)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,9 +27,22 @@ pub enum OpenError {
     /// The database does not let us in, or does not answer.
     #[error("cannot open the database: {0}")]
     Database(#[from] sqlx::Error),
-    /// Its tables cannot be brought up to date, for instance because a newer version of the server made them.
+    /// A newer version of the server made its tables.
+    #[error("a newer version of the server made the database's tables (migration {0}); start that one, or a later one")]
+    Newer(i64),
+    /// Its tables cannot be brought up to date.
     #[error("cannot migrate the database: {0}")]
-    Migration(#[from] sqlx::migrate::MigrateError),
+    Migration(sqlx::migrate::MigrateError),
+}
+
+impl From<sqlx::migrate::MigrateError> for OpenError {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "sqlx adds variants as it likes")]
+    fn from(error: sqlx::migrate::MigrateError) -> Self {
+        match error {
+            sqlx::migrate::MigrateError::VersionMissing(version) => Self::Newer(version),
+            error => Self::Migration(error),
+        }
+    }
 }
 
 /// Opens the store at `url` and brings its tables up to date: `sqlite://FILE`, `sqlite::memory:` or

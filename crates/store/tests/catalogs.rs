@@ -32,6 +32,15 @@ macro_rules! catalog_suite {
                 }
             )+
         }
+        mod memory {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    let store = std::sync::Arc::new(quarterdeck_test_support::memory_store::MemoryStore::new());
+                    super::run_on(store, super::$name).await;
+                }
+            )+
+        }
         mod postgres {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -60,7 +69,13 @@ catalog_suite!(
 );
 
 async fn run<F: Future<Output = ()>>(url: &str, test: impl FnOnce(Arc<dyn Store>, [OrganizationId; 2]) -> F) {
-    let store = quarterdeck_store::open(url).await.unwrap();
+    run_on(quarterdeck_store::open(url).await.unwrap(), test).await;
+}
+
+async fn run_on<F: Future<Output = ()>>(
+    store: Arc<dyn Store>,
+    test: impl FnOnce(Arc<dyn Store>, [OrganizationId; 2]) -> F,
+) {
     let organizations = [organization(&*store, "one").await, organization(&*store, "two").await];
     tokio::time::timeout(std::time::Duration::from_mins(1), test(Arc::clone(&store), organizations)).await.unwrap();
     store.close().await;

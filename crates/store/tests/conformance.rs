@@ -15,6 +15,8 @@ mod events;
 mod keys;
 #[path = "conformance/listing.rs"]
 mod listing;
+#[path = "conformance/memories.rs"]
+mod memories;
 #[path = "conformance/nul.rs"]
 mod nul;
 #[path = "conformance/shared.rs"]
@@ -23,6 +25,8 @@ mod shared;
 mod sharing;
 #[path = "conformance/single.rs"]
 mod single;
+#[path = "conformance/slots.rs"]
+mod slots;
 #[path = "conformance/world.rs"]
 mod world;
 
@@ -68,6 +72,8 @@ macro_rules! store_suite {
             claims::a_retired_replica_owns_nothing,
             claims::the_next_due_is_the_earliest_that_nobody_owns,
             claims::whatever_moves_the_owner_moves_the_version,
+            claims::a_replica_is_told_what_it_owns_and_must_look_at,
+            claims::only_a_claim_from_an_owner_who_had_not_let_go_takes_over,
             events::indexes_are_dense_over_many_commits,
             events::events_read_back_word_for_word,
             events::events_from_an_index_stop_at_the_limit_and_at_the_end,
@@ -96,6 +102,23 @@ macro_rules! store_suite {
             sharing::a_shared_session_keeps_its_first_token,
             sharing::an_ended_share_is_gone_with_its_token,
             sharing::of_twenty_shares_at_once_all_get_one_token,
+            memories::a_value_stays_until_it_is_replaced_or_removed,
+            memories::each_namespace_of_each_organization_is_its_own,
+            memories::keys_are_listed_by_their_bytes_behind_a_prefix,
+            memories::a_full_memory_takes_no_new_key_and_still_replaces,
+            memories::of_many_new_keys_at_once_no_more_are_stored_than_fit,
+            slots::of_a_hundred_creations_at_once_as_many_get_in_as_there_are_slots,
+            slots::of_a_hundred_that_would_wait_as_many_do_as_there_are_places,
+            slots::a_queued_session_is_nobodys_and_has_one_event,
+            slots::a_refused_creation_leaves_nothing_behind_and_its_key_free,
+            slots::a_key_repeats_that_its_session_was_queued,
+            slots::a_free_slot_belongs_to_those_who_wait,
+            slots::of_promotions_at_once_as_many_go_through_as_there_are_slots,
+            slots::a_promotion_that_comes_too_late_takes_no_slot,
+            slots::a_restart_needs_a_slot,
+            slots::a_session_that_works_for_another_counts_and_is_never_refused,
+            slots::the_backlog_names_the_oldest_that_have_a_slot,
+            slots::a_limit_of_its_own_goes_before_the_servers,
             nul::nul_in_messages_and_results_survives,
             nul::nul_in_a_message_does_not_disturb_search,
             nul::nul_in_a_label_fails_alone_and_crashes_nothing,
@@ -121,3 +144,5 @@ macro_rules! tests {
 store_suite!(sqlite_file, crate::world::sqlite_file);
 store_suite!(sqlite_in_memory, crate::world::sqlite_in_memory);
 store_suite!(postgres, crate::world::postgres);
+store_suite!(memory, crate::world::memory);
+store_suite!(faultless, crate::world::faultless);

@@ -1,5 +1,6 @@
-use super::{BlobName, Blobs, OpenBlobsError};
+use super::{BlobName, Blobs, LINK_LIFE, Located, OpenBlobsError, ServedAs};
 use bytes::Bytes;
+use object_store::signer::{Method, SignedUrlOptions};
 use quarterdeck_api::SessionId;
 use uuid::Uuid;
 
@@ -82,4 +83,37 @@ fn a_bucket_of_s3_is_a_place_and_other_addresses_are_not() {
     for url in ["ftp://host/x", "/var/blobs", "", "http://host/bucket"] {
         assert!(matches!(Blobs::open(url, Vec::new()), Err(OpenBlobsError::UnknownUrl(_))), "{url}");
     }
+}
+
+const AS_IMAGE: ServedAs = ServedAs { content_type: "image/png", disposition: "inline" };
+
+#[tokio::test]
+async fn blobs_of_this_server_are_located_here() {
+    let blobs = Blobs::in_memory();
+    let blob = name(ANN, "attachments", "a.png");
+    assert_eq!(blobs.locate(&blob, AS_IMAGE).await.unwrap(), None);
+    blobs.put(&blob, Bytes::from_static(b"x")).await.unwrap();
+    assert_eq!(blobs.locate(&blob, AS_IMAGE).await.unwrap(), Some(Located::Here(Bytes::from_static(b"x"))));
+}
+
+/// Without a network: signing needs none.
+#[tokio::test]
+async fn a_link_into_a_bucket_is_signed_for_one_blob_and_five_minutes() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let options = [("AWS_REGION", "eu-west-3"), ("AWS_ACCESS_KEY_ID", "AKIA1"), ("AWS_SECRET_ACCESS_KEY", "CANARY")];
+    let options = options.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+    let blobs = Blobs::open("s3://acme/below/this", options).unwrap();
+    let path = blobs.path(&name(ANN, "attachments", "a b.png"));
+    let signer = blobs.signer.clone().unwrap();
+    let served = SignedUrlOptions::new().with_query([("response-content-disposition", "attachment")]);
+    let link = signer.signed_url_opts(Method::GET, &path, LINK_LIFE, &served).await.unwrap();
+    assert_eq!(link.scheme(), "https");
+    assert!(link.host_str().unwrap().ends_with("eu-west-3.amazonaws.com"), "{link}");
+    assert!(link.path().ends_with(&format!("/below/this/{ANN}/attachments/a%20b.png")), "{link}");
+    let value = |key: &str| link.query_pairs().find(|(name, _)| name == key).map(|(_, value)| value.into_owned());
+    assert_eq!(value("X-Amz-Expires").as_deref(), Some("300"));
+    assert_eq!(value("response-content-disposition").as_deref(), Some("attachment"));
+    assert_eq!(value("X-Amz-Signature").unwrap().len(), 64);
+    assert!(value("X-Amz-Credential").unwrap().starts_with("AKIA1/"));
+    assert!(!link.as_str().contains("CANARY"));
 }

@@ -63,15 +63,15 @@ pub(crate) async fn apply(
 ) -> Result<Vec<Verdict>, Error> {
     let mut arrays = Arrays::default();
     for (write, verdict) in writes.iter().zip(&verdicts) {
-        match write {
-            Write::Create(new) if *verdict == Verdict::Applied => arrays.create(new),
-            Write::Commit(commit) => arrays.advance(commit),
-            Write::Create(_) => {}
+        match (write, write.outcome(verdict)) {
+            (Write::Create(new), Some(transition)) => arrays.create(new, transition),
+            (Write::Commit(commit), Some(_)) => arrays.advance(commit),
+            (Write::Create(_) | Write::Commit(_), None) => {}
         }
     }
     let applied = arrays.run(connection).await?;
     for (write, verdict) in writes.iter().zip(&mut verdicts) {
-        if *verdict == Verdict::Applied && !applied.contains(&write.session()) {
+        if write.outcome(verdict).is_some() && !applied.contains(&write.session()) {
             *verdict = Verdict::Conflict;
         }
     }
@@ -147,8 +147,9 @@ impl<'a> Arrays<'a> {
         self.log(&commit.transition);
     }
 
-    fn create(&mut self, new: &'a NewSession) {
-        let session = &new.transition.session;
+    fn create(&mut self, new: &'a NewSession, transition: &'a Transition) {
+        let session = &transition.session;
+        let owner = rows::first_owner(new, transition);
         let first = rows::first_message(&new.request);
         let columns = &mut self.created;
         columns.id.push(session.id.0);
@@ -157,8 +158,8 @@ impl<'a> Arrays<'a> {
         columns.version.push(rows::int(session.version));
         columns.status.push(session.state.status().as_str());
         columns.projection.push(rows::json(session));
-        columns.owner.push(new.owner.map(|owner| owner.0));
-        columns.epoch.push(i64::from(new.owner.is_some()));
+        columns.owner.push(owner);
+        columns.epoch.push(i64::from(owner.is_some()));
         columns.due_at.push(rows::due_at(session));
         columns.agent.push(new.agent_reference.clone());
         columns.agent_name.push(rows::agent_name(&new.request).to_owned());
@@ -169,7 +170,7 @@ impl<'a> Arrays<'a> {
         columns.request.push(rows::json(&*new.request));
         columns.first_message.push(first.as_ref().map(rows::json));
         columns.first_message_text.push(first.map(|message| rows::searchable(&message.message)));
-        self.log(&new.transition);
+        self.log(transition);
     }
 
     fn log(&mut self, transition: &'a Transition) {

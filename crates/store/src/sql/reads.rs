@@ -2,8 +2,8 @@
 
 use super::{Db, Pool};
 use crate::{
-    Caller, Error, EventFilter, KeyHash, KeyRecord, Lease, Listing, NewKey, SessionFilter, SessionRecord,
-    StoredSession, SummaryRow,
+    Caller, Error, EventFilter, KeyHash, KeyRecord, Lease, Listing, NewKey, Owned, ReplicaId, SessionFilter,
+    SessionRecord, StoredSession, SummaryRow,
     rows::{self, EventRow, KeyRow, ListRow, RecordRow, SessionRow},
 };
 use quarterdeck_api::{OrganizationId, SessionId, Timestamp, UserId, UserMessage};
@@ -14,11 +14,6 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 type Result<T> = std::result::Result<T, Error>;
-
-pub(crate) async fn ping(pool: &Pool) -> Result<()> {
-    sqlx::query("SELECT 1").execute(pool).await?;
-    Ok(())
-}
 
 pub(crate) async fn caller(pool: &Pool, hash: KeyHash) -> Result<Option<Caller>> {
     let row: Option<(Uuid, Uuid)> =
@@ -116,26 +111,16 @@ pub(crate) async fn sessions(
     let total: i64 = count.build_query_scalar().fetch_one(pool).await?;
 
     let mut page = QueryBuilder::<Db>::new(
-        "SELECT s.version, s.projection, s.agent_name, s.agent_revision, r.first_message \
+        "SELECT s.id, s.version, s.projection, s.agent_name, s.agent_revision, r.first_message \
          FROM sessions s JOIN session_requests r ON r.session_id = s.id WHERE ",
     );
     push_conditions(&mut page, organization, &filter);
     page.push(if filter.ascending { " ORDER BY s.created_at, s.id" } else { " ORDER BY s.created_at DESC, s.id DESC" });
     page.push(" LIMIT ").push_bind(filter.limit).push(" OFFSET ").push_bind(filter.offset);
     let rows: Vec<ListRow> = page.build_query_as().fetch_all(pool).await?;
-    let items = rows.into_iter().map(rows::summary).collect::<Result<_>>()?;
+    let unreadable = |error: &Error| tracing::error!(%error, "a session cannot be listed");
+    let items = rows.into_iter().filter_map(|row| rows::summary(row).inspect_err(unreadable).ok()).collect();
     Ok(Listing { items, total: total.unsigned_abs() })
-}
-
-pub(crate) async fn active_sessions(pool: &Pool, organization: OrganizationId) -> Result<u64> {
-    let active: i64 = sqlx::query_scalar(
-        "SELECT COUNT(*) FROM sessions WHERE organization_id = $1 \
-         AND status IN ('pending', 'running', 'paused', 'idle', 'awaiting_tool_results')",
-    )
-    .bind(organization.0)
-    .fetch_one(pool)
-    .await?;
-    Ok(active.unsigned_abs())
 }
 
 fn push_conditions(query: &mut QueryBuilder<Db>, organization: OrganizationId, filter: &SessionFilter) {
@@ -279,6 +264,30 @@ pub(crate) async fn release(pool: &Pool, id: SessionId, lease: Lease, version: u
     Ok(done.rows_affected() > 0)
 }
 
+pub(crate) async fn owned(pool: &Pool, replica: ReplicaId) -> Result<Vec<Owned>> {
+    let rows: Vec<(Uuid, i64, i64)> = sqlx::query_as(
+        "SELECT id, epoch, version FROM sessions WHERE due_at IS NOT NULL AND owner = $1 ORDER BY due_at, id",
+    )
+    .bind(replica.0)
+    .fetch_all(pool)
+    .await?;
+    let owned = |(id, epoch, version): (Uuid, i64, i64)| Owned {
+        session: SessionId(id),
+        lease: Lease { replica, epoch },
+        version: version.unsigned_abs(),
+    };
+    Ok(rows.into_iter().map(owned).collect())
+}
+
+/// Nobody owns these any more, and nobody will look at them by himself.
+pub(crate) async fn park(pool: &Pool, ids: &[Uuid]) -> Result<()> {
+    for id in ids {
+        let park = "UPDATE sessions SET owner = NULL, due_at = NULL, version = version + 1 WHERE id = $1";
+        sqlx::query(park).bind(id).execute(pool).await?;
+    }
+    Ok(())
+}
+
 pub(crate) async fn sweep_keys(pool: &Pool, now: Timestamp) -> Result<()> {
     sqlx::query("DELETE FROM idempotency_keys WHERE created_at <= $1")
         .bind(now - super::writes::KEY_LIFE)
@@ -287,7 +296,7 @@ pub(crate) async fn sweep_keys(pool: &Pool, now: Timestamp) -> Result<()> {
     Ok(())
 }
 
-pub(crate) async fn retire(pool: &Pool, replica: crate::ReplicaId) -> Result<()> {
+pub(crate) async fn retire(pool: &Pool, replica: ReplicaId) -> Result<()> {
     sqlx::query("UPDATE sessions SET owner = NULL, version = version + 1 WHERE owner = $1")
         .bind(replica.0)
         .execute(pool)

@@ -1,14 +1,16 @@
-//! Idempotency keys, and what a lost connection left behind. Both engines accept the same text; this file is
+//! What is decided before a batch is written, and what a lost connection left behind. Both engines accept the same text; this file is
 //! compiled once for each.
 
-use super::Connection;
+use super::{Connection, admission};
 use crate::{
     Idempotency, NewSession,
+    admission::decide,
     committer::{Verdict, Write},
     rows,
 };
 use quarterdeck_api::OrganizationId;
 use quarterdeck_core::Transition;
+use std::collections::BTreeSet;
 use uuid::Uuid;
 
 /// An idempotency key protects for 24 hours (contract: sessions, "Idempotency-Key").
@@ -16,8 +18,22 @@ pub(crate) const KEY_LIFE: chrono::TimeDelta = chrono::TimeDelta::hours(24);
 
 type Result<T> = std::result::Result<T, sqlx::Error>;
 
-/// Claims the idempotency keys of a batch: a first verdict for each write.
-pub(crate) async fn claim_keys(connection: &mut Connection, writes: &[&Write]) -> Result<Vec<Verdict>> {
+/// A first verdict for each write: idempotency keys are claimed, then slots given.
+pub(crate) async fn judge(
+    connection: &mut Connection,
+    writes: &[&Write],
+    asked: &BTreeSet<OrganizationId>,
+) -> Result<Vec<Verdict>> {
+    let mut verdicts = claim_keys(connection, writes).await?;
+    if !asked.is_empty() {
+        let found = admission::count(connection, writes, asked).await?;
+        decide(writes, &mut verdicts, found);
+        admission::amend_keys(connection, writes, &verdicts).await?;
+    }
+    Ok(verdicts)
+}
+
+async fn claim_keys(connection: &mut Connection, writes: &[&Write]) -> Result<Vec<Verdict>> {
     let mut verdicts = Vec::with_capacity(writes.len());
     for write in writes {
         verdicts.push(match write {
@@ -71,11 +87,20 @@ async fn replay(
     Ok(if hash == idempotency.request_hash { Verdict::Replayed(response) } else { Verdict::KeyReused })
 }
 
-/// Whether the log (or the inbox, for a change without events) holds what the transition wrote. Events carry
-/// microseconds, so equal text is the same event.
-pub(crate) async fn landed(connection: &mut Connection, transition: &Transition) -> Result<bool> {
+/// What `write` turned into, if the log (or the inbox, for a change without events) holds what it would have written.
+pub(crate) async fn landed(connection: &mut Connection, write: &Write) -> Result<Option<Verdict>> {
+    if holds(connection, write.transition()).await? {
+        return Ok(Some(Verdict::Applied));
+    }
+    let Some(queued) = write.queued() else { return Ok(None) };
+    Ok(holds(connection, &queued.transition).await?.then_some(Verdict::Queued))
+}
+
+/// Whether the store holds what the transition wrote. Events carry microseconds, so equal text is the same event. The
+/// last one tells also which of two beginnings a session had: they differ in their ends.
+async fn holds(connection: &mut Connection, transition: &Transition) -> Result<bool> {
     let id = transition.session.id.0;
-    if let Some(event) = transition.events.first() {
+    if let Some(event) = transition.events.last() {
         let body: Option<String> =
             sqlx::query_scalar("SELECT body FROM events WHERE session_id = $1 AND event_index = $2")
                 .bind(id)

@@ -5,6 +5,7 @@
 use super::{Connection, Db, writes};
 use crate::{
     Commit, NewSession,
+    admission::asked,
     committer::{Verdict, Write},
     rows::{self, LeaseColumns},
 };
@@ -21,36 +22,33 @@ type Result<T> = std::result::Result<T, sqlx::Error>;
 
 /// Applies all of them inside the caller's transaction.
 pub(crate) async fn apply(connection: &mut Connection, writes: &[&Write]) -> Result<Vec<Verdict>> {
-    let mut verdicts = writes::claim_keys(connection, writes).await?;
+    let mut verdicts = writes::judge(connection, writes, &asked(writes)).await?;
     let mut creations = Vec::new();
     let mut commits = Vec::new();
     for (write, verdict) in writes.iter().zip(&verdicts) {
-        match write {
-            Write::Create(new) if *verdict == Verdict::Applied => creations.push(&**new),
-            Write::Create(_) => {}
-            Write::Commit(commit) => commits.push(&**commit),
+        match (write, write.outcome(verdict)) {
+            (Write::Create(new), Some(transition)) => creations.push((&**new, transition)),
+            (Write::Commit(commit), Some(_)) => commits.push(&**commit),
+            (Write::Create(_) | Write::Commit(_), None) => {}
         }
     }
     insert_sessions(connection, &creations).await?;
     let advanced = advance_sessions(connection, &commits).await?;
     for (write, verdict) in writes.iter().zip(&mut verdicts) {
-        if matches!(write, Write::Commit(_)) && !advanced.contains(&write.session()) {
+        let is_late = matches!(write, Write::Commit(_)) && !advanced.contains(&write.session());
+        if is_late && *verdict == Verdict::Applied {
             *verdict = Verdict::Conflict;
         }
     }
-    let applied: Vec<&Transition> = writes
-        .iter()
-        .zip(&verdicts)
-        .filter(|(_, verdict)| **verdict == Verdict::Applied)
-        .map(|(write, _)| write.transition())
-        .collect();
+    let applied: Vec<&Transition> =
+        writes.iter().zip(&verdicts).filter_map(|(write, verdict)| write.outcome(verdict)).collect();
     insert_events(connection, &applied).await?;
     insert_messages(connection, &applied).await?;
     delete_messages(connection, &applied).await?;
     Ok(verdicts)
 }
 
-async fn insert_sessions(connection: &mut Connection, creations: &[&NewSession]) -> Result<()> {
+async fn insert_sessions(connection: &mut Connection, creations: &[(&NewSession, &Transition)]) -> Result<()> {
     for group in groups(creations) {
         insert_session_rows(connection, group).await?;
         insert_requests(connection, group).await?;
@@ -58,21 +56,22 @@ async fn insert_sessions(connection: &mut Connection, creations: &[&NewSession])
     Ok(())
 }
 
-async fn insert_session_rows(connection: &mut Connection, creations: &[&NewSession]) -> Result<()> {
+async fn insert_session_rows(connection: &mut Connection, creations: &[(&NewSession, &Transition)]) -> Result<()> {
     let mut query = QueryBuilder::<Db>::new(
         "INSERT INTO sessions (id, organization_id, user_id, version, status, projection, owner, epoch, due_at, \
          agent, agent_name, agent_revision, group_id, parent_session_id, created_at) ",
     );
-    query.push_values(creations, |mut row, new| {
-        let session = &new.transition.session;
+    query.push_values(creations, |mut row, (new, transition)| {
+        let session = &transition.session;
+        let owner = rows::first_owner(new, transition);
         row.push_bind(session.id.0)
             .push_bind(session.organization.0)
             .push_bind(session.user.0)
             .push_bind(rows::int(session.version))
             .push_bind(session.state.status().as_str())
             .push_bind(rows::json(session))
-            .push_bind(new.owner.map(|owner| owner.0))
-            .push_bind(i64::from(new.owner.is_some()))
+            .push_bind(owner)
+            .push_bind(i64::from(owner.is_some()))
             .push_bind(rows::due_at(session))
             .push_bind(new.agent_reference.clone())
             .push_bind(rows::agent_name(&new.request).to_owned())
@@ -85,11 +84,11 @@ async fn insert_session_rows(connection: &mut Connection, creations: &[&NewSessi
     Ok(())
 }
 
-async fn insert_requests(connection: &mut Connection, creations: &[&NewSession]) -> Result<()> {
+async fn insert_requests(connection: &mut Connection, creations: &[(&NewSession, &Transition)]) -> Result<()> {
     let mut query = QueryBuilder::<Db>::new(
         "INSERT INTO session_requests (session_id, request, first_message, first_message_text) ",
     );
-    query.push_values(creations, |mut row, new| {
+    query.push_values(creations, |mut row, (new, _)| {
         let first = rows::first_message(&new.request);
         row.push_bind(new.transition.session.id.0)
             .push_bind(rows::json(&*new.request))

@@ -5,8 +5,8 @@ use crate::drafts::{
     stored,
 };
 use quarterdeck_api::SessionId;
-use quarterdeck_core::Command;
-use quarterdeck_store::{Claimed, Store};
+use quarterdeck_core::{Command, Session};
+use quarterdeck_store::{Claimed, Owned, Store};
 use serde_json::json;
 use std::{collections::HashSet, time::Duration};
 
@@ -142,6 +142,34 @@ pub(crate) async fn whatever_moves_the_owner_moves_the_version(store: &dyn Store
     store.claim(replica, noon(), 1).await.unwrap();
     store.retire(replica).await.unwrap();
     assert_eq!(stored(store, session.id).await.session.version, session.version + 4);
+}
+
+pub(crate) async fn only_a_claim_from_an_owner_who_had_not_let_go_takes_over(store: &dyn Store) {
+    let (dead, gone) = (replica(), replica());
+    let orphan = Draft::new().owned_by(dead).create(store).await;
+    let (free, left, released) = (Draft::new(), Draft::new().owned_by(gone), Draft::new().owned_by(dead));
+    let (free, left) = (free.create(store).await, left.create(store).await);
+    let released = released.create(store).await;
+    assert!(release(store, released.id, lease(dead, 1)).await);
+    store.retire(gone).await.unwrap();
+    let claimed = store.claim(living(store).await, noon(), 10).await.unwrap();
+    assert_eq!(ids_of(&claimed), HashSet::from([orphan.id, free.id, left.id, released.id]));
+    for claimed in claimed {
+        assert_eq!(claimed.taken_over, claimed.session.id == orphan.id);
+    }
+}
+
+pub(crate) async fn a_replica_is_told_what_it_owns_and_must_look_at(store: &dyn Store) {
+    let (mine, other) = (replica(), replica());
+    let work = Draft::new().owned_by(mine).create(store).await;
+    let timer = answered(store, Draft::of(json!({"idle_timeout_s": 30})).owned_by(mine), "waits").await;
+    Draft::new().owned_by(other).create(store).await;
+    Draft::new().create(store).await;
+    answered(store, Draft::new().owned_by(mine), "over").await;
+    let owned = |session: &Session| Owned { session: session.id, lease: lease(mine, 1), version: session.version };
+    assert_eq!(store.owned(mine).await.unwrap(), [owned(&work), owned(&timer)]);
+    assert!(release(store, work.id, lease(mine, 1)).await);
+    assert_eq!(store.owned(mine).await.unwrap(), [owned(&timer)]);
 }
 
 /// What a new replica, which dies at once, gets some seconds after noon.

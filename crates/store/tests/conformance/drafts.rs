@@ -6,7 +6,8 @@ use quarterdeck_api::{
 };
 use quarterdeck_core::{Command, Effect, Fact, Reply, Session, Settings, Transition};
 use quarterdeck_store::{
-    Commit, CommitLease, Creation, Error, Idempotency, Lease, NewSession, Owner, ReplicaId, Store, StoredSession,
+    Admission, Commit, CommitLease, CommitSlot, Creation, Error, Idempotency, Lease, Limits, NewSession, Owner, Queued,
+    ReplicaId, Store, StoredSession,
 };
 use serde_json::{Value, json};
 use std::sync::{
@@ -62,8 +63,19 @@ impl Draft {
         let transition = Session::create(SessionId(fresh()), organization, user, settings, false, at);
         let request = Arc::new(request);
         let (agent_reference, agent_revision, parent, owner, idempotency) = (None, None, None, None, None);
+        let admission = Admission::Granted;
         Self {
-            new: NewSession { transition, request, agent, agent_reference, agent_revision, parent, owner, idempotency },
+            new: NewSession {
+                transition,
+                request,
+                agent,
+                agent_reference,
+                agent_revision,
+                parent,
+                owner,
+                idempotency,
+                admission,
+            },
         }
     }
 
@@ -78,6 +90,27 @@ impl Draft {
         self
     }
 
+    /// Asks for one of so many slots, or is refused.
+    pub(crate) fn asking(mut self, slots: u64) -> Self {
+        self.new.admission = Admission::Asked { limits: limits(slots, 0), queued: None };
+        self
+    }
+
+    /// Asks for one of so many slots, or for one of so many places in the queue.
+    pub(crate) fn queueing(mut self, slots: u64, places: u64) -> Self {
+        let Session { id, organization, user, settings, created_at, .. } = self.new.transition.session.clone();
+        let transition = Session::create(id, organization, user, settings, true, created_at);
+        let response = Some("queued".to_owned());
+        let queued = Some(Box::new(Queued { transition, response }));
+        self.new.admission = Admission::Asked { limits: limits(slots, places), queued };
+        self
+    }
+
+    pub(crate) fn working_for(mut self, parent: SessionId) -> Self {
+        self.new.parent = Some(parent);
+        self
+    }
+
     pub(crate) fn id(&self) -> SessionId {
         self.new.transition.session.id
     }
@@ -87,6 +120,10 @@ impl Draft {
         assert_eq!(store.create(self.new).await.unwrap(), Creation::Created);
         session
     }
+}
+
+pub(crate) fn limits(concurrent: u64, queued: u64) -> Limits {
+    Limits { concurrent, queued }
 }
 
 /// A request with one message and these fields.
@@ -154,7 +191,12 @@ pub(crate) async fn commit(store: &dyn Store, transition: Transition) -> Session
 }
 
 pub(crate) async fn commit_with(store: &dyn Store, transition: Transition, lease: CommitLease) -> Result<(), Error> {
-    store.commit(Commit { transition, lease }).await
+    store.commit(Commit { transition, lease, slot: CommitSlot::Keep }).await
+}
+
+/// Commits what needs a slot.
+pub(crate) async fn commit_for(store: &dyn Store, transition: Transition, slot: CommitSlot) -> Result<(), Error> {
+    store.commit(Commit { transition, lease: CommitLease::Leave, slot }).await
 }
 
 /// Creates a session and starts it.

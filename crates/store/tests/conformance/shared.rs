@@ -2,13 +2,14 @@
 
 use crate::{
     drafts::{
-        Draft, commit, commit_with, is_conflict, lease, noon, owner, replica, running, say, start, stored, trouble,
-        troubles,
+        Draft, answer, command, commit, commit_for, commit_with, is_conflict, lease, limits, noon, organization, owner,
+        replica, running, say, start, stored, trouble, troubles,
     },
     world::{open, postgres, within_a_minute},
 };
-use quarterdeck_core::Session;
-use quarterdeck_store::{CommitLease, Creation, Notice, Store};
+use quarterdeck_api::Answer;
+use quarterdeck_core::{Command, Session};
+use quarterdeck_store::{CommitLease, CommitSlot, Creation, Notice, Store};
 use quarterdeck_test_support::postgres::PostgresCluster;
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -94,6 +95,50 @@ async fn ten_thousand_appends_from_two_stores_leave_no_gap() {
     assert_eq!(texts.len(), log.len(), "an append was written twice");
     assert_eq!(stored(&*other, session.id).await.session.log_length, before + 10_000);
     other.close().await;
+}
+
+/// Sessions come, end and start again through two stores at once; each looks after each of its commits.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_limit_holds_for_all_stores_together_at_every_moment() {
+    const SLOTS: u64 = 5;
+    let world = postgres().await;
+    let other = open(&world.url).await;
+    let callers = [&world.store, &other].into_iter().flat_map(|store| (0..8).map(|_| Arc::clone(store)));
+    let callers = callers.map(|store| {
+        tokio::spawn(async move {
+            let mut admitted = 0;
+            for _ in 0..40 {
+                admitted += usize::from(come_and_go(&*store, SLOTS).await);
+                let active = store.standing(organization(1)).await.unwrap().active;
+                assert!(active <= SLOTS, "{active} sessions hold one of {SLOTS} slots");
+            }
+            admitted
+        })
+    });
+    let mut admitted = 0;
+    for caller in callers.collect::<Vec<_>>() {
+        admitted += tokio::time::timeout(Duration::from_mins(2), caller).await.expect("progress").unwrap();
+    }
+    assert!((40..640).contains(&admitted), "{admitted} of 640 got in");
+    assert_eq!(other.standing(organization(1)).await.unwrap().active, 0);
+    other.close().await;
+}
+
+/// A session that ends, starts again and ends, as far as it is let in.
+async fn come_and_go(store: &dyn Store, slots: u64) -> bool {
+    let draft = Draft::new().asking(slots);
+    let session = draft.new.transition.session.clone();
+    if store.create(draft.new).await.is_err() {
+        return false;
+    }
+    let session = commit(store, start(&session, &["Go"])).await;
+    let ended = commit(store, answer(&session, Answer::Text("done".into()))).await;
+    let again = say(&ended, &["Again"]);
+    let running = again.session.clone();
+    if commit_for(store, again, CommitSlot::Take(limits(slots, 0))).await.is_ok() {
+        commit(store, command(&running, Command::Cancel)).await;
+    }
+    true
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

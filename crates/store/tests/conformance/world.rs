@@ -1,8 +1,16 @@
 //! Empty stores.
 
 use quarterdeck_store::Store;
-use quarterdeck_test_support::postgres::{self, Database};
-use std::{sync::Arc, time::Duration};
+use quarterdeck_test_support::{
+    faulty_store::{Faults, FaultyStore},
+    memory_store::MemoryStore,
+    postgres::{self, Database},
+};
+use std::{
+    future::{Ready, ready},
+    sync::Arc,
+    time::Duration,
+};
 use tempfile::TempDir;
 
 /// A store of its own, and what holds it up.
@@ -44,6 +52,17 @@ pub(crate) async fn postgres() -> World {
     let database = tokio::task::spawn_blocking(postgres::shared).await.unwrap().unwrap();
     let url = database.url().to_owned();
     World { store: open(&url).await, url, place: Place::Database(database) }
+}
+
+/// The double that simulations run on: what they prove holds for the others as far as this suite goes.
+pub(crate) fn memory() -> Ready<World> {
+    ready(World { store: Arc::new(MemoryStore::new()), url: String::new(), place: Place::Memory })
+}
+
+/// A store that fails on purpose changes nothing while it does not fail.
+pub(crate) async fn faultless() -> World {
+    let World { store, url, place } = memory().await;
+    World { store: Arc::new(FaultyStore::new(store, Arc::new(Faults::new(0)))), url, place }
 }
 
 pub(crate) async fn open(url: &str) -> Arc<dyn Store> {

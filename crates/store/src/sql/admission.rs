@@ -1,0 +1,180 @@
+//! Counting slots. Both engines accept the same text; this file is compiled once for each.
+//!
+//! The conditions on `status` must read as in the indexes of migration 4, or the indexes are not used.
+
+use super::{Connection, Db, Pool};
+use crate::{
+    Backlog, Error, Queued, Standing, StoredSession,
+    admission::{Asker, Found},
+    committer::{Verdict, Write},
+    rows::{self, StandingRow},
+};
+use quarterdeck_api::{OrganizationId, SessionId};
+use sqlx::QueryBuilder;
+use std::collections::{BTreeSet, HashMap};
+use uuid::Uuid;
+
+/// What a session of this status takes from its organization (`State::holds_slot` in the core).
+macro_rules! active {
+    ($organization:literal) => {
+        concat!(
+            "(SELECT COUNT(*) FROM sessions s WHERE s.organization_id = ",
+            $organization,
+            " AND s.status IN ('pending', 'running', 'paused', 'idle', 'awaiting_tool_results'))"
+        )
+    };
+}
+pub(super) use active;
+
+macro_rules! queued {
+    ($organization:literal) => {
+        concat!(
+            "(SELECT COUNT(*) FROM sessions s WHERE s.organization_id = ",
+            $organization,
+            " AND s.status = 'queued')"
+        )
+    };
+}
+pub(super) use queued;
+
+/// Counts for the writes that ask. On Postgres their organizations are locked, and no other process can count until
+/// this transaction has ended.
+pub(crate) async fn count(
+    connection: &mut Connection,
+    writes: &[&Write],
+    asked: &BTreeSet<OrganizationId>,
+) -> Result<Found, sqlx::Error> {
+    Ok(Found { standings: standings(connection, asked).await?, askers: askers(connection, writes).await? })
+}
+
+async fn standings(
+    connection: &mut Connection,
+    asked: &BTreeSet<OrganizationId>,
+) -> Result<HashMap<OrganizationId, Standing>, sqlx::Error> {
+    let mut query = QueryBuilder::<Db>::new("WITH asked (id) AS (");
+    query.push_values(asked, |mut row, organization| {
+        row.push_bind(organization.0);
+    });
+    query.push(concat!(
+        ") SELECT asked.id, ",
+        active!("asked.id"),
+        ", ",
+        queued!("asked.id"),
+        ", (SELECT o.max_concurrent_sessions FROM organizations o WHERE o.id = asked.id) FROM asked"
+    ));
+    let rows: Vec<(Uuid, i64, i64, Option<i64>)> = query.build_query_as().fetch_all(connection).await?;
+    let standing = |(id, active, queued, limit)| (OrganizationId(id), rows::standing((active, queued, limit)));
+    Ok(rows.into_iter().map(standing).collect())
+}
+
+/// Restarts and promotions that are not too late. Their rows are locked, so that none takes a slot and then turns out
+/// to be a conflict.
+async fn askers(connection: &mut Connection, writes: &[&Write]) -> Result<HashMap<SessionId, Asker>, sqlx::Error> {
+    let commits: Vec<_> = writes
+        .iter()
+        .filter(|write| matches!(write, Write::Commit(_)) && write.asks())
+        .map(|write| &write.transition().session)
+        .collect();
+    if commits.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let mut query = QueryBuilder::<Db>::new("WITH asking (id, version) AS (");
+    query.push_values(commits, |mut row, session| {
+        row.push_bind(session.id.0).push_bind(rows::int(session.version));
+    });
+    query.push(
+        ") SELECT s.id, s.parent_session_id FROM sessions s JOIN asking ON s.id = asking.id \
+         WHERE s.version = asking.version - 1 ORDER BY s.id",
+    );
+    query.push(super::LOCK_SESSIONS);
+    let rows: Vec<(Uuid, Option<Uuid>)> = query.build_query_as().fetch_all(connection).await?;
+    let asker = |(id, parent): (Uuid, Option<Uuid>)| (SessionId(id), Asker { has_parent: parent.is_some() });
+    Ok(rows.into_iter().map(asker).collect())
+}
+
+/// A refused creation leaves its key free; a queued one repeats that it is queued.
+pub(crate) async fn amend_keys(
+    connection: &mut Connection,
+    writes: &[&Write],
+    verdicts: &[Verdict],
+) -> Result<(), sqlx::Error> {
+    for (write, verdict) in writes.iter().zip(verdicts) {
+        let (organization, Some(key)) = (write.transition().session.organization.0, write.key()) else { continue };
+        match verdict {
+            Verdict::Queued => {
+                let response = write.queued().and_then(|queued: &Queued| queued.response.as_deref());
+                sqlx::query("UPDATE idempotency_keys SET response = $3 WHERE organization_id = $1 AND key = $2")
+                    .bind(organization)
+                    .bind(key)
+                    .bind(response.unwrap_or_default())
+                    .execute(&mut *connection)
+                    .await?;
+            }
+            Verdict::Refused(_) => {
+                sqlx::query("DELETE FROM idempotency_keys WHERE organization_id = $1 AND key = $2")
+                    .bind(organization)
+                    .bind(key)
+                    .execute(&mut *connection)
+                    .await?;
+            }
+            Verdict::Applied | Verdict::Conflict | Verdict::Replayed(_) | Verdict::KeyReused => {}
+        }
+    }
+    Ok(())
+}
+
+pub(crate) async fn standing(pool: &Pool, organization: OrganizationId) -> Result<Standing, Error> {
+    let row: StandingRow = sqlx::query_as(concat!(
+        "SELECT ",
+        active!("$1"),
+        ", ",
+        queued!("$1"),
+        ", (SELECT o.max_concurrent_sessions FROM organizations o WHERE o.id = $1)"
+    ))
+    .bind(organization.0)
+    .fetch_one(pool)
+    .await?;
+    Ok(rows::standing(row))
+}
+
+/// Two queries in one, so that each uses its index.
+const LIVE: &str = "SELECT status, COUNT(*) FROM sessions \
+         WHERE status IN ('pending', 'running', 'paused', 'idle', 'awaiting_tool_results') GROUP BY status \
+     UNION ALL SELECT status, COUNT(*) FROM sessions WHERE status = 'queued' GROUP BY status";
+
+pub(crate) async fn live_sessions(pool: &Pool) -> Result<Vec<(String, u64)>, Error> {
+    let rows: Vec<(String, i64)> = sqlx::query_as(LIVE).fetch_all(pool).await?;
+    Ok(rows.into_iter().map(|(status, count)| (status, count.unsigned_abs())).collect())
+}
+
+const WAITING: &str = "SELECT COUNT(*) FROM sessions WHERE status = 'queued'";
+
+/// Of each organization as many of its oldest as it has slots free.
+const NEXT_IN_LINE: &str = concat!(
+    "WITH waiting AS ( \
+         SELECT id, organization_id, created_at, ROW_NUMBER() OVER ( \
+             PARTITION BY organization_id ORDER BY created_at, id) AS place \
+         FROM sessions WHERE status = 'queued'), \
+     room AS ( \
+         SELECT w.organization_id, COALESCE(o.max_concurrent_sessions, $1) - ",
+    active!("w.organization_id"),
+    " AS slots \
+         FROM (SELECT DISTINCT organization_id FROM waiting) w LEFT JOIN organizations o ON o.id = w.organization_id) \
+     SELECT s.id, s.version, s.projection, s.owner, s.epoch \
+     FROM waiting w JOIN room ON room.organization_id = w.organization_id JOIN sessions s ON s.id = w.id \
+     WHERE w.place <= room.slots ORDER BY w.created_at, w.id LIMIT $2"
+);
+
+pub(crate) async fn backlog(pool: &Pool, default_limit: u64, count: u32) -> Result<Backlog, Error> {
+    let waiting: i64 = sqlx::query_scalar(WAITING).fetch_one(pool).await?;
+    if waiting == 0 {
+        return Ok(Backlog::default());
+    }
+    let rows: Vec<(Uuid, i64, String, Option<Uuid>, i64)> =
+        sqlx::query_as(NEXT_IN_LINE).bind(rows::int(default_limit)).bind(i64::from(count)).fetch_all(pool).await?;
+    let next = rows
+        .into_iter()
+        .map(|(id, version, projection, owner, epoch)| rows::stored(id, (version, projection, owner, epoch)))
+        .collect::<Result<Vec<StoredSession>, Error>>()?;
+    Ok(Backlog { waiting: waiting.unsigned_abs(), next })
+}
