@@ -1,6 +1,10 @@
 //! What counts as an answer: the `answer` tool, and `answer_format`.
 
-use crate::{model::ToolSpec, text::cut};
+use crate::{
+    calls::DEPTH_MAX,
+    model::ToolSpec,
+    text::{cut, depth_is_within},
+};
 use jsonschema::Validator;
 use quarterdeck_api::{Agent, Answer, ErrorCode, JsonObject, Outcome};
 use quarterdeck_core::Fault;
@@ -178,7 +182,7 @@ fn json_in(text: &str) -> Option<Value> {
         let (block, _) = rest.split_once("```")?;
         serde_json::from_str(block).ok()
     };
-    serde_json::from_str(text).ok().or_else(fenced)
+    serde_json::from_str(text).ok().or_else(fenced).filter(|json| depth_is_within(json, DEPTH_MAX))
 }
 
 /// On the wire an answer is text or an object; other JSON travels as text.

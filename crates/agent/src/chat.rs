@@ -9,6 +9,7 @@
 use crate::{
     answer::ANSWER,
     model::{ChatCall, ChatMessage, Part, Progress},
+    skills::announced,
     text::{cut, fenced},
 };
 use quarterdeck_api::{AgentEvent, ImageContent, MessageContent, SourceType, ToolError, ToolRequest, ToolResult};
@@ -62,6 +63,9 @@ impl Chat {
         match event {
             AgentEvent::MessageEvent { content, .. } => self.say(ChatMessage::User(content.iter().map(part).collect())),
             AgentEvent::ObservationEvent { source, text, image, metadata } => {
+                if let Some(skill) = announced(event) {
+                    return self.say(note(skill));
+                }
                 let metadata = (!metadata.is_empty()).then(|| Value::Object(metadata.clone()).to_string());
                 self.observe(source, text.as_deref(), image.as_ref(), metadata.as_deref());
             }
@@ -161,8 +165,10 @@ impl Chat {
         };
         let mut shown = fenced(&result.tool_req.tool_name, &text);
         if result.truncated {
-            let path = result.output_artifact_path.as_deref().unwrap_or("nowhere");
-            let _ = write!(shown, "\n(The output was cut; all of it is at {path:?}.)");
+            let _ = match &result.output_artifact_path {
+                Some(path) => write!(shown, "\n(The output was cut; all of it is at {path:?}.)"),
+                None => write!(shown, "\n(The output was cut.)"),
+            };
         }
         shown
     }

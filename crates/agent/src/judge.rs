@@ -6,8 +6,9 @@
 
 use crate::{
     answer::{self, ANSWER, AnswerFormat},
+    calls::DEPTH_MAX,
     model::{ChatReply, RawCall, ToolSpec},
-    text::{cut, without_nul},
+    text::{cut, depth_is_within, without_nul},
 };
 use quarterdeck_api::{Answer, JsonObject, Outcome, ToolRequest};
 use quarterdeck_core::StepMode;
@@ -132,12 +133,20 @@ impl Judge<'_> {
         if call.arguments.len() > WORDS_MAX_BYTES {
             return Err(format!("the arguments of {name:?} are longer than {WORDS_MAX_BYTES} bytes"));
         }
-        let args = serde_json::from_str(&call.arguments)
+        let args: JsonObject = serde_json::from_str(&call.arguments)
             .map_err(|error| format!("the arguments of {name:?} are not a JSON object: {error}"))?;
-        if call.arguments.contains("\\u0000") && holds_nul(&Value::Object(JsonObject::clone(&args))) {
+        let args = Value::Object(args);
+        if call.arguments.contains("\\u0000") && holds_nul(&args) {
             return Err(format!("the arguments of {name:?} hold a NUL character"));
         }
-        Ok(args)
+        // Deeper ones could be stored, but not be read back.
+        if !depth_is_within(&args, DEPTH_MAX) {
+            return Err(format!("the arguments of {name:?} are nested more than {DEPTH_MAX} levels deep"));
+        }
+        match args {
+            Value::Object(args) => Ok(args),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => Err(String::new()),
+        }
     }
 }
 

@@ -10,9 +10,10 @@
 
 mod answer;
 mod backoff;
+mod calls;
 mod chat;
-mod environments;
 mod judge;
+mod meter;
 mod model;
 mod model_runner;
 mod offer;
@@ -20,8 +21,10 @@ mod openai;
 mod prompt;
 mod runner;
 mod scripted;
+mod skills;
 mod standing;
 mod text;
+mod toolbox;
 
 pub use model::{
     ChatCall, ChatMessage, ChatReply, ChatRequest, ModelClient, ModelError, Part, Progress, RawCall, TokenUsage,
@@ -31,6 +34,7 @@ pub use model_runner::{ModelRunner, RunnerSettings};
 pub use openai::{ApiKey, OpenAiClient, OpenAiSettings, OpenAiSettingsError};
 pub use runner::{Recorder, Runner, StepContext, StepError, Superseded};
 pub use scripted::ScriptedModel;
+pub use toolbox::{NoTools, ToolFault, ToolOutput, Toolbox};
 
 #[cfg(test)]
 mod testing;

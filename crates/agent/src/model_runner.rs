@@ -3,17 +3,19 @@
 use crate::{
     answer::{AnswerFormat, FORMAT_FAULT},
     backoff::Backoff,
+    calls::{self, CallLimits},
     chat::{Chat, note},
-    environments,
     judge::{Judge, Verdict, WORDS_MAX_BYTES, shown},
-    model::{ChatReply, ChatRequest, ModelClient, ModelError},
+    meter,
+    model::{ChatReply, ChatRequest, ModelClient, ModelError, ToolSpec},
     offer, prompt,
     runner::{Recorder, Runner, StepContext, StepError},
+    skills::Skills,
     standing::Standing,
     text::{cut, without_nul},
 };
 use async_trait::async_trait;
-use quarterdeck_api::{AgentEvent, ErrorCode, ModelUsage};
+use quarterdeck_api::{AgentEvent, ErrorCode, ModelUsage, ToolRequest};
 use quarterdeck_core::{Fact, Fault, Reply, StepMode};
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -34,6 +36,11 @@ pub struct RunnerSettings {
     pub repairs_max: usize,
     /// Characters of one tool output or observation that the model is shown. Default: 60,000.
     pub output_max_chars: usize,
+    /// Calls of one reply that the server runs at once. Default: 8.
+    pub calls_at_once: usize,
+    /// How long the server waits for the result of one call. Environments give up earlier by themselves.
+    /// Default: 150 seconds.
+    pub call_timeout: Duration,
 }
 
 impl Default for RunnerSettings {
@@ -45,6 +52,8 @@ impl Default for RunnerSettings {
             retry_after_max: Duration::from_mins(1),
             repairs_max: 3,
             output_max_chars: 60_000,
+            calls_at_once: 8,
+            call_timeout: Duration::from_secs(150),
         }
     }
 }
@@ -75,7 +84,9 @@ impl Runner for ModelRunner {
         let standing = Standing::of(&context.transcript);
         self.give_up_if_spent(&standing)?;
         let transcript = observe(context, recorder).await?;
-        let request = self.request(context, &transcript, format.as_ref());
+        let skills = Skills::of(&context.agent, &transcript);
+        let servers = servers_tools(context, &skills).await;
+        let request = self.request(context, servers, &transcript, format.as_ref());
         let (request, mut reply) = self.ask(context, request, &standing, recorder).await?;
         reply.content = reply.content.map(without_nul);
         let judge = Judge {
@@ -86,7 +97,9 @@ impl Runner for ModelRunner {
             replies: replies(&transcript),
         };
         let verdict = judge.judge(&reply);
-        self.record(context.mode, &standing, reply, verdict, recorder).await
+        let calls = self.record(context.mode, &standing, reply, verdict, recorder).await?;
+        let limits = CallLimits { at_once: self.settings.calls_at_once, timeout: self.settings.call_timeout };
+        Ok(calls::run(context, &skills, &calls, &limits, recorder).await?)
     }
 }
 
@@ -105,17 +118,18 @@ impl ModelRunner {
     fn request(
         &self,
         context: &StepContext,
+        servers: Vec<ToolSpec>,
         transcript: &[Arc<AgentEvent>],
         format: Option<&AnswerFormat>,
     ) -> ChatRequest {
         let agent = &context.agent;
-        let system = prompt::system(agent, format);
+        let system = prompt::system(agent, &servers, format);
         let (mut messages, progress) = Chat::build(system, transcript, self.settings.output_max_chars);
         messages.extend(prompt::reminder(context.mode).map(|text| note(text.to_owned())));
         ChatRequest {
             model: agent.model.clone(),
             messages,
-            tools: offer::tools(agent, context.mode, format),
+            tools: offer::tools(agent, servers, context.mode, format),
             reasoning_effort: agent.reasoning_effort,
             tool_required: context.mode == StepMode::AnswerOnly,
             progress,
@@ -133,7 +147,10 @@ impl ModelRunner {
         let backoff = Backoff::new(context.session, &self.settings);
         let mut failures = standing.failures;
         loop {
-            let (message, retry_after) = match self.model.complete(&request).await {
+            let call = meter::Call::begin();
+            let result = self.model.complete(&request).await;
+            call.end(&result);
+            let (message, retry_after) = match result {
                 Ok(reply) => return Ok((request, reply)),
                 Err(ModelError::Fatal { message }) => {
                     return Err(StepError::Failed(Fault::because(ErrorCode::Internal, message)));
@@ -151,6 +168,7 @@ impl ModelRunner {
         }
     }
 
+    /// Records what came of the reply, and returns the calls to make.
     async fn record(
         &self,
         mode: StepMode,
@@ -158,7 +176,7 @@ impl ModelRunner {
         mut reply: ChatReply,
         verdict: Verdict,
         recorder: &mut dyn Recorder,
-    ) -> Result<(), StepError> {
+    ) -> Result<Vec<ToolRequest>, StepError> {
         if let Verdict::Invalid(_) = verdict {
             reply.content = shown(&reply);
         }
@@ -168,7 +186,9 @@ impl ModelRunner {
                 recorder.record(Fact::Answered { reply, call, answer, outcome }).await?;
             }
             Verdict::Act(calls) => {
+                let to_make = calls.clone();
                 recorder.record(Fact::Decided { mode, reply, calls, validation_errors: Vec::new() }).await?;
+                return Ok(to_make);
             }
             Verdict::Invalid(faults) => {
                 let validation_errors = faults.clone();
@@ -178,14 +198,30 @@ impl ModelRunner {
                 }
             }
         }
-        Ok(())
+        Ok(Vec::new())
     }
 }
 
-/// Records what the agent sees before its first reply, and returns the transcript with it.
+/// What the server runs, skills first. When only an answer may follow, nobody has to be asked.
+async fn servers_tools(context: &StepContext, skills: &Skills<'_>) -> Vec<ToolSpec> {
+    if context.mode == StepMode::AnswerOnly {
+        return Vec::new();
+    }
+    let tools = context.toolbox.tools().await;
+    skills.tool().into_iter().chain(tools).collect()
+}
+
+/// Records what the agent sees before its first reply, and returns the transcript with it. After a crash some may
+/// have been recorded already.
 async fn observe(context: &StepContext, recorder: &mut dyn Recorder) -> Result<Vec<Arc<AgentEvent>>, StepError> {
     let mut transcript = context.transcript.clone();
-    for observation in environments::missing(&context.agent, &transcript) {
+    if transcript.iter().any(|event| matches!(**event, AgentEvent::PolicyEvent { .. })) {
+        return Ok(transcript);
+    }
+    for observation in context.toolbox.opening_observations() {
+        if transcript.iter().any(|known| **known == observation) {
+            continue;
+        }
         recorder.record(Fact::Observed(observation.clone())).await?;
         transcript.push(Arc::new(observation));
     }

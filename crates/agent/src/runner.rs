@@ -1,5 +1,6 @@
 //! The port between the engine and whatever drives a session.
 
+use crate::toolbox::Toolbox;
 use async_trait::async_trait;
 use quarterdeck_api::{Agent, AgentEvent, SessionId};
 use quarterdeck_core::{Fact, Fault, StepMode};
@@ -27,7 +28,8 @@ pub trait Recorder: Send {
     /// Returns once `fact` is committed to the log.
     ///
     /// # Errors
-    /// [`Superseded`] when it no longer fits; nothing was recorded.
+    /// [`Superseded`] when it no longer fits, and nothing was recorded; also when a decision was recorded and its
+    /// calls are not to be made, because an answer was forced meanwhile. Either way the step ends here.
     async fn record(&mut self, fact: Fact) -> Result<(), Superseded>;
 }
 
@@ -42,6 +44,9 @@ pub struct StepContext {
     pub timezone: Option<String>,
     /// What the agent saw, said and did so far: every agent event of the log, in order.
     pub transcript: Vec<Arc<AgentEvent>>,
+    /// The tools that the server runs for it. A call is recorded before it is made:
+    /// [`Fact::Decided`](quarterdeck_core::Fact::Decided).
+    pub toolbox: Arc<dyn Toolbox>,
     /// What the step may do.
     pub mode: StepMode,
 }

@@ -1,5 +1,6 @@
 //! Small helpers for text that others wrote.
 
+use serde_json::Value;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// At most `max` characters of `text`, with a mark where it was cut.
@@ -19,6 +20,15 @@ pub(crate) fn one_line(text: &str, max: usize) -> String {
 /// `text` with NUL replaced: no database column of text takes one.
 pub(crate) fn without_nul(text: String) -> String {
     if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
+}
+
+/// Whether JSON is nested at most `levels` deep.
+pub(crate) fn depth_is_within(value: &Value, levels: usize) -> bool {
+    match value {
+        Value::Array(items) => levels > 0 && items.iter().all(|item| depth_is_within(item, levels - 1)),
+        Value::Object(members) => levels > 0 && members.values().all(|member| depth_is_within(member, levels - 1)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
+    }
 }
 
 /// Encloses text that is data in marks that it cannot contain itself, so that it cannot pretend to end.

@@ -11,7 +11,7 @@ use quarterdeck_core::Command;
 use quarterdeck_test_support::fake_model::{Behaviour, FakeModel};
 use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
-use world::{World, quick};
+use world::{World, quick, tools::FakeTools};
 
 #[tokio::test]
 async fn a_text_is_the_answer() {
@@ -223,16 +223,112 @@ async fn only_an_answer_is_asked_for_when_one_is_forced() {
 }
 
 #[tokio::test]
-async fn an_environment_that_is_missing_is_told_once() {
-    let memory = json!({"kind": "memory", "id": "m", "namespace": "n"});
-    let tools = json!([{"name": "look", "description": "Looks."}]);
-    let (model, mut world) = world(json!({"environments": [memory], "tools": tools})).await;
+async fn what_environments_say_at_the_start_is_told_once() {
+    let (model, mut world) = world(json!({})).await;
+    world.toolbox = Arc::new(FakeTools::together(1));
     model.then(Behaviour::text(""));
     world.run().await;
     let told = world.transcript().into_iter().filter(|event| matches!(**event, AgentEvent::ObservationEvent { .. }));
     assert_eq!(told.count(), 1);
-    assert!(model.requests()[0].body["messages"].to_string().contains("is not available"));
+    assert!(model.requests()[0].body["messages"].to_string().contains("Hello from the tools."));
     assert_eq!(model.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn the_servers_calls_of_one_reply_run_at_once_and_their_results_come_back() {
+    let tools = Arc::new(FakeTools::together(3));
+    let task =
+        "@call together {\"n\": 1}\n@and together {\"n\": 2}\n@and together {\"n\": 3}\n@and fail\n@answer Done.";
+    let mut world = World::new(Arc::new(ScriptedModel::new()), json!({}), quick());
+    (world.toolbox, world.task) = (tools.clone(), task.into());
+    world.run().await;
+    world.assert_answer("Done.");
+    assert_eq!(tools.calls().len(), 4);
+    let results = world.transcript().into_iter().filter(|event| matches!(**event, AgentEvent::ToolResult(_)));
+    assert_eq!(results.count(), 3);
+    let failed = world.transcript().into_iter().any(
+        |event| matches!(&*event, AgentEvent::ErrorEvent(error) if error.origin == "tool" && error.error == "it broke"),
+    );
+    assert!(failed, "{}", world.log_text());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_does_not_return_is_given_up() {
+    let mut world = World::new(Arc::new(ScriptedModel::new()), json!({}), RunnerSettings::default());
+    (world.toolbox, world.task) = (Arc::new(FakeTools::together(1)), "@call stuck\n@answer Enough.".into());
+    let started = tokio::time::Instant::now();
+    world.run().await;
+    world.assert_answer("Enough.");
+    assert_eq!(started.elapsed().as_secs(), 150);
+    assert!(world.log_text().contains("no result came within 150 s; whether the call took effect is unknown"));
+}
+
+#[tokio::test]
+async fn the_clients_calls_wait_for_the_servers_and_its_tools_win() {
+    let tools = Arc::new(FakeTools::together(1));
+    let look = json!([{"name": "look", "description": "Looks."}]);
+    let mut world = World::new(Arc::new(ScriptedModel::new()), json!({"tools": look}), quick());
+    (world.toolbox, world.task) = (tools.clone(), "@call look\n@and echo {\"a\": 1}\n@answer Done.".into());
+    world.run().await;
+    assert_eq!(world.status(), Status::AwaitingToolResults);
+    assert_eq!(tools.calls(), ["echo"]);
+    let call = world.session.state.pending_tool_calls()[0].clone();
+    world.return_result(call, json!("seen"));
+    world.run().await;
+    world.assert_answer("Done.");
+}
+
+#[tokio::test]
+async fn a_picture_that_a_tool_returns_is_seen_after_its_result() {
+    let (model, mut world) = world(json!({})).await;
+    world.toolbox = Arc::new(FakeTools::together(1));
+    model.then(Behaviour::call("picture", json!({})));
+    world.run().await;
+    let messages = model.requests()[1].body["messages"].clone();
+    let place = |word: &str| messages.as_array().unwrap().iter().position(|m| m.to_string().contains(word)).unwrap();
+    assert!(place("see\\n") < place("data:image/png;base64,aGk="), "{messages}");
+}
+
+#[tokio::test]
+async fn a_skill_is_named_at_the_start_and_read_when_called_for() {
+    let skill = json!({"name": "s/one", "description": "When in doubt.", "body": "Think twice."});
+    let (model, mut world) = world(json!({"skills": [skill]})).await;
+    model.then(Behaviour::call("load_skill", json!({"name": "s/one"})));
+    world.run().await;
+    let requests = model.requests();
+    assert_eq!(requests[0].body["tools"][0]["function"]["name"], "load_skill");
+    assert!(requests[0].body["messages"][0]["content"].as_str().unwrap().contains("- s/one: When in doubt."));
+    assert!(requests[1].body["messages"].to_string().contains("Think twice."));
+    assert!(!requests[0].body["messages"].to_string().contains("Think twice."));
+}
+
+#[tokio::test]
+async fn a_skill_that_comes_with_a_message_can_be_read_from_then_on() {
+    let (model, mut world) = world(json!({})).await;
+    model.then(Behaviour::text(""));
+    model.then(Behaviour::call("load_skill", json!({"name": "late"})));
+    let message = json!({"type": "user_message", "message": "Use it.", "skills": [
+        {"name": "late", "description": "Came late.", "body": "Better late."},
+    ]});
+    world.start();
+    world.command(Command::Message(vec![serde_json::from_value(message).unwrap()]));
+    world.run().await;
+    let requests = model.requests();
+    assert!(requests[0].body["messages"].to_string().contains("- late: Came late."), "{}", requests[0].body);
+    assert!(requests[2].body["messages"].to_string().contains("Better late."), "{}", requests[2].body);
+}
+
+#[tokio::test]
+async fn arguments_too_deep_to_be_read_back_are_refused() {
+    let nested = |depth: usize| (0..depth).fold(json!(1), |inner, _| json!([inner]));
+    let (model, mut world) = world(json!({})).await;
+    let tools = Arc::new(FakeTools::together(1));
+    world.toolbox = tools.clone();
+    model.then(Behaviour::call("echo", json!({"a": nested(100)})));
+    model.then(Behaviour::call("echo", json!({"a": nested(99)})));
+    world.run().await;
+    assert_eq!(tools.calls().len(), 1);
+    assert!(world.log_text().contains("nested more than 100 levels deep"));
 }
 
 #[tokio::test(start_paused = true)]

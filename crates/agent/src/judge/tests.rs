@@ -102,6 +102,6 @@ fn check(mode: StepMode, calls: &[(&str, &str)], expected: &Expected<'_>) {
 
 fn judge(mode: StepMode, reply: &ChatReply) -> Verdict {
     let agent = agent(json!({"tools": [{"name": "look", "description": "Looks."}]}));
-    let tools = offer::tools(&agent, mode, None);
+    let tools = offer::tools(&agent, Vec::new(), mode, None);
     Judge { mode, tools: &tools, format: None, taken_ids: HashSet::from(["old"]), replies: 7 }.judge(reply)
 }

@@ -129,7 +129,7 @@ fn request(system: &str, transcript: &[Value], schema: Option<Value>) -> ChatReq
     let agent = agent(json!({"answer_format": schema}));
     let format = AnswerFormat::of(&agent).unwrap();
     let (messages, progress) = Chat::build(system.into(), &events(transcript), 1_000);
-    let tools = offer::tools(&agent, StepMode::Act, format.as_ref());
+    let tools = offer::tools(&agent, Vec::new(), StepMode::Act, format.as_ref());
     ChatRequest { messages, tools, progress, ..ChatRequest::default() }
 }
 

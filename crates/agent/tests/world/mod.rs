@@ -1,9 +1,11 @@
 //! A session in memory: the state machine, a log, and a runner that drives it.
 
+pub(crate) mod tools;
+
 use async_trait::async_trait;
 use quarterdeck_agent::{
-    ApiKey, ModelClient, ModelRunner, OpenAiClient, OpenAiSettings, Recorder, Runner, RunnerSettings, StepContext,
-    StepError, Superseded,
+    ApiKey, ModelClient, ModelRunner, NoTools, OpenAiClient, OpenAiSettings, Recorder, Runner, RunnerSettings,
+    StepContext, StepError, Superseded, Toolbox,
 };
 use quarterdeck_api::{
     Agent, AgentEvent, Answer, ErrorCode, JsonObject, OrganizationId, Status, Timestamp, ToolRequest, ToolResult,
@@ -25,6 +27,7 @@ pub(crate) struct World {
     pub(crate) task: String,
     agent: Arc<Agent>,
     runner: ModelRunner,
+    pub(crate) toolbox: Arc<dyn Toolbox>,
     log: Vec<LoggedEvent>,
     inbox: Vec<UserMessage>,
 }
@@ -46,6 +49,7 @@ impl World {
             task: "What is it?".into(),
             agent: Arc::new(agent),
             runner: ModelRunner::with_settings(model, settings),
+            toolbox: Arc::new(NoTools),
             log: created.events,
             inbox: Vec::new(),
         }
@@ -70,7 +74,8 @@ impl World {
                 }
                 Next::Step(mode) => self.step(mode).await,
                 Next::Settle(calls) => panic!("{calls:?} were left to the server"),
-                Next::TimePassed | Next::Release => return,
+                Next::Delegate(calls) => panic!("{calls:?} are the engine's"),
+                Next::TimePassed | Next::Release | Next::Steer(_) | Next::Await(_) => return,
             }
         }
     }
@@ -81,6 +86,7 @@ impl World {
             agent: Arc::clone(&self.agent),
             timezone: None,
             transcript: self.transcript(),
+            toolbox: Arc::clone(&self.toolbox),
             mode,
         };
         let runner = ModelRunner::clone(&self.runner);

@@ -1,0 +1,22 @@
+//! Where agents act: the [`Environment`] port and the kinds that this server hosts.
+//!
+//! An environment offers tools and runs calls of them for one session. Hosted are `memory`, values that outlive the
+//! session, and `mcp`, the tools of MCP servers. The other kinds are stood in for by one that says it is not there.
+//! A [`Provider`] decides what a session may have and opens it.
+//!
+//! Whatever leaves the server for an address that somebody else named passes the [`Guard`]. What comes back (tool
+//! output, descriptions, names) is data of a stranger: cut to size here, and never an instruction.
+//!
+//! This crate never touches sessions or the store: memory is kept behind [`KeyValues`], for the engine to fill in.
+
+mod environment;
+mod guard;
+mod mcp;
+mod memory;
+mod provider;
+mod unavailable;
+
+pub use environment::{CallError, Environment, OpenError, Output, Tool};
+pub use guard::{Guard, GuardError, HostRefused};
+pub use memory::{Forgotten, KeyValues, MEMORY_ENTRIES_MAX};
+pub use provider::{Hosting, HostingSettings, Provider, Refused};

@@ -1,0 +1,110 @@
+//! The kind `mcp`: the tools of MCP servers, over streamable HTTP, the older HTTP with server-sent events, or the
+//! standard streams of a program.
+//!
+//! A server that dies is connected to anew when it is needed next. What a server says, its names and descriptions
+//! included, is data of a stranger: made to fit, cut to size, and told to the model as what it is.
+
+mod content;
+mod link;
+mod mask;
+mod names;
+mod process;
+mod server;
+mod sse;
+
+use crate::{CallError, Environment, Hosting, HostingSettings, OpenError, Output, Tool};
+use async_trait::async_trait;
+use futures_util::future::join_all;
+use quarterdeck_api::{EnvironmentKind, JsonObject, McpEnvironment};
+use server::Server;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+/// Tools of one environment that are offered; servers that have more lose the rest.
+const TOOLS_MAX: usize = 128;
+/// What tools and their schemas may weigh in all, as JSON.
+const TOOLS_MAX_BYTES: usize = 1 << 20;
+
+/// How long things may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct McpLimits {
+    pub(crate) connect: Duration,
+    pub(crate) start: Duration,
+    pub(crate) call: Duration,
+}
+
+impl McpLimits {
+    pub(crate) fn of(settings: &HostingSettings) -> Self {
+        Self { connect: settings.connect_timeout, start: settings.start_timeout, call: settings.call_timeout }
+    }
+}
+
+/// MCP servers, connected.
+#[derive(Debug)]
+pub(crate) struct McpEnvironmentOpen {
+    servers: Vec<Server>,
+    /// The tools as they were last offered: by their name the server and its own name for the tool.
+    offered: Mutex<HashMap<String, (usize, String)>>,
+}
+
+impl McpEnvironmentOpen {
+    /// Connects to all servers at once. All are required: an agent was set up for their tools.
+    pub(crate) async fn open(spec: &McpEnvironment, hosting: &Hosting) -> Result<Self, OpenError> {
+        let servers = spec.servers.iter().map(|server| Server::new(server, hosting));
+        let servers = servers.collect::<Result<Vec<_>, _>>()?;
+        for opened in join_all(servers.iter().map(Server::open)).await {
+            opened?;
+        }
+        Ok(Self { servers, offered: Mutex::default() })
+    }
+}
+
+#[async_trait]
+impl Environment for McpEnvironmentOpen {
+    fn kind(&self) -> EnvironmentKind {
+        EnvironmentKind::Mcp
+    }
+
+    fn opening(&self) -> Option<String> {
+        let said: Vec<_> = self.servers.iter().filter_map(Server::instructions).collect();
+        (!said.is_empty()).then(|| said.join("\n\n"))
+    }
+
+    async fn tools(&self) -> Vec<Tool> {
+        let lists = join_all(self.servers.iter().map(Server::tools)).await;
+        let mut taken = HashSet::new();
+        let mut offered = HashMap::new();
+        let mut tools = Vec::new();
+        let mut bytes = 0;
+        for (place, (server, list)) in self.servers.iter().zip(lists).enumerate() {
+            for tool in list {
+                let own = tool.name.to_string();
+                let tool = server.offer(tool, place, &mut taken);
+                bytes +=
+                    tool.description.len() + serde_json::to_string(&tool.input_schema).map_or(0, |text| text.len());
+                if tools.len() == TOOLS_MAX || bytes > TOOLS_MAX_BYTES {
+                    tracing::warn!(server = server.name(), "has more tools than can be offered");
+                    break;
+                }
+                offered.insert(tool.name.clone(), (place, own));
+                tools.push(tool);
+            }
+        }
+        *self.offered.lock().unwrap_or_else(PoisonError::into_inner) = offered;
+        tools
+    }
+
+    async fn call(&self, tool: &str, arguments: &JsonObject) -> Result<Output, CallError> {
+        let known = self.offered.lock().unwrap_or_else(PoisonError::into_inner).get(tool).cloned();
+        let (place, own) = known.ok_or_else(|| CallError(format!("there is no tool {tool:?} any more")))?;
+        let server = self.servers.get(place).ok_or_else(|| CallError(format!("there is no tool {tool:?}")))?;
+        server.call(&own, arguments).await
+    }
+
+    async fn close(&self) {
+        join_all(self.servers.iter().map(Server::close)).await;
+    }
+}

@@ -1,0 +1,230 @@
+//! What a session may have, and the opening of it.
+
+use crate::{
+    Environment, Guard, KeyValues, OpenError, mcp::McpEnvironmentOpen, memory::MemoryEnvironment,
+    unavailable::Unavailable,
+};
+use async_trait::async_trait;
+use quarterdeck_api::{Environment as Spec, EnvironmentKind, McpServer, McpTransport, Memory};
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    fmt::Debug,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+use thiserror::Error;
+
+/// Decides which environments a session may have, and opens them.
+#[async_trait]
+pub trait Provider: Debug + Send + Sync + 'static {
+    /// Whether a session may be created with this environment.
+    ///
+    /// # Errors
+    /// [`Refused`] says why not.
+    fn check(&self, spec: &Spec) -> Result<(), Refused>;
+
+    /// Opens an environment, in bounded time. `memory` says where the values of a memory are kept.
+    ///
+    /// # Errors
+    /// [`OpenError`] when it cannot be had now.
+    async fn open(
+        &self,
+        spec: &Spec,
+        memory: &(dyn for<'m> Fn(&'m Memory) -> Arc<dyn KeyValues> + Sync),
+    ) -> Result<Box<dyn Environment>, OpenError>;
+}
+
+/// Why a session cannot be created with an environment. Sentences for the caller, without secrets.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Refused {
+    /// This server does not let anybody have it.
+    #[error("{0}")]
+    NotPublic(String),
+    /// What it says of itself cannot be used.
+    #[error("{0}")]
+    Invalid(String),
+}
+
+/// What this server hosts, and how.
+#[derive(Clone, Debug)]
+pub struct HostingSettings {
+    /// Which hosts may be spoken to.
+    pub guard: Guard,
+    /// Programs that MCP servers may be run by: a name, and what stands for it (the program and its first arguments).
+    pub commands: BTreeMap<String, Vec<String>>,
+    /// The `PATH` of these programs.
+    pub path: OsString,
+    /// Kinds that sessions are refused for, instead of running without them.
+    pub refused: Vec<EnvironmentKind>,
+    /// How long connecting to an MCP server may take, its greeting included. Default: 10 seconds.
+    pub connect_timeout: Duration,
+    /// The same for one that is a program, which may have to load a lot first. Default: 30 seconds.
+    pub start_timeout: Duration,
+    /// How long one call of an MCP tool may take. Default: 60 seconds.
+    pub call_timeout: Duration,
+}
+
+impl Default for HostingSettings {
+    fn default() -> Self {
+        Self {
+            guard: Guard::default(),
+            commands: BTreeMap::new(),
+            path: "/usr/local/bin:/usr/bin:/bin".into(),
+            refused: Vec::new(),
+            connect_timeout: Duration::from_secs(10),
+            start_timeout: Duration::from_secs(30),
+            call_timeout: Duration::from_mins(1),
+        }
+    }
+}
+
+/// The environments that are built in.
+#[derive(Clone, Debug, Default)]
+pub struct Hosting {
+    settings: HostingSettings,
+    /// Made when it is first needed, and shared by all sessions.
+    client: Arc<OnceLock<reqwest::Client>>,
+}
+
+impl Hosting {
+    /// Hosts by these settings.
+    pub fn new(settings: HostingSettings) -> Self {
+        Self { settings, client: Arc::default() }
+    }
+
+    pub(crate) fn settings(&self) -> &HostingSettings {
+        &self.settings
+    }
+
+    /// The client for addresses that agents name.
+    pub(crate) fn client(&self) -> Result<reqwest::Client, String> {
+        if let Some(client) = self.client.get() {
+            return Ok(client.clone());
+        }
+        let agent = concat!("quarterdeck/", env!("CARGO_PKG_VERSION"));
+        let client = self.settings.guard.client(self.settings.connect_timeout).user_agent(agent).build();
+        let client = client.map_err(|_| "no client could be made for it".to_owned())?;
+        Ok(self.client.get_or_init(|| client).clone())
+    }
+
+    fn check_server(&self, server: &McpServer) -> Result<(), Refused> {
+        match server.transport {
+            McpTransport::Stdio => self.check_command(server),
+            McpTransport::StreamableHttp | McpTransport::Sse => {
+                let url = server.url.as_deref().unwrap_or_default();
+                let refused = |cause| Refused::Invalid(format!("the url of MCP server {:?}: {cause}", server.name));
+                self.settings.guard.parse(url).map(drop).map_err(refused)
+            }
+        }
+    }
+
+    fn check_command(&self, server: &McpServer) -> Result<(), Refused> {
+        let command = server.command.as_deref().unwrap_or_default();
+        if !self.settings.commands.contains_key(command) {
+            return Err(Refused::NotPublic(format!(
+                "the MCP server {:?} is to be run by {command:?}, which this server does not run (its operator can \
+                 allow it with --mcp-allow-command)",
+                server.name
+            )));
+        }
+        match server.env.keys().find(|name| loads_code(name)) {
+            Some(name) => Err(Refused::NotPublic(format!(
+                "the MCP server {:?} sets the environment variable {name:?}, which this server does not pass on",
+                server.name
+            ))),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Variables by which a program that is allowed could be made to run another one. The list cannot be complete: who
+/// allows a command trusts those who may create sessions with its arguments and variables.
+fn loads_code(name: &str) -> bool {
+    let upper = name.to_ascii_uppercase();
+    let begins =
+        ["LD_", "DYLD_", "PYTHON", "NODE_", "RUBY", "PERL", "JAVA_", "JDK_", "BASH_", "GIT_", "NPM_", "UV_", "PIP_"];
+    let is = ["PATH", "ENV", "SHELL", "IFS", "HOME"];
+    name.is_empty()
+        || name.contains(['=', '\0'])
+        || is.contains(&upper.as_str())
+        || begins.iter().any(|prefix| upper.starts_with(prefix))
+}
+
+#[async_trait]
+impl Provider for Hosting {
+    fn check(&self, spec: &Spec) -> Result<(), Refused> {
+        let kind = spec.kind();
+        if self.settings.refused.contains(&kind) {
+            let kind = kind.as_str();
+            return Err(Refused::NotPublic(format!("this server does not run environments of kind {kind:?}")));
+        }
+        match spec {
+            Spec::Mcp(mcp) => mcp.servers.iter().try_for_each(|server| self.check_server(server)),
+            Spec::Memory(_)
+            | Spec::Web(_)
+            | Spec::Desktop(_)
+            | Spec::Android(_)
+            | Spec::Code(_)
+            | Spec::Workstation(_) => Ok(()),
+        }
+    }
+
+    async fn open(
+        &self,
+        spec: &Spec,
+        memory: &(dyn for<'m> Fn(&'m Memory) -> Arc<dyn KeyValues> + Sync),
+    ) -> Result<Box<dyn Environment>, OpenError> {
+        // The settings may have changed since the session was created.
+        self.check(spec).map_err(|refused| OpenError(refused.to_string()))?;
+        match spec {
+            Spec::Memory(spec) => Ok(Box::new(MemoryEnvironment(memory(spec)))),
+            Spec::Mcp(spec) => Ok(Box::new(McpEnvironmentOpen::open(spec, self).await?)),
+            Spec::Web(_) | Spec::Desktop(_) | Spec::Android(_) | Spec::Code(_) | Spec::Workstation(_) => {
+                Ok(Box::new(Unavailable(spec.kind())))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    #[test]
+    fn a_session_may_have_what_is_hosted_and_allowed() {
+        let settings = HostingSettings {
+            commands: BTreeMap::from([("run".to_owned(), vec!["/bin/true".to_owned()])]),
+            refused: vec![EnvironmentKind::Desktop],
+            ..HostingSettings::default()
+        };
+        let hosting = Hosting::new(settings);
+        let stdio = |extra: Value| {
+            let mut server =
+                json!({"name": "s", "transport": "stdio", "command": "run", "args": [], "env": {}, "headers": {}});
+            server.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+            json!({"kind": "mcp", "id": "e", "servers": [server]})
+        };
+        let http = |url: &str| stdio(json!({"transport": "streamable_http", "command": null, "url": url}));
+        let fine = [
+            json!({"kind": "memory", "id": "m", "namespace": "n"}),
+            stdio(json!({"env": {"TOKEN": "x"}})),
+            http("https://example.com/mcp"),
+        ];
+        for spec in fine {
+            assert_eq!(check(&hosting, spec.clone()), Ok(()), "{spec}");
+        }
+        let desktop = json!({"kind": "desktop", "id": "d", "host": "cloud", "lazy": false, "settle_s": 0.5});
+        for spec in [desktop, stdio(json!({"command": "rm"})), stdio(json!({"env": {"Ld_Preload": "x"}}))] {
+            assert!(matches!(check(&hosting, spec.clone()), Err(Refused::NotPublic(_))), "{spec}");
+        }
+        for url in ["http://127.0.0.1/", "nope"] {
+            assert!(matches!(check(&hosting, http(url)), Err(Refused::Invalid(_))), "{url}");
+        }
+    }
+
+    fn check(hosting: &Hosting, spec: Value) -> Result<(), Refused> {
+        hosting.check(&serde_json::from_value(spec).unwrap())
+    }
+}
