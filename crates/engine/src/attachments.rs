@@ -6,7 +6,7 @@
 use crate::{Sessions, SubmitError, engine::Shared};
 use bytes::Bytes;
 use quarterdeck_api::{FileContent, SessionId, SourceType, UserMessage};
-use quarterdeck_store::{BlobName, Caller, Error};
+use quarterdeck_store::{BlobName, Caller, Error, Located, ServedAs};
 use uuid::Uuid;
 
 /// Where attached files are among a session's resources.
@@ -18,14 +18,6 @@ const UNKNOWN_TYPE: &str = "application/octet-stream";
 pub(crate) struct Attachment {
     name: BlobName,
     bytes: Bytes,
-}
-
-/// A file of a session.
-pub struct Resource {
-    /// What it holds.
-    pub bytes: Bytes,
-    /// Its media type, by the ending of its key.
-    pub media_type: &'static str,
 }
 
 /// Takes the bytes out of `messages`, and puts addresses below `session` in their place.
@@ -89,7 +81,8 @@ impl Shared {
 }
 
 impl Sessions {
-    /// A file of a session that the caller may see.
+    /// A file of a session that the caller may see. `present` says how a file of some media type is to be served; the
+    /// type goes by the ending of the key.
     ///
     /// # Errors
     /// [`SubmitError`].
@@ -99,11 +92,13 @@ impl Sessions {
         id: SessionId,
         bucket: &str,
         key: &str,
-    ) -> Result<Option<Resource>, SubmitError> {
+        present: fn(&'static str) -> ServedAs,
+    ) -> Result<Option<(Located, ServedAs)>, SubmitError> {
         self.find(caller, id).await?;
         let Some(name) = BlobName::new(id, bucket, key) else { return Ok(None) };
-        let bytes = self.shared.blobs.get(&name).await?;
-        Ok(bytes.map(|bytes| Resource { bytes, media_type: media_type_of(key) }))
+        let served = present(media_type_of(key));
+        let located = self.shared.blobs.locate(&name, served).await?;
+        Ok(located.map(|located| (located, served)))
     }
 }
 

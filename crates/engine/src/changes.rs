@@ -1,6 +1,11 @@
 //! The long poll: what is new in a session's log, now or as soon as there is something.
 
-use crate::{Sessions, SubmitError, notifier::Snapshot, visibility::View};
+use crate::{
+    Sessions, SubmitError,
+    meter::{self, Present, WAITERS},
+    notifier::Snapshot,
+    visibility::View,
+};
 use quarterdeck_api::SessionId;
 use quarterdeck_core::Session;
 use quarterdeck_store::Caller;
@@ -61,6 +66,7 @@ impl Sessions {
         let deadline = Instant::now() + query.wait;
         let draining = self.shared.draining.clone();
         let mut watch = self.shared.notifier.watch(id);
+        let _waiting = Present::new(WAITERS);
         // Subscribed; what was read above may be out of date already.
         snapshot = self.shared.load(id).await?.ok_or(SubmitError::NotFound(id))?;
         loop {
@@ -69,7 +75,11 @@ impl Sessions {
                 return self.news(snapshot, query).await;
             }
             tokio::select! {
-                in_time = timeout_at(deadline, watch.changed()) => if in_time.is_err() { return Ok(None) },
+                biased;
+                in_time = timeout_at(deadline, watch.changed()) => match in_time {
+                    Ok(()) => meter::woken(),
+                    Err(_) => return Ok(None),
+                },
                 () = draining.cancelled() => return Ok(None),
             }
             snapshot = match watch.snapshot_and_update() {

@@ -3,12 +3,17 @@
 //! A timer is a session that falls due in the future; a crashed replica's session is one whose owner's lease
 //! has run out; a new session is one that is due at once. All three are claimed here, in the same way.
 
-use crate::{engine::Shared, worker};
-use quarterdeck_store::{Claimed, Error, Notice, Notices};
+use crate::{
+    engine::Shared,
+    meter, queue,
+    worker::{self, Hold},
+};
+use quarterdeck_api::SessionId;
+use quarterdeck_store::{Claimed, Error, Notice, Notices, Owned};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     task::JoinHandle,
-    time::{Instant, sleep},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 
 /// How often what is out of date is removed.
@@ -22,11 +27,19 @@ pub(crate) struct Dispatcher {
 
 impl Dispatcher {
     pub(crate) async fn start(shared: Arc<Shared>) -> Result<JoinHandle<()>, Error> {
+        let renewed = Instant::now();
         shared.store.renew(shared.replica, shared.settings.lease).await?;
         let notices = shared.store.listen().await?;
         let dispatcher = Self { shared };
         Ok(tokio::spawn(async move {
-            tokio::join!(dispatcher.keep_lease(), dispatcher.hear(notices), dispatcher.dispatch(), dispatcher.sweep());
+            tokio::join!(
+                dispatcher.keep_lease(renewed),
+                dispatcher.hear(notices),
+                dispatcher.dispatch(),
+                dispatcher.look_for_strays(),
+                dispatcher.sweep(),
+                queue::keep_moving(&dispatcher.shared)
+            );
         }))
     }
 
@@ -37,6 +50,7 @@ impl Dispatcher {
                 tracing::warn!(%error, "could not remove what is out of date");
             }
             tokio::select! {
+                biased;
                 () = sleep(SWEEP_INTERVAL) => {}
                 () = draining.cancelled() => return,
             }
@@ -54,6 +68,7 @@ impl Dispatcher {
                 }
             };
             tokio::select! {
+                biased;
                 () = sleep(wait) => {}
                 () = work_due.notified() => {}
                 () = draining.cancelled() => {}
@@ -64,6 +79,9 @@ impl Dispatcher {
     /// Claims as much as there is room for.
     async fn claim(&self) -> Result<(), Error> {
         let shared = &self.shared;
+        if shared.fenced.get() {
+            return Ok(()); // nothing could be recorded
+        }
         loop {
             let slots: Vec<_> = std::iter::from_fn(|| worker::slot(shared)).take(CLAIM_MAX).collect();
             if slots.is_empty() {
@@ -72,12 +90,13 @@ impl Dispatcher {
             let limit = u32::try_from(slots.len()).unwrap_or(u32::MAX);
             let claimed = shared.store.claim(shared.replica, shared.clock.now(), limit).await?;
             let all_used = claimed.len() == slots.len();
-            for (slot, Claimed { session, lease }) in slots.into_iter().zip(claimed) {
+            for (slot, Claimed { session, lease, taken_over }) in slots.into_iter().zip(claimed) {
                 let id = session.id;
-                tracing::debug!(session.id = %id, epoch = lease.epoch, "claimed session {id}");
+                meter::claimed(&session);
+                tracing::debug!(session.id = %id, epoch = lease.epoch, taken_over, "claimed session {id}");
                 let watch = shared.notifier.watch(id);
                 shared.notifier.forget(id);
-                worker::spawn(shared, slot, watch, lease, None);
+                worker::spawn(shared, Some(slot), watch, Hold { lease, taken_over, assignment: None });
             }
             if !all_used {
                 return Ok(());
@@ -94,36 +113,88 @@ impl Dispatcher {
         }
     }
 
-    /// Renews well before the lease runs out. A process that could not renew in time stops its steps: somebody
-    /// else may be running its sessions by now.
-    async fn keep_lease(&self) {
-        let Shared { store, replica, settings, stopping, .. } = &*self.shared;
-        let mut renewed = Instant::now();
+    /// Renews well before the lease runs out. A process that could not renew in time stops its steps, before somebody
+    /// else may run its sessions: it counts from when it asked, the database from when it heard.
+    async fn keep_lease(&self, mut renewed: Instant) {
+        let Shared { store, replica, settings, stopping, fenced, .. } = &*self.shared;
+        let lease = settings.lease;
         loop {
+            let end = renewed + lease;
+            let next = Instant::now() + lease / 4;
             tokio::select! {
-                () = sleep(settings.lease / 4) => {}
+                biased;
+                () = sleep_until(if fenced.get() { next } else { next.min(end) }) => {}
                 // Not when draining begins: the steps that are still running need the lease.
                 () = stopping.cancelled() => return,
             }
-            match store.renew(*replica, settings.lease).await {
-                Ok(()) => {
-                    renewed = Instant::now();
+            let asked = Instant::now();
+            if asked >= end && store.is_shared() {
+                fenced.set(true);
+            }
+            let patience = if fenced.get() { lease } else { end - asked };
+            match timeout(patience, store.renew(*replica, lease)).await {
+                Ok(Ok(())) => {
+                    renewed = asked;
                     self.unfence().await;
                 }
-                Err(error) => {
+                Ok(Err(error)) => {
+                    meter::lease_not_renewed();
                     tracing::warn!(%error, "could not renew the lease");
-                    if renewed.elapsed() >= settings.lease {
-                        self.shared.fenced.send_replace(true);
-                    }
+                }
+                Err(_) => {
+                    meter::lease_not_renewed();
+                    tracing::warn!("the lease was not renewed in time");
                 }
             }
         }
     }
 
+    async fn look_for_strays(&self) {
+        let Shared { settings, draining, fenced, .. } = &*self.shared;
+        let mut astray = Vec::new();
+        loop {
+            tokio::select! {
+                biased;
+                () = sleep(settings.lease / 4) => {}
+                () = draining.cancelled() => return,
+            }
+            if !fenced.get() {
+                astray = self.let_go_of_strays(&astray).await;
+            }
+        }
+    }
+
+    /// When the answer to a claim or a commit is lost, this process may own a session and not know it; then nobody
+    /// would run it while this process lives. What it owns and does not run, now and the last time it looked, it lets
+    /// go of. Returns what it does not run now.
+    async fn let_go_of_strays(&self, before: &[Owned]) -> Vec<Owned> {
+        let Shared { store, replica, work_due, .. } = &*self.shared;
+        let owned = match store.owned(*replica).await {
+            Ok(owned) => owned,
+            Err(error) => {
+                tracing::warn!(%error, "could not look for sessions that have gone astray");
+                return Vec::new();
+            }
+        };
+        let is_astray = |owned: &Owned| !self.shared.held().contains(&(owned.session, owned.lease.epoch));
+        let astray: Vec<Owned> = owned.into_iter().filter(is_astray).collect();
+        let is_known =
+            |one: &&Owned| before.iter().any(|known| (known.session, known.lease) == (one.session, one.lease));
+        for Owned { session, lease, version } in astray.iter().filter(is_known) {
+            tracing::warn!(session.id = %session, epoch = lease.epoch, "nobody here runs session {session}; letting go");
+            if let Err(error) = store.release(*session, *lease, *version).await {
+                tracing::warn!(session.id = %session, %error, "could not let go of session {session}");
+            }
+            self.shared.notifier.forget(*session);
+            work_due.notify_one();
+        }
+        astray
+    }
+
     /// The workers stopped when the lease ran out, and this process lives again: what it owned would be nobody's.
     async fn unfence(&self) {
         let Shared { store, replica, settings, work_due, fenced, .. } = &*self.shared;
-        if !*fenced.borrow() {
+        if !fenced.get() {
             return;
         }
         let handed_over = async {
@@ -132,7 +203,7 @@ impl Dispatcher {
         };
         match handed_over.await {
             Ok(()) => {
-                fenced.send_replace(false);
+                fenced.set(false);
                 work_due.notify_one();
             }
             Err(error) => tracing::warn!(%error, "could not hand over what this process owned"),
@@ -143,8 +214,9 @@ impl Dispatcher {
     async fn hear(&self, mut notices: Notices) {
         loop {
             let notice = tokio::select! {
-                notice = notices.recv() => notice,
+                biased;
                 () = self.shared.draining.cancelled() => return,
+                notice = notices.recv() => notice,
             };
             match notice {
                 Some(Notice::Changed(id, version)) => {
@@ -162,12 +234,12 @@ impl Dispatcher {
         }
     }
 
-    fn is_news(&self, id: quarterdeck_api::SessionId, version: u64) -> bool {
+    fn is_news(&self, id: SessionId, version: u64) -> bool {
         self.shared.notifier.is_watched(id)
             && self.shared.notifier.snapshot(id).is_none_or(|known| known.session.version < version)
     }
 
-    async fn reload(&self, id: quarterdeck_api::SessionId) {
+    async fn reload(&self, id: SessionId) {
         if let Err(error) = self.shared.reload(id).await {
             tracing::warn!(session.id = %id, %error, "could not read a changed session");
         }

@@ -3,14 +3,22 @@
 use crate::{
     Clock, Sessions,
     dispatcher::Dispatcher,
+    latest::Latest,
+    meter,
     notifier::{Notifier, Snapshot, Watch, owner_after},
+    queue::Queue,
 };
 use quarterdeck_agent::Runner;
 use quarterdeck_api::SessionId;
 use quarterdeck_core::Transition;
-use quarterdeck_store::{Blobs, Commit, Error, Owner, ReplicaId, Store};
-use std::{sync::Arc, time::Duration};
-use tokio::sync::{Notify, Semaphore, watch};
+use quarterdeck_environments::{Hosting, Provider};
+use quarterdeck_store::{Blobs, Commit, Error, Limits, Owner, ReplicaId, Store};
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// How the engine works. The defaults are for production; tests shorten the times.
@@ -18,21 +26,28 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub struct EngineSettings {
     /// Sessions this process runs at once; others wait, or run elsewhere.
     pub workers_max: usize,
+    /// Sessions of an organization that may hold a slot at once, unless it has a limit of its own, and that may wait
+    /// for one. The same in all processes that share a store.
+    pub limits: Limits,
     /// How long a process that stops renewing keeps its sessions.
     pub lease: Duration,
     /// How often it looks for sessions that nobody runs, should no word of them come.
     pub poll_interval: Duration,
     /// How long running steps may take to finish when the server stops.
     pub drain_grace: Duration,
+    /// Which environments sessions may have, and who opens them.
+    pub environments: Arc<dyn Provider>,
 }
 
 impl Default for EngineSettings {
     fn default() -> Self {
         Self {
             workers_max: 1_024,
+            limits: Limits { concurrent: 64, queued: 100 },
             lease: Duration::from_secs(10),
             poll_interval: Duration::from_secs(1),
             drain_grace: Duration::from_secs(5),
+            environments: Arc::new(Hosting::default()),
         }
     }
 }
@@ -51,6 +66,9 @@ pub(crate) struct Shared {
     /// One permit a worker.
     pub(crate) slots: Arc<Semaphore>,
     pub(crate) workers: TaskTracker,
+    /// What has a worker here, and in which epoch.
+    pub(crate) held: Mutex<HashSet<(SessionId, i64)>>,
+    pub(crate) queue: Queue,
     /// Wakes the dispatcher before its time.
     pub(crate) work_due: Notify,
     /// No new work is taken.
@@ -58,21 +76,42 @@ pub(crate) struct Shared {
     /// Steps in progress are dropped.
     pub(crate) stopping: CancellationToken,
     /// The lease ran out unrenewed: other replicas may run our sessions.
-    pub(crate) fenced: watch::Sender<bool>,
+    pub(crate) fenced: Latest<bool>,
 }
 
 impl Shared {
     /// Commits and tells the watchers.
     pub(crate) async fn commit(&self, owner: Owner, commit: Commit) -> Result<(), Error> {
-        let Commit { transition, lease } = commit;
+        let Commit { transition, lease, slot } = commit;
         let id = transition.session.id;
-        self.store.commit(Commit { transition: transition.clone(), lease }).await?;
+        self.store.commit(Commit { transition: transition.clone(), lease, slot }).await?;
+        meter::committed(&transition.session);
+        if !transition.session.state.holds_slot() {
+            self.queue.slot_freed();
+        }
         self.publish(id, transition, owner_after(owner, lease));
         Ok(())
     }
 
     pub(crate) fn publish(&self, id: SessionId, transition: Transition, owner: Owner) {
         self.notifier.publish(id, |before| Snapshot::committed(before, transition, owner));
+    }
+
+    /// Nothing panics while it holds the lock.
+    pub(crate) fn held(&self) -> MutexGuard<'_, HashSet<(SessionId, i64)>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does what must not stop half-way, even when whoever asked for it does not wait any more.
+    pub(crate) async fn to_the_end<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> T {
+        match self.workers.spawn(work).await {
+            Ok(done) => done,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // Nobody cancels it, so the process is ending.
+                Err(_) => std::future::pending().await,
+            },
+        }
     }
 
     /// A session as it stands; from memory where no other process can have changed it.
@@ -99,10 +138,14 @@ impl Shared {
 
     /// A session as the store has it.
     pub(crate) async fn reload(&self, id: SessionId) -> Result<Option<Snapshot>, Error> {
-        let Some(stored) = self.store.session(id).await? else { return Ok(None) };
-        let snapshot = Snapshot::stored(stored);
-        self.notifier.publish(id, |_| snapshot.clone());
-        Ok(Some(snapshot))
+        loop {
+            let mark = self.notifier.mark(id);
+            let Some(stored) = self.store.session(id).await? else { return Ok(None) };
+            let snapshot = Snapshot::stored(stored);
+            if self.notifier.publish_read(id, mark, &snapshot) {
+                return Ok(Some(snapshot));
+            }
+        }
     }
 }
 
@@ -133,16 +176,19 @@ impl Engine {
         clock: Arc<dyn Clock>,
         settings: EngineSettings,
     ) -> Result<Self, Error> {
+        meter::workers_max(settings.workers_max);
         let shared = Arc::new(Shared {
             replica: ReplicaId(clock.id()),
             slots: Arc::new(Semaphore::new(settings.workers_max)),
             notifier: Notifier::new(),
             recent: (!store.is_shared()).then(recent_sessions),
             workers: TaskTracker::new(),
+            held: Mutex::default(),
+            queue: Queue::default(),
             work_due: Notify::new(),
             draining: CancellationToken::new(),
             stopping: CancellationToken::new(),
-            fenced: watch::Sender::new(false),
+            fenced: Latest::new(false),
             store,
             blobs,
             runner,
@@ -150,6 +196,7 @@ impl Engine {
             settings,
         });
         let dispatcher = Dispatcher::start(Arc::clone(&shared)).await?;
+        tracing::info!("sessions run here as replica {}", shared.replica.0);
         Ok(Self { shared, dispatcher })
     }
 

@@ -18,17 +18,24 @@ mod changes;
 mod clock;
 mod dispatcher;
 mod engine;
+mod handover;
+mod latest;
+mod meter;
 mod notifier;
+mod queue;
 mod sessions;
 mod sharing;
+mod subagents;
+mod toolbox;
 mod visibility;
 mod worker;
 
 pub use agents::Resolved;
-pub use attachments::Resource;
 pub use catalog::{Catalog, CatalogError, Found, Item, ResolveError, UnknownName};
 pub use changes::{Changes, ChangesQuery};
 pub use clock::{Clock, SystemClock};
 pub use engine::{Engine, EngineSettings};
-pub use sessions::{CreateError, Created, IdempotencyKey, Sessions, SubmitError};
+/// Why [`CreateError::Environment`]; the edge gives each its status.
+pub use quarterdeck_environments::Refused;
+pub use sessions::{CreateError, Created, IdempotencyKey, Quota, Sessions, SubmitError};
 pub use sharing::SharedSession;

@@ -3,6 +3,7 @@
 //! Each watched session has one channel that holds its latest [`Snapshot`]. A session is in the map while
 //! somebody holds a [`Watch`] on it: a waiter, or the worker that runs it.
 
+use crate::latest::Latest;
 use quarterdeck_api::SessionId;
 use quarterdeck_core::{LoggedEvent, Session, Transition};
 use quarterdeck_store::{CommitLease, Lease, Owner, StoredSession};
@@ -10,7 +11,6 @@ use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
-use tokio::sync::watch;
 
 /// Events kept in memory for each watched session; older ones are read from the store.
 const TAIL_EVENTS: usize = 256;
@@ -82,7 +82,35 @@ pub(crate) fn owner_after(before: Owner, lease: CommitLease) -> Owner {
     }
 }
 
-type Channel = watch::Sender<Option<Snapshot>>;
+/// What is known of a watched session.
+///
+/// Invariant: what was read or decided before a [`Notifier::forget`] never comes back after it.
+#[derive(Clone, Debug, Default)]
+struct Known {
+    snapshot: Option<Snapshot>,
+    /// The version it had when it was last forgotten.
+    floor: u64,
+    times_forgotten: u64,
+}
+
+impl Known {
+    fn forgotten(&self) -> Self {
+        let version = self.snapshot.as_ref().map_or(0, |snapshot| snapshot.session.version);
+        Self { snapshot: None, floor: self.floor.max(version), times_forgotten: self.times_forgotten + 1 }
+    }
+
+    /// With `next`, if that is newer than version `than` and than what is known.
+    fn replaced(&self, next: Snapshot, than: Option<u64>) -> Option<Self> {
+        let newest = self.snapshot.as_ref().map(|known| known.session.version).max(than);
+        (newest < Some(next.session.version)).then(|| Self { snapshot: Some(next), ..*self })
+    }
+}
+
+/// Marks a moment before a read, see [`Notifier::publish_read`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Mark(Option<u64>);
+
+type Channel = Latest<Known>;
 type Shard = HashMap<SessionId, Arc<Channel>>;
 
 /// The channels of all watched sessions.
@@ -98,43 +126,65 @@ impl Notifier {
 
     /// Watches a session: from now on, every commit on it is seen.
     pub(crate) fn watch(self: &Arc<Self>, id: SessionId) -> Watch {
-        let channel = self.shard(id).entry(id).or_insert_with(|| Arc::new(watch::Sender::new(None))).clone();
-        Watch { id, receiver: channel.subscribe(), channel, notifier: Arc::clone(self) }
+        let channel = self.shard(id).entry(id).or_insert_with(|| Arc::new(Latest::new(Known::default()))).clone();
+        let (_, seen) = channel.get_counted();
+        Watch { id, seen, channel, notifier: Arc::clone(self) }
     }
 
     /// The latest snapshot of a watched session.
     pub(crate) fn snapshot(&self, id: SessionId) -> Option<Snapshot> {
-        let channel = self.shard(id).get(&id).cloned()?;
-        channel.borrow().clone()
+        self.channel(id)?.get().snapshot
     }
 
-    /// Tells the watchers of a session; nobody else hears it.
+    /// Tells the watchers of a session of a commit; nobody else hears it.
     pub(crate) fn publish(&self, id: SessionId, make: impl FnOnce(Option<&Snapshot>) -> Snapshot) {
-        let Some(channel) = self.shard(id).get(&id).cloned() else { return };
-        channel.send_if_modified(|current| {
-            let next = make(current.as_ref());
-            let newer = current.as_ref().is_none_or(|current| current.session.version < next.session.version);
-            if newer {
-                *current = Some(next);
-            }
-            newer
+        let Some(channel) = self.channel(id) else { return };
+        channel.set_if(|known| {
+            let next = make(known.snapshot.as_ref());
+            known.replaced(next, Some(known.floor))
         });
+    }
+
+    /// To be taken before a session is read.
+    pub(crate) fn mark(&self, id: SessionId) -> Mark {
+        Mark(self.channel(id).map(|channel| channel.get().times_forgotten))
+    }
+
+    /// Tells the watchers what was read after `mark`. False when the session was forgotten in between: its owner may be
+    /// another one by now, so it has to be read again.
+    pub(crate) fn publish_read(&self, id: SessionId, mark: Mark, snapshot: &Snapshot) -> bool {
+        let Some(channel) = self.channel(id) else { return true };
+        let mut current = true;
+        channel.set_if(|known| {
+            // Not watched when it was marked: then nothing older can be known now either.
+            current = mark.0.unwrap_or(0) == known.times_forgotten;
+            let next = known.replaced(snapshot.clone(), known.floor.checked_sub(1));
+            next.filter(|_| current)
+        });
+        current
     }
 
     /// Drops what is known of a session; it is read again when needed.
     pub(crate) fn forget(&self, id: SessionId) {
-        if let Some(channel) = self.shard(id).get(&id) {
-            channel.send_replace(None);
+        if let Some(channel) = self.channel(id) {
+            channel.set_if(|known| Some(known.forgotten()));
         }
+    }
+
+    fn channel(&self, id: SessionId) -> Option<Arc<Channel>> {
+        self.shard(id).get(&id).cloned()
     }
 
     pub(crate) fn is_watched(&self, id: SessionId) -> bool {
         self.shard(id).contains_key(&id)
     }
 
-    /// All watched sessions.
+    /// All watched sessions, in an order that does not depend on where they are kept.
     pub(crate) fn watched(&self) -> Vec<SessionId> {
-        self.shards.iter().flat_map(|shard| lock(shard).keys().copied().collect::<Vec<_>>()).collect()
+        let mut ids: Vec<_> =
+            self.shards.iter().flat_map(|shard| lock(shard).keys().copied().collect::<Vec<_>>()).collect();
+        ids.sort_unstable_by_key(|id| id.0);
+        ids
     }
 
     fn shard(&self, id: SessionId) -> MutexGuard<'_, Shard> {
@@ -151,7 +201,8 @@ fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
 /// Somebody's interest in a session.
 pub(crate) struct Watch {
     id: SessionId,
-    receiver: watch::Receiver<Option<Snapshot>>,
+    /// How many changes it has seen.
+    seen: u64,
     channel: Arc<Channel>,
     notifier: Arc<Notifier>,
 }
@@ -162,22 +213,23 @@ impl Watch {
     }
 
     pub(crate) fn snapshot(&self) -> Option<Snapshot> {
-        self.channel.borrow().clone()
+        self.channel.get().snapshot
     }
 
     /// The latest snapshot; [`Self::changed`] waits for a newer one from here on.
     pub(crate) fn snapshot_and_update(&mut self) -> Option<Snapshot> {
-        self.receiver.borrow_and_update().clone()
+        let (known, seen) = self.channel.get_counted();
+        self.seen = seen;
+        known.snapshot
     }
 
     pub(crate) async fn changed(&mut self) {
-        // The sender lives in `channel`, so this cannot fail.
-        let _ = self.receiver.changed().await;
+        self.seen = self.channel.changed_since(self.seen).await;
     }
 
     /// Waits until the snapshot satisfies `predicate`; a forgotten one does.
-    pub(crate) async fn wait_for(&mut self, predicate: impl Fn(&Snapshot) -> bool) {
-        let _ = self.receiver.wait_for(|snapshot| snapshot.as_ref().is_none_or(&predicate)).await;
+    pub(crate) async fn wait_for(&self, predicate: impl Fn(&Snapshot) -> bool) {
+        self.channel.wait_for(|known| known.snapshot.as_ref().is_none_or(&predicate)).await;
     }
 
     pub(crate) fn again(&self) -> Self {
@@ -194,3 +246,6 @@ impl Drop for Watch {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

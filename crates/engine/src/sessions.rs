@@ -1,14 +1,19 @@
 //! The door for callers: create, read, command.
 
 use crate::{
-    Catalog, ResolveError, Resolved, agents::resolve, attachments::detach, engine::Shared, notifier::owner_after,
-    worker,
+    Catalog, ResolveError, Resolved,
+    agents::resolve,
+    attachments::{Attachment, detach},
+    engine::Shared,
+    handover, meter, toolbox,
+    worker::{self, Hold},
 };
 use quarterdeck_api::{Messages, Problem, SessionId, SessionRequest};
-use quarterdeck_core::{Command, Effect, Next, Rejection, Session, Settings, Transition};
+use quarterdeck_core::{Command, Effect, Next, Rejection, Session, Settings};
+use quarterdeck_environments::Refused;
 use quarterdeck_store::{
-    Caller, Commit, CommitLease, Creation, Error, EventFilter, Idempotency, Lease, Listing, NewSession, Owner,
-    SessionFilter, SessionRecord, Store, SummaryRow,
+    Admission, Caller, CommitSlot, Creation, Error, EventFilter, Idempotency, Lease, Listing, NewSession, Owner,
+    Queued, SessionFilter, SessionRecord, Store, SummaryRow,
 };
 use serde_json::value::RawValue;
 use std::sync::Arc;
@@ -33,6 +38,9 @@ pub enum CreateError {
     /// The idempotency key was used with another body.
     #[error("the Idempotency-Key was used before with another body")]
     KeyReused,
+    /// This server does not let it have one of its environments.
+    #[error(transparent)]
+    Environment(#[from] Refused),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] Error),
@@ -64,6 +72,15 @@ pub enum Created {
     New(Box<SessionRecord>),
     /// It was created before under the same idempotency key; this was answered then.
     Replayed(String),
+}
+
+/// An organization's slots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quota {
+    /// How many sessions may hold one.
+    pub limit: u64,
+    /// How many do.
+    pub active: u64,
 }
 
 /// What makes a creation repeatable.
@@ -98,40 +115,59 @@ impl Sessions {
     ) -> Result<Created, CreateError> {
         let parent = self.parent(caller, &request).await?;
         let mut resolved = self.resolved(caller, request).await?;
+        toolbox::check(&*self.shared.settings.environments, &resolved.agent)?;
         let settings = Settings::of(&resolved.request, &resolved.agent);
+        let settings = match &parent {
+            Some(parent) => settings.below(&parent.settings),
+            None => settings,
+        };
         let (id, now) = (SessionId(self.shared.clock.id()), self.shared.clock.now());
         let opening = resolved.request.messages.as_mut().map(Messages::as_mut_slice).unwrap_or_default();
         let attachments = detach(id, opening, || self.shared.clock.id());
         self.shared.store_attachments(&attachments).await?;
-        let slot = worker::slot(&self.shared);
-        let mut transition = Session::create(id, caller.organization, caller.user, settings, false, now);
-        if slot.is_some() {
+        let place = worker::slot(&self.shared);
+        let created = |queued| Session::create(id, caller.organization, caller.user, settings.clone(), queued, now);
+        let (mut transition, queued) = (created(false), created(true));
+        if place.is_some() {
             transition.start_at_once(&resolved.request.opening_messages());
         }
         let request = Arc::new(resolved.request);
-        let record = SessionRecord {
-            session: transition.session.clone(),
+        let record = |session: &Session| SessionRecord {
+            session: session.clone(),
             request: Arc::clone(&request),
             agent_revision: resolved.revision,
         };
+        let (started, waiting) = (record(&transition.session), record(&queued.session));
+        let admission = match parent {
+            Some(_) => Admission::Granted,
+            None => Admission::Asked {
+                limits: self.shared.settings.limits,
+                queued: request.queue.then(|| {
+                    Box::new(Queued { transition: queued, response: key.is_some().then(|| answer(&waiting)) })
+                }),
+            },
+        };
         let idempotency =
-            key.map(|key| Idempotency { key: key.key, request_hash: key.request_hash, response: answer(&record) });
+            key.map(|key| Idempotency { key: key.key, request_hash: key.request_hash, response: answer(&started) });
         let session = NewSession {
             transition,
-            request,
+            request: Arc::clone(&request),
             agent: resolved.agent,
             agent_reference: resolved.reference,
             agent_revision: resolved.revision,
-            parent,
+            parent: parent.map(|parent| parent.id),
             owner: None,
             idempotency,
+            admission,
         };
-        let creation = self.insert(session, slot).await?;
-        if creation != Creation::Created {
+        let this = self.clone();
+        let creation = self.shared.to_the_end(async move { this.insert(session, place).await }).await;
+        if let Ok(Creation::Replayed(_) | Creation::KeyReused) | Err(Error::Refused(_)) = creation {
             self.shared.drop_attachments(&attachments).await;
         }
-        match creation {
-            Creation::Created => Ok(Created::New(Box::new(record))),
+        match creation? {
+            Creation::Created => Ok(Created::New(Box::new(started))),
+            Creation::Queued => Ok(Created::New(Box::new(waiting))),
             Creation::Replayed(response) => Ok(Created::Replayed(response)),
             Creation::KeyReused => Err(CreateError::KeyReused),
         }
@@ -159,19 +195,23 @@ impl Sessions {
         Ok(Resolved { reference: first.reference, revision: first.revision, ..second })
     }
 
-    async fn parent(&self, caller: Caller, request: &SessionRequest) -> Result<Option<SessionId>, CreateError> {
+    async fn parent(&self, caller: Caller, request: &SessionRequest) -> Result<Option<Arc<Session>>, CreateError> {
         let Some(text) = &request.parent_session_id else { return Ok(None) };
         let unknown = || CreateError::UnknownParent(text.clone());
         let id: SessionId = text.parse().map_err(|_| unknown())?;
         match self.own(caller, id).await {
-            Ok(_) => Ok(Some(id)),
+            Ok(parent) => Ok(Some(parent.session)),
             Err(SubmitError::Store(error)) => Err(error.into()),
             Err(_) => Err(unknown()),
         }
     }
 
     /// Where this process has room it runs the session from the start, which saves the claim.
-    async fn insert(&self, mut session: NewSession, slot: Option<OwnedSemaphorePermit>) -> Result<Creation, Error> {
+    pub(crate) async fn insert(
+        &self,
+        mut session: NewSession,
+        slot: Option<OwnedSemaphorePermit>,
+    ) -> Result<Creation, Error> {
         let shared = &self.shared;
         let id = session.transition.session.id;
         let has_work = session.transition.session.next(shared.clock.now()) != Next::Release;
@@ -181,16 +221,28 @@ impl Sessions {
         let watch = shared.notifier.watch(id);
         let (transition, assignment) =
             (session.transition.clone(), (Arc::clone(&session.request), Arc::clone(&session.agent)));
+        let queued = queued_of(&session.admission).cloned();
         let creation = shared.store.create(session).await?;
-        if creation != Creation::Created {
-            return Ok(creation);
+        match (&creation, queued) {
+            (Creation::Created, _) => {
+                meter::created("started");
+                shared.publish(id, transition, owner);
+            }
+            (Creation::Queued, Some(queued)) => {
+                meter::created("queued");
+                shared.publish(id, queued.transition, Owner { replica: None, epoch: 0 });
+                shared.remember(&watch);
+                shared.queue.joined();
+                return Ok(creation);
+            }
+            (Creation::Queued | Creation::Replayed(_) | Creation::KeyReused, _) => return Ok(creation),
         }
-        shared.publish(id, transition, owner);
         shared.remember(&watch);
         match slot {
             Some(slot) => {
                 let lease = Lease { replica: shared.replica, epoch: owner.epoch };
-                worker::spawn(shared, slot, watch, lease, Some(assignment));
+                let hold = Hold { lease, taken_over: false, assignment: Some(assignment) };
+                worker::spawn(shared, Some(slot), watch, hold);
             }
             None if has_work => shared.work_due.notify_one(),
             None => {}
@@ -204,14 +256,21 @@ impl Sessions {
     /// [`SubmitError`].
     pub async fn submit(&self, caller: Caller, id: SessionId, command: Command) -> Result<(), SubmitError> {
         let mut snapshot = self.own(caller, id).await?;
-        let command = self.with_files_stored(&snapshot.session, command).await?;
+        let (command, attachments) = self.with_files_stored(&snapshot.session, command).await?;
         for _ in 0..COMMIT_ATTEMPTS {
             let transition = match snapshot.session.command(command.clone(), self.shared.clock.now())? {
                 Effect::Unchanged => return Ok(()),
                 Effect::Changed(transition) => *transition,
             };
-            match self.commit(snapshot.owner, transition).await {
+            let slot = self.slot_of(&snapshot.session, &transition.session);
+            let (shared, owner) = (Arc::clone(&self.shared), snapshot.owner);
+            let commit = async move { handover::commit(&shared, owner, transition, slot).await };
+            match self.shared.to_the_end(commit).await {
                 Ok(()) => return Ok(()),
+                Err(error @ Error::Refused(_)) => {
+                    self.shared.drop_attachments(&attachments).await;
+                    return Err(error.into());
+                }
                 Err(Error::Conflict(_)) => {
                     snapshot = self.shared.reload(id).await?.ok_or(SubmitError::NotFound(id))?;
                 }
@@ -221,43 +280,39 @@ impl Sessions {
         Err(SubmitError::Contended(id))
     }
 
+    /// Only a message to an ended session brings it back into a slot.
+    fn slot_of(&self, before: &Session, after: &Session) -> CommitSlot {
+        if after.state.holds_slot() && !before.state.holds_slot() {
+            return CommitSlot::Take(self.shared.settings.limits);
+        }
+        CommitSlot::Keep
+    }
+
     /// The files of a message are durable before it is accepted.
-    async fn with_files_stored(&self, session: &Session, command: Command) -> Result<Command, SubmitError> {
-        let Command::Message(mut messages) = command else { return Ok(command) };
+    async fn with_files_stored(
+        &self,
+        session: &Session,
+        command: Command,
+    ) -> Result<(Command, Vec<Attachment>), SubmitError> {
+        let Command::Message(mut messages) = command else { return Ok((command, Vec::new())) };
+        let mut attachments = Vec::new();
         if messages.iter().any(|message| !message.files.is_empty()) {
             // What the rules refuse now must not leave files behind.
             session.command(Command::Message(messages.clone()), self.shared.clock.now())?;
-            let attachments = detach(session.id, &mut messages, || self.shared.clock.id());
+            attachments = detach(session.id, &mut messages, || self.shared.clock.id());
             self.shared.store_attachments(&attachments).await?;
         }
-        Ok(Command::Message(messages))
+        Ok((Command::Message(messages), attachments))
     }
 
-    /// A command that gives work to a session nobody runs makes this process run it.
-    async fn commit(&self, owner: Owner, transition: Transition) -> Result<(), Error> {
-        let shared = &self.shared;
-        let id = transition.session.id;
-        let unowned_work = self.is_free(owner) && transition.session.next(shared.clock.now()) != Next::Release;
-        let slot = if unowned_work { worker::slot(shared) } else { None };
-        let Some(slot) = slot else {
-            shared.commit(owner, Commit { transition, lease: CommitLease::Leave }).await?;
-            if unowned_work {
-                shared.work_due.notify_one();
-            }
-            return Ok(());
-        };
-        let watch = shared.notifier.watch(id);
-        let lease = CommitLease::Take(shared.replica);
-        shared.commit(owner, Commit { transition, lease }).await?;
-        let epoch = owner_after(owner, lease).epoch;
-        worker::spawn(shared, slot, watch, Lease { replica: shared.replica, epoch }, None);
-        Ok(())
-    }
-
-    /// Whether nobody runs the session: on a store of our own, another owner is a past life of this server.
-    fn is_free(&self, owner: Owner) -> bool {
-        let shared = &self.shared;
-        owner.replica.is_none_or(|replica| !shared.store.is_shared() && replica != shared.replica)
+    /// How many slots the organization has, and uses.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn quota(&self, caller: Caller) -> Result<Quota, Error> {
+        let standing = self.shared.store.standing(caller.organization).await?;
+        let limit = standing.limit(self.shared.settings.limits.concurrent);
+        Ok(Quota { limit, active: standing.active })
     }
 
     /// Where a session stands.
@@ -299,5 +354,12 @@ impl Sessions {
         let (_, view) = self.find(caller, id).await?;
         let page = self.shared.store.events_page(id, filter).await?;
         Ok(Listing { items: view.of_all(page.items), ..page })
+    }
+}
+
+fn queued_of(admission: &Admission) -> Option<&Queued> {
+    match admission {
+        Admission::Asked { queued, .. } => queued.as_deref(),
+        Admission::Granted => None,
     }
 }

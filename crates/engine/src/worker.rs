@@ -1,20 +1,26 @@
 //! A worker: owns one session for a while and moves it along.
 //!
 //! It asks the core what to do next, does it, and commits the fact under its lease; when nothing is left to do
-//! it lets go. Whatever it holds in memory is a copy of the log: after a crash another worker reads it again.
+//! it lets go. Steps are taken in one of the process's places; everything else is quick and needs none. Whatever it holds in memory is a copy of the log: after a crash another worker reads it again.
+
+mod delegation;
 
 use crate::{
     engine::Shared,
+    meter::{self, Present, WORKERS_BUSY},
     notifier::{Snapshot, Watch},
+    toolbox::{self, SessionTools},
 };
 use async_trait::async_trait;
 use futures_util::FutureExt;
-use quarterdeck_agent::{Recorder, StepContext, StepError, Superseded};
+use quarterdeck_agent::{NoTools, Recorder, StepContext, StepError, Superseded, Toolbox};
 use quarterdeck_api::{
-    Agent, AgentEvent, ErrorCode, Reference, SessionRequest, ToolError, ToolRequest, ToolResultItem,
+    Agent, AgentEvent, ErrorCode, Reference, SessionRequest, Timestamp, ToolError, ToolRequest, ToolResultItem,
 };
-use quarterdeck_core::{Effect, Fact, Fault, LoggedEvent, Next, Phase, Session, State, StepMode};
-use quarterdeck_store::{Commit, CommitLease, Error, Lease};
+use quarterdeck_core::{
+    Effect, Fact, Fault, ForceReason, LoggedEvent, Next, Phase, Session, State, StepMode, Transition,
+};
+use quarterdeck_store::{Commit, CommitLease, CommitSlot, Error, Lease, Owner};
 use std::{any::Any, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use tokio::{sync::OwnedSemaphorePermit, time::sleep};
 
@@ -34,28 +40,62 @@ pub(crate) fn slot(shared: &Shared) -> Option<OwnedSemaphorePermit> {
 /// What a worker needs of the request.
 type Assignment = (Arc<SessionRequest>, Arc<Agent>);
 
+/// How this process came to own a session.
+pub(crate) struct Hold {
+    pub(crate) lease: Lease,
+    /// From an owner who had not let go.
+    pub(crate) taken_over: bool,
+    /// When it is known already.
+    pub(crate) assignment: Option<Assignment>,
+}
+
 /// Runs a session that this process owns. `watch` was taken before ownership, so no commit is missed.
-pub(crate) fn spawn(
-    shared: &Arc<Shared>,
-    slot: OwnedSemaphorePermit,
-    watch: Watch,
-    lease: Lease,
-    assignment: Option<Assignment>,
-) {
-    let mut worker =
-        Worker { shared: Arc::clone(shared), watch, lease, assignment, transcript: Transcript::default(), refusals: 0 };
+pub(crate) fn spawn(shared: &Arc<Shared>, slot: Option<OwnedSemaphorePermit>, watch: Watch, hold: Hold) {
+    let Hold { lease, taken_over, assignment } = hold;
+    let mut worker = Worker {
+        shared: Arc::clone(shared),
+        slot,
+        watch,
+        lease,
+        taken_over,
+        assignment,
+        tools: None,
+        transcript: Transcript::default(),
+        refusals: 0,
+    };
+    let run = (worker.watch.id(), lease.epoch);
+    shared.held().insert(run);
     shared.workers.spawn(async move {
+        let _busy = Present::new(WORKERS_BUSY);
         worker.run_caught().await;
         worker.let_go().await;
-        worker.hand_back(slot);
+        worker.shared.held().remove(&run);
+        worker.close_tools().await;
+        worker.hand_back();
     });
+}
+
+/// Whether this takes a slot: the agent is at work. Orders must not wait until somebody makes room.
+pub(crate) fn takes_slot(next: &Next) -> bool {
+    match next {
+        Next::Start | Next::Deliver | Next::Step(_) => true,
+        Next::Settle(_) | Next::Delegate(_) | Next::Steer(_) | Next::Await(_) | Next::TimePassed | Next::Release => {
+            false
+        }
+    }
 }
 
 struct Worker {
     shared: Arc<Shared>,
+    /// Its place among those that take steps, while it has one.
+    slot: Option<OwnedSemaphorePermit>,
     watch: Watch,
     lease: Lease,
+    /// Not recorded yet.
+    taken_over: bool,
     assignment: Option<Assignment>,
+    /// The session's environments, once a step needed them.
+    tools: Option<Arc<SessionTools>>,
     transcript: Transcript,
     refusals: u32,
 }
@@ -104,8 +144,15 @@ impl Worker {
         self.shared.notifier.forget(id);
     }
 
+    async fn close_tools(&self) {
+        if let Some(tools) = &self.tools {
+            tools.close().await;
+        }
+    }
+
     /// Work may be waiting for a place when there was none.
-    fn hand_back(&self, slot: OwnedSemaphorePermit) {
+    fn hand_back(&mut self) {
+        let Some(slot) = self.slot.take() else { return };
         let none_was_left = self.shared.slots.available_permits() == 0;
         drop(slot);
         if none_was_left {
@@ -135,17 +182,55 @@ impl Worker {
         if self.shared.draining.is_cancelled() {
             return self.release(session).await;
         }
-        if *self.shared.fenced.borrow() {
+        if self.shared.fenced.get() {
             // Nothing could be recorded. Once the lease is back, the session is claimed anew.
             return Err(Stop::Done);
         }
-        match session.next(self.shared.clock.now()) {
+        if std::mem::take(&mut self.taken_over) {
+            // Before anything that may kill this process too.
+            return self.record(Fact::TakenOver { epoch: self.lease.epoch }).await;
+        }
+        let next = session.next(self.shared.clock.now());
+        if takes_slot(&next) && !self.takes_its_place(&snapshot).await {
+            return Ok(());
+        }
+        match next {
             Next::Start => self.start(session).await,
             Next::Deliver => self.deliver(session).await,
             Next::Settle(calls) => self.settle(calls).await,
+            Next::Delegate(calls) => self.delegate(calls).await,
+            Next::Steer(orders) => self.steer(session, orders).await,
+            Next::Await(errands) => self.await_children(&snapshot, errands).await,
             Next::Step(mode) => self.step(&snapshot, mode).await,
             Next::TimePassed => self.record(Fact::TimePassed).await,
             Next::Release => self.release(session).await,
+        }
+    }
+
+    /// Waits for a slot, unless it has one; false when something happened to the session meanwhile.
+    async fn takes_its_place(&mut self, snapshot: &Snapshot) -> bool {
+        if self.slot.is_none() {
+            let slots = Arc::clone(&self.shared.slots);
+            self.slot = tokio::select! {
+                slot = slots.acquire_owned() => slot.ok(),
+                () = self.moved_on(snapshot, snapshot.session.step_deadline()) => None,
+            };
+        }
+        self.slot.is_some()
+    }
+
+    /// Returns when the session has changed, when this moment has come, or when this process must not go on with it.
+    /// A moment that is past already does not count.
+    async fn moved_on(&self, snapshot: &Snapshot, until: Option<Timestamp>) {
+        let watch = self.watch.again();
+        let (lease, version) = (self.lease, snapshot.session.version);
+        let now = self.shared.clock.now();
+        tokio::select! {
+            biased;
+            () = watch.wait_for(|seen| seen.session.version != version || !seen.is_held_by(lease)) => {}
+            () = self.at(until.filter(|until| *until > now)) => {}
+            () = self.shared.fenced.wait_for(|fenced| *fenced) => {}
+            () = self.shared.draining.cancelled() => {}
         }
     }
 
@@ -177,10 +262,10 @@ impl Worker {
         Ok(messages)
     }
 
-    /// Calls that were running when their worker died: whether they took effect, nobody knows.
+    /// Calls whose worker died, or that were dropped while they ran: whether they took effect, nobody knows.
     async fn settle(&mut self, calls: Vec<ToolRequest>) -> Result<(), Stop> {
         for call in calls {
-            let error = "the server stopped while this call was running; whether it took effect is unknown".into();
+            let error = "the call was stopped while it was running; whether it took effect is unknown".into();
             let error = ToolError { error, origin: "server".into(), tool_req: Some(call) };
             self.record(Fact::Returned(ToolResultItem::Error(error))).await?;
         }
@@ -190,19 +275,35 @@ impl Worker {
     async fn step(&mut self, snapshot: &Snapshot, mode: StepMode) -> Result<(), Stop> {
         self.catch_up(snapshot).await?;
         let (request, agent) = self.assignment().await?;
-        let context = StepContext {
-            session: snapshot.session.id,
-            agent,
-            timezone: request.timezone.clone(),
-            transcript: self.transcript.events.clone(),
-            mode,
+        let (shared, mut door) = (Arc::clone(&self.shared), self.door());
+        let (transcript, mut tools) = (self.transcript.events.clone(), self.tools.clone());
+        let step = async {
+            let toolbox: Arc<dyn Toolbox> = match &tools {
+                Some(tools) => Arc::clone(tools) as _,
+                // Nothing can be called: whoever wants an answer now need not wait for what nobody will use.
+                None if mode == StepMode::AnswerOnly => Arc::new(NoTools),
+                None => {
+                    let opened = toolbox::open(&shared, snapshot.session.organization, &agent).await;
+                    Arc::clone(tools.insert(opened.map_err(StepError::Failed)?)) as _
+                }
+            };
+            let (session, timezone) = (snapshot.session.id, request.timezone.clone());
+            let context = StepContext { session, agent, timezone, transcript, toolbox, mode };
+            shared.runner.step(&context, &mut door).await
         };
-        let runner = Arc::clone(&self.shared.runner);
-        let mut door = self.door();
+        let metered = meter::Step::begin();
         let result = tokio::select! {
-            result = runner.step(&context, &mut door) => result,
-            () = self.interrupted(snapshot, mode) => return Ok(()),
+            biased;
+            result = step => Some(result),
+            () = self.interrupted(mode) => None,
         };
+        self.tools = tools;
+        let Some(result) = result else { return Ok(()) };
+        metered.end(match &result {
+            Ok(()) => "done",
+            Err(StepError::Superseded(_)) => "superseded",
+            Err(StepError::Failed(_)) => "failed",
+        });
         match result {
             Ok(()) if self.version() == Some(snapshot.session.version) => self.refuse_empty_step().await,
             Ok(()) | Err(StepError::Superseded(_)) => Ok(()),
@@ -219,23 +320,28 @@ impl Worker {
         self.record(Fact::Failed(Fault::because(ErrorCode::Internal, "the runner's step recorded nothing"))).await
     }
 
-    /// Returns when the step in progress is not wanted any more: it was paused or cancelled, an answer is forced,
-    /// its time is up, or this process may not own the session any longer.
-    async fn interrupted(&self, snapshot: &Snapshot, mode: StepMode) {
+    /// Returns when the step in progress is not wanted any more: it was paused between calls or cancelled, an
+    /// answer is forced, its time is up, or this process may not own the session any longer.
+    async fn interrupted(&self, mode: StepMode) {
         let mut watch = self.watch.again();
-        let mut fenced = self.shared.fenced.subscribe();
-        let lease = self.lease;
-        tokio::select! {
-            () = watch.wait_for(|now| !now.is_held_by(lease) || !is_running(&now.session, mode)) => {}
-            () = self.deadline(&snapshot.session) => {}
-            _ = fenced.wait_for(|fenced| *fenced) => {}
-            () = self.shared.stopping.cancelled() => {}
+        loop {
+            let Some(now) = watch.snapshot_and_update() else { return };
+            if !now.is_held_by(self.lease) || !is_wanted(&now.session, mode) {
+                return;
+            }
+            tokio::select! {
+                biased;
+                () = watch.changed() => {}
+                () = self.at(now.session.step_deadline()) => return,
+                () = self.shared.fenced.wait_for(|fenced| *fenced) => return,
+                () = self.shared.stopping.cancelled() => return,
+            }
         }
     }
 
-    async fn deadline(&self, session: &Session) {
-        match session.step_deadline() {
-            Some(deadline) => sleep((deadline - self.shared.clock.now()).to_std().unwrap_or_default()).await,
+    async fn at(&self, moment: Option<Timestamp>) {
+        match moment {
+            Some(moment) => sleep((moment - self.shared.clock.now()).to_std().unwrap_or_default()).await,
             None => std::future::pending().await,
         }
     }
@@ -320,9 +426,12 @@ impl Worker {
 /// Events read from the store in one go.
 const EVENTS_AT_ONCE: u64 = 500;
 
-fn is_running(session: &Session, mode: StepMode) -> bool {
-    let forced = mode == StepMode::Act && session.turn.force.is_some();
-    matches!(session.state, State::Active(Phase::Running(_))) && !forced
+/// Whether a step in progress is to go on. A pause lets calls that are running return, and drops everything else.
+/// The step limit forces an answer only after the step that reached it.
+fn is_wanted(session: &Session, mode: StepMode) -> bool {
+    let forced = matches!(session.turn.force, Some(ForceReason::User | ForceReason::TimeLimit));
+    let acts = matches!(session.state, State::Active(Phase::Running(_))) || !session.state.running_calls().is_empty();
+    acts && !(forced && mode == StepMode::Act)
 }
 
 /// Commits facts under the lease.
@@ -335,7 +444,14 @@ struct Door {
 #[async_trait]
 impl Recorder for Door {
     async fn record(&mut self, fact: Fact) -> Result<(), Superseded> {
-        self.commit(fact).await.map_err(|_| Superseded)
+        let decided_in = if let Fact::Decided { mode, .. } = &fact { Some(*mode) } else { None };
+        self.commit(fact).await.map_err(|_| Superseded)?;
+        // An answer may have been forced while the model thought: then the calls are dropped, and must not be made.
+        let is_over = decided_in.is_some_and(|mode| {
+            let snapshot = self.shared.notifier.snapshot(self.id);
+            snapshot.is_none_or(|now| !now.is_held_by(self.lease) || !is_wanted(&now.session, mode))
+        });
+        if is_over { Err(Superseded) } else { Ok(()) }
     }
 }
 
@@ -361,26 +477,34 @@ impl Door {
     async fn commit(&self, fact: Fact) -> Result<(), Stop> {
         let mut snapshot = self.current().await?;
         loop {
-            if *self.shared.fenced.borrow() || self.shared.stopping.is_cancelled() {
-                return Err(Stop::Done);
-            }
-            let now = self.shared.clock.now();
-            let transition = match snapshot.session.fact(fact.clone(), now) {
+            let transition = match snapshot.session.fact(fact.clone(), self.shared.clock.now()) {
                 Ok(Effect::Changed(transition)) => *transition,
                 Ok(Effect::Unchanged) => return Ok(()),
                 Err(_) => return Err(Stop::Done),
             };
-            let lease = self.lease_after(&transition.session);
-            let first = transition.events.first().cloned();
-            match self.shared.commit(snapshot.owner, Commit { transition, lease }).await {
-                Ok(()) => return Ok(()),
-                Err(Error::Conflict(_)) => snapshot = self.reload().await?,
+            if self.insist(snapshot.owner, transition).await? {
+                return Ok(());
+            }
+            snapshot = self.reload().await?;
+        }
+    }
+
+    /// Commits what was decided, as it was decided, for as long as the store is away: the version lets it happen only
+    /// once. False when somebody else was first.
+    async fn insist(&self, owner: Owner, transition: Transition) -> Result<bool, Stop> {
+        let lease = self.lease_after(&transition.session);
+        let mut unanswered = false;
+        loop {
+            if self.shared.fenced.get() || self.shared.stopping.is_cancelled() {
+                return Err(Stop::Done);
+            }
+            let commit = Commit { transition: transition.clone(), lease, slot: CommitSlot::Keep };
+            match self.shared.commit(owner, commit).await {
+                Ok(()) => return Ok(true),
+                Err(Error::Conflict(_)) => return Ok(unanswered && self.landed(&transition).await?),
                 Err(error) if error.is_transient() => {
+                    unanswered = true;
                     sleep(STORE_RETRY).await;
-                    if self.landed(first).await? {
-                        return self.reload().await.map(drop);
-                    }
-                    snapshot = self.reload().await?;
                 }
                 Err(error) => return Err(Stop::Store(error)),
             }
@@ -388,17 +512,27 @@ impl Door {
     }
 
     fn lease_after(&self, session: &Session) -> CommitLease {
+        if !session.state.running_calls().is_empty() {
+            // Also while paused: whoever runs the calls records what comes of them.
+            return CommitLease::Hold(self.lease);
+        }
         match session.next(self.shared.clock.now()) {
             Next::Release => CommitLease::Release(self.lease),
-            Next::Start | Next::Deliver | Next::Step(_) | Next::Settle(_) | Next::TimePassed => {
-                CommitLease::Hold(self.lease)
-            }
+            Next::Start
+            | Next::Deliver
+            | Next::Step(_)
+            | Next::Settle(_)
+            | Next::Delegate(_)
+            | Next::Steer(_)
+            | Next::Await(_)
+            | Next::TimePassed => CommitLease::Hold(self.lease),
         }
     }
 
-    /// Whether a commit whose answer was lost went through: the log tells.
-    async fn landed(&self, first: Option<LoggedEvent>) -> Result<bool, Stop> {
-        let Some(event) = first else { return Ok(false) };
+    /// Whether a commit whose answer was lost went through: the log tells, and where it wrote no event, the row.
+    async fn landed(&self, transition: &Transition) -> Result<bool, Stop> {
+        let snapshot = patiently(&self.shared, || self.shared.reload(self.id)).await?.ok_or(Stop::Done)?;
+        let Some(event) = transition.events.first() else { return Ok(*snapshot.session == transition.session) };
         let stored = patiently(&self.shared, || self.shared.store.events(self.id, event.index, 1)).await?;
         Ok(stored.first().is_some_and(|stored| stored.json.get() == event.json.get()))
     }
@@ -414,6 +548,7 @@ where
             Ok(value) => return Ok(value),
             Err(error) if error.is_transient() => {
                 tokio::select! {
+                    biased;
                     () = sleep(STORE_RETRY) => {}
                     () = shared.stopping.cancelled() => return Err(Stop::Store(error)),
                 }

@@ -3,6 +3,14 @@
 
 #[path = "engine/commands.rs"]
 mod commands;
+#[path = "engine/delegation.rs"]
+mod delegation;
+#[path = "engine/lost_answers.rs"]
+mod lost_answers;
+#[path = "engine/orphans.rs"]
+mod orphans;
+#[path = "engine/queue.rs"]
+mod queue;
 #[path = "engine/recovery.rs"]
 mod recovery;
 #[path = "engine/replicas.rs"]
@@ -11,6 +19,10 @@ mod replicas;
 mod runner;
 #[path = "engine/runs.rs"]
 mod runs;
+#[path = "engine/strays.rs"]
+mod strays;
+#[path = "engine/team.rs"]
+mod team;
 #[path = "engine/waiters.rs"]
 mod waiters;
 #[path = "engine/world.rs"]

@@ -30,6 +30,8 @@ const REQUESTS_KEPT: usize = 1_000;
 /// What the endpoint does with one request.
 #[derive(Clone, Debug)]
 pub enum Behaviour {
+    /// Does what this says, for this request.
+    Decide(Decision),
     /// Replies with this text.
     Text(String),
     /// Replies with calls: name, arguments as the model writes them.
@@ -81,10 +83,25 @@ impl Behaviour {
         Self::Body(b"<!doctype html><title>Welcome</title>".to_vec())
     }
 
+    /// What `decide` says of each request. It must not say to decide again.
+    pub fn decide(decide: impl Fn(&Request) -> Self + Send + Sync + 'static) -> Self {
+        Self::Decide(Decision(Arc::new(decide)))
+    }
+
     /// The other behaviour, some time later.
     #[must_use]
     pub fn after(self, wait: Duration) -> Self {
         Self::After(wait, Box::new(self))
+    }
+}
+
+/// Looks at a request and says what to do with it.
+#[derive(Clone)]
+pub struct Decision(Arc<dyn Fn(&Request) -> Behaviour + Send + Sync>);
+
+impl std::fmt::Debug for Decision {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Decision")
     }
 }
 
@@ -205,8 +222,9 @@ impl Shared {
         if plan.requests.len() == REQUESTS_KEPT {
             plan.requests.pop_front();
         }
-        plan.requests.push_back(request);
         let behaviour = plan.queue.pop_front().unwrap_or_else(|| plan.otherwise.clone());
+        let behaviour = if let Behaviour::Decide(Decision(decide)) = &behaviour { decide(&request) } else { behaviour };
+        plan.requests.push_back(request);
         drop(plan);
         self.arrived.send_modify(|arrived| *arrived += 1);
         behaviour
@@ -297,7 +315,7 @@ async fn act(stream: &mut BufReader<TcpStream>, behaviour: Behaviour, model: &st
             let _ = stream.flush().await;
             return Done::Broken;
         }
-        Behaviour::HangUp | Behaviour::After(..) => return Done::Broken,
+        Behaviour::HangUp | Behaviour::After(..) | Behaviour::Decide(_) => return Done::Broken,
         Behaviour::Silence => {
             gone(stream).await;
             return Done::Abandoned;

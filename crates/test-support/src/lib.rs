@@ -1,6 +1,8 @@
-//! Doubles for the tests: a throw-away Postgres, a fake model endpoint.
+//! Doubles for the tests: a throw-away Postgres, a fake model endpoint, a store in memory, a store that fails.
 //!
 //! Never a dependency of what ships: crates name it under `dev-dependencies` only.
 
 pub mod fake_model;
+pub mod faulty_store;
+pub mod memory_store;
 pub mod postgres;

@@ -85,6 +85,41 @@ fn many_crashes_lose_nothing_and_repeat_nothing() {
     });
 }
 
+#[test]
+fn a_session_that_kills_its_server_fails_after_three_recoveries_and_others_go_on() {
+    let place = Place::new();
+    let id = place.crash_in([Act::Hang], 1, async |_, _| {});
+    for _ in 0..3 {
+        place.once([Act::Hang], async |world| {
+            in_time(world.runner.begun(1)).await;
+            assert_eq!(world.session(id).await.state.status(), Status::Running);
+        });
+    }
+    place.afterwards([], async |world| {
+        world.until(id, Status::Failed).await;
+        assert_eq!(world.runner.steps(), 0);
+        assert!(world.log(id).await.last().unwrap().json.get().contains("4 servers in a row"));
+        let other = world.create(json!({})).await;
+        world.until(other, Status::Completed).await;
+    });
+}
+
+#[tokio::test]
+async fn servers_that_stop_in_an_orderly_way_do_not_count_against_a_session() {
+    let store = open("sqlite::memory:").await;
+    let mut id = None;
+    for _ in 0..6 {
+        let world = World::over(Arc::clone(&store), FakeRunner::doing([Act::Hang]), quick()).await;
+        if id.is_none() {
+            id = Some(world.create(json!({})).await);
+        }
+        in_time(world.runner.begun(1)).await;
+        in_time(world.engine.stop()).await;
+    }
+    let world = World::over(store, FakeRunner::doing([]), quick()).await;
+    world.until(id.unwrap(), Status::Completed).await;
+}
+
 #[tokio::test]
 async fn a_stop_hands_a_hanging_step_to_the_next() {
     let store = open("sqlite::memory:").await;
@@ -172,7 +207,7 @@ impl Place {
 }
 
 /// A child process that another test is just starting may hold the dead server's lock until it has started.
-async fn open_unlocked(url: &str) -> Arc<dyn Store> {
+pub(crate) async fn open_unlocked(url: &str) -> Arc<dyn Store> {
     in_time(async {
         loop {
             match quarterdeck_store::open(url).await {

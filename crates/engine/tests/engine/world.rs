@@ -3,8 +3,10 @@
 use crate::runner::FakeRunner;
 use quarterdeck_api::{OrganizationId, SessionId, SessionRequest, Status, UserId, UserMessage};
 use quarterdeck_core::{Command, LoggedEvent, Session};
-use quarterdeck_engine::{ChangesQuery, Created, Engine, EngineSettings, Sessions, SubmitError, SystemClock};
-use quarterdeck_store::{Blobs, Caller, Store, StoredSession};
+use quarterdeck_engine::{
+    ChangesQuery, CreateError, Created, Engine, EngineSettings, Sessions, SubmitError, SystemClock,
+};
+use quarterdeck_store::{Blobs, Caller, Limits, Store, StoredSession};
 use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
 use uuid::Uuid;
@@ -38,12 +40,15 @@ impl World {
 
     /// A session with the task `Go`, and these fields of the request.
     pub(crate) async fn create(&self, fields: Value) -> SessionId {
-        let created = self.sessions.create(caller(), request(fields), None, |_| String::new()).await;
-        match created {
+        match self.try_create(fields).await {
             Ok(Created::New(record)) => record.session.id,
             Ok(Created::Replayed(_)) => panic!("no key was used"),
             Err(error) => panic!("{error}"),
         }
+    }
+
+    pub(crate) async fn try_create(&self, fields: Value) -> Result<Created, CreateError> {
+        self.sessions.create(caller(), request(fields), None, |_| String::new()).await
     }
 
     pub(crate) async fn submit(&self, id: SessionId, command: Command) {
@@ -99,6 +104,7 @@ impl World {
 /// Settings that let a test be quick.
 pub(crate) fn quick() -> EngineSettings {
     EngineSettings {
+        limits: Limits { concurrent: 10_000, queued: 100 },
         poll_interval: Duration::from_millis(50),
         drain_grace: Duration::from_millis(100),
         ..EngineSettings::default()

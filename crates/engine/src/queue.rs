@@ -1,0 +1,99 @@
+//! Sessions that wait for a slot of their organization, and are started oldest first when one is free.
+//!
+//! The queue is a query, so it survives whatever happens to a process. In memory is only a hint whether it is worth
+//! looking: most of the time nobody waits, and then the end of a session costs nothing here.
+
+use crate::{engine::Shared, handover, meter};
+use futures_util::future::join_all;
+use quarterdeck_core::{Effect, Fact};
+use quarterdeck_store::{CommitSlot, Error, StoredSession};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+use tokio::{sync::Notify, time::sleep};
+
+/// Sessions promoted in one go.
+const PROMOTE_MAX: u32 = 64;
+/// Looks in a row, should others keep changing what was found; the next one comes soon in any case.
+const LOOKS_MAX: usize = 16;
+
+/// What this process knows of the queue.
+#[derive(Default)]
+pub(crate) struct Queue {
+    somebody_waits: AtomicBool,
+    look: Notify,
+}
+
+impl Queue {
+    /// A session waits now. Its slot may have been freed in the meantime.
+    pub(crate) fn joined(&self) {
+        self.somebody_waits.store(true, Ordering::SeqCst);
+        self.look.notify_one();
+    }
+
+    /// A session may have given its slot back.
+    pub(crate) fn slot_freed(&self) {
+        if self.somebody_waits.load(Ordering::SeqCst) {
+            self.look.notify_one();
+        }
+    }
+}
+
+/// Promotes until the server drains: when this process frees a slot, and within the poll interval whatever else
+/// happened: another process freed one or vanished, or the limit was raised.
+pub(crate) async fn keep_moving(shared: &Arc<Shared>) {
+    while !shared.draining.is_cancelled() {
+        if let Err(error) = move_up(shared).await {
+            tracing::warn!(%error, "could not start queued sessions");
+        }
+        tokio::select! {
+            () = shared.queue.look.notified() => {}
+            () = sleep(shared.settings.poll_interval) => {}
+            () = shared.draining.cancelled() => return,
+        }
+    }
+}
+
+async fn move_up(shared: &Arc<Shared>) -> Result<(), Error> {
+    for _ in 0..LOOKS_MAX {
+        // Before the look: who joins during it says so again.
+        shared.queue.somebody_waits.store(false, Ordering::SeqCst);
+        let backlog = shared.store.backlog(shared.settings.limits.concurrent, PROMOTE_MAX).await?;
+        if backlog.waiting > 0 {
+            shared.queue.somebody_waits.store(true, Ordering::SeqCst);
+        }
+        let is_all = backlog.next.len() < PROMOTE_MAX as usize;
+        // All at once, so that they share a transaction; it decides in this order.
+        let outcomes = join_all(backlog.next.into_iter().map(|stored| promote(shared, stored))).await;
+        let outcomes = outcomes.into_iter().collect::<Result<Vec<_>, _>>()?;
+        if is_all && !outcomes.contains(&Outcome::Moved) {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+#[derive(PartialEq, Eq)]
+enum Outcome {
+    /// It is on its way, or has to wait on.
+    Settled,
+    /// Somebody changed it meanwhile: it may still be first in line.
+    Moved,
+}
+
+async fn promote(shared: &Arc<Shared>, stored: StoredSession) -> Result<Outcome, Error> {
+    let Ok(Effect::Changed(transition)) = stored.session.fact(Fact::Promoted, shared.clock.now()) else {
+        return Ok(Outcome::Settled);
+    };
+    let slot = CommitSlot::Promote(shared.settings.limits);
+    match handover::commit(shared, stored.owner, *transition, slot).await {
+        Ok(()) => {
+            meter::promoted();
+            Ok(Outcome::Settled)
+        }
+        Err(Error::Refused(_)) => Ok(Outcome::Settled),
+        Err(Error::Conflict(_)) => Ok(Outcome::Moved),
+        Err(error) => Err(error),
+    }
+}

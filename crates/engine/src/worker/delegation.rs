@@ -1,0 +1,201 @@
+//! A worker whose session delegates: it starts children, steers them and waits for them.
+//!
+//! Nothing of this needs one of the places in which steps are taken. A parent that waits in one would keep its own
+//! children out, and an order must not wait until a child has made room for it.
+
+use super::{STORE_RETRY, Stop, Transcript, Worker, patiently, slot};
+use crate::{
+    SubmitError,
+    engine::Shared,
+    notifier::Snapshot,
+    sessions::Sessions,
+    subagents::{self, Task},
+};
+use futures_util::future::{join_all, select_all};
+use quarterdeck_api::{Agent, SessionId, SessionRequest, Timestamp, ToolRequest, ToolResultItem};
+use quarterdeck_core::{Command, Errand, Fact, Order, Session, Steering};
+use quarterdeck_store::{Caller, Error};
+use std::{sync::Arc, time::Duration};
+use tokio::time::{sleep, timeout};
+
+/// How often a child is looked at although nothing was heard of it.
+const CHILD_POLL: Duration = Duration::from_secs(10);
+
+impl Worker {
+    /// Allots a child to each call. The ids are on record before the sessions exist, so that no crash can start a
+    /// second one for the same call.
+    pub(super) async fn delegate(&mut self, calls: Vec<ToolRequest>) -> Result<(), Stop> {
+        let (_, agent) = self.assignment().await?;
+        for call in calls {
+            let fact = match Task::of(&agent, &call) {
+                Ok(_) => Fact::Delegated { call, child: SessionId(self.shared.clock.id()) },
+                Err(fault) => Fact::Returned(subagents::failed(call, fault)),
+            };
+            self.record(fact).await?;
+        }
+        Ok(())
+    }
+
+    /// Tells children what they were not told yet.
+    pub(super) async fn steer(&mut self, session: &Session, orders: Vec<(Errand, Order)>) -> Result<(), Stop> {
+        let parent = self.parent(session).await?;
+        for (errand, order) in orders {
+            parent.tell(&errand, order).await?;
+            self.record(Fact::Steered { child: errand.child, order }).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes the result of the first child that has one, or looks again when something happened to the session itself.
+    pub(super) async fn await_children(&mut self, snapshot: &Snapshot, errands: Vec<Errand>) -> Result<(), Stop> {
+        self.hand_back();
+        // It can be long, and is read again when there is a step to take.
+        self.transcript = Transcript::default();
+        let session = &snapshot.session;
+        let parent = self.parent(session).await?;
+        if let Some(failure) = parent.start(&errands).await? {
+            return self.record(Fact::Returned(failure)).await;
+        }
+        let first_result = select_all(errands.iter().map(|errand| Box::pin(parent.result(errand))));
+        let result = tokio::select! {
+            biased;
+            (result, ..) = first_result => result?,
+            () = self.moved_on(snapshot, earliest(session.step_deadline(), session.children_deadline())) => return Ok(()),
+        };
+        self.record(Fact::Returned(result)).await
+    }
+
+    async fn parent(&mut self, session: &Session) -> Result<Parent, Stop> {
+        let (request, agent) = self.assignment().await?;
+        Ok(Parent { shared: Arc::clone(&self.shared), session: session.clone(), request, agent })
+    }
+}
+
+/// What is told of a child that can be neither started nor read, now or later.
+fn unusable(errand: &Errand, stop: Stop) -> Result<ToolResultItem, Stop> {
+    match stop {
+        Stop::Store(error) if !error.is_transient() => {
+            tracing::error!(session.id = %errand.child, error = ?error, "cannot run or read a subagent's session");
+            Ok(subagents::failed(errand.call.clone(), "the subagent's session cannot be started or read".into()))
+        }
+        Stop::Store(_) | Stop::Done => Err(stop),
+    }
+}
+
+fn earliest(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
+    one.into_iter().chain(other).min()
+}
+
+/// A session as its children need it.
+struct Parent {
+    shared: Arc<Shared>,
+    session: Session,
+    request: Arc<SessionRequest>,
+    agent: Arc<Agent>,
+}
+
+impl Parent {
+    /// Creates those that are not there, side by side. A creation is never dropped half-way, or the child would have
+    /// an owner and no worker. Returns what to tell of one that cannot be created.
+    async fn start(&self, errands: &[Errand]) -> Result<Option<ToolResultItem>, Stop> {
+        let started = join_all(errands.iter().map(|errand| self.child(errand, Order::Go))).await;
+        for (errand, started) in errands.iter().zip(started) {
+            if let Err(stop) = started {
+                return unusable(errand, stop).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    /// The result of a call, once its child has one.
+    async fn result(&self, errand: &Errand) -> Result<ToolResultItem, Stop> {
+        match self.settled(errand).await {
+            Ok(child) => Ok(subagents::returned(errand.call.clone(), &child)),
+            Err(stop) => unusable(errand, stop),
+        }
+    }
+
+    /// The child once it has done its work, or once its time for that is over.
+    async fn settled(&self, errand: &Errand) -> Result<Arc<Session>, Stop> {
+        // Watched before it is read, so that no commit in between is missed.
+        let mut watch = self.shared.notifier.watch(errand.child);
+        loop {
+            let snapshot = match watch.snapshot_and_update() {
+                Some(snapshot) => snapshot,
+                None => self.known(errand.child).await?,
+            };
+            let now = self.shared.clock.now();
+            let over = self.session.children_deadline().is_some_and(|deadline| deadline <= now);
+            if over || subagents::is_settled(&snapshot.session) {
+                return Ok(snapshot.session);
+            }
+            if timeout(CHILD_POLL, watch.changed()).await.is_err() {
+                patiently(&self.shared, || self.shared.reload(errand.child)).await?;
+            }
+        }
+    }
+
+    /// Makes a child do what is wanted. The order carries the version it was decided on, so that it cannot undo one
+    /// of a worker that came after this one.
+    async fn tell(&self, errand: &Errand, order: Order) -> Result<(), Stop> {
+        let caller = Caller { organization: self.session.organization, user: self.session.user };
+        let steering = Steering { version: self.session.version, order };
+        loop {
+            let told = match self.child(errand, order).await {
+                Ok(_) => self.sessions().submit(caller, errand.child, Command::Steer(steering)).await,
+                Err(Stop::Store(error)) => Err(SubmitError::Store(error)),
+                Err(Stop::Done) => return Err(Stop::Done),
+            };
+            match told {
+                Ok(()) => return Ok(()),
+                Err(SubmitError::Contended(_)) => sleep(STORE_RETRY).await,
+                Err(SubmitError::Store(error)) if error.is_transient() => sleep(STORE_RETRY).await,
+                // Trying again would not help: what cannot be read cannot be told.
+                Err(error) => {
+                    tracing::error!(session.id = %errand.child, error = ?error, "cannot steer a subagent's session");
+                    return Ok(());
+                }
+            }
+            if self.shared.stopping.is_cancelled() || self.shared.fenced.get() {
+                return Err(Stop::Done);
+            }
+        }
+    }
+
+    /// The child as it stands. It is created now if it is not there: somebody died, or is just about to start, between
+    /// the record of its id and its creation. One that is to be cancelled is created all the same, so that whoever is
+    /// late with it finds it there, and ended.
+    async fn child(&self, errand: &Errand, order: Order) -> Result<Snapshot, Stop> {
+        let id = errand.child;
+        if let Some(snapshot) = self.shared.notifier.snapshot(id) {
+            return Ok(snapshot);
+        }
+        loop {
+            if let Some(snapshot) = patiently(&self.shared, || self.shared.load(id)).await? {
+                return Ok(snapshot);
+            }
+            let Ok(task) = Task::of(&self.agent, &errand.call) else { return Err(Stop::Done) };
+            let slot = if order == Order::Go { slot(&self.shared) } else { None };
+            let Err(error) = self.sessions().create_child(&self.session, &self.request, task, id, slot).await else {
+                continue;
+            };
+            if error.is_transient() {
+                sleep(STORE_RETRY).await;
+            } else if patiently(&self.shared, || self.shared.load(id)).await?.is_none() {
+                // It was not refused because another worker was faster.
+                return Err(Stop::Store(error));
+            }
+        }
+    }
+
+    /// A session that was there before.
+    async fn known(&self, id: SessionId) -> Result<Snapshot, Stop> {
+        let found = patiently(&self.shared, || self.shared.load(id)).await?;
+        let gone = || Error::Corrupt { table: "sessions", id: id.to_string(), cause: "it is gone".into() };
+        found.ok_or_else(|| Stop::Store(gone()))
+    }
+
+    fn sessions(&self) -> Sessions {
+        Sessions::new(Arc::clone(&self.shared))
+    }
+}
