@@ -1,6 +1,7 @@
 //! What every handler has at hand.
 
 use crate::{
+    Metrics,
     error::ApiError,
     input::Input,
     keys::{Keys, key_hash},
@@ -19,8 +20,6 @@ pub struct ServerSettings {
     pub body_max: usize,
     /// How long a body may take to arrive.
     pub body_timeout: Duration,
-    /// Sessions of one organization that may hold a slot at once.
-    pub max_concurrent_sessions: u64,
     /// How long a key is trusted without asking the store again; a revoked one works that long.
     pub key_cache: Duration,
 }
@@ -31,7 +30,6 @@ impl Default for ServerSettings {
             wait_max: Duration::from_secs(55),
             body_max: 10 * 1024 * 1024,
             body_timeout: Duration::from_secs(30),
-            max_concurrent_sessions: 64,
             key_cache: Duration::from_secs(1),
         }
     }
@@ -44,6 +42,7 @@ pub struct App {
     pub(crate) catalog: Catalog,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) settings: Arc<ServerSettings>,
+    pub(crate) metrics: Option<Metrics>,
     keys: Keys,
 }
 
@@ -52,7 +51,13 @@ impl App {
     pub fn new(sessions: Sessions, store: Arc<dyn Store>, settings: ServerSettings) -> Self {
         let keys = Keys::new(Arc::clone(&store), settings.key_cache);
         let catalog = sessions.catalog();
-        Self { sessions, catalog, store, settings: Arc::new(settings), keys }
+        Self { sessions, catalog, store, settings: Arc::new(settings), metrics: None, keys }
+    }
+
+    /// With a page of metrics at `/metrics`; without them there is none.
+    #[must_use]
+    pub fn with_metrics(self, metrics: Metrics) -> Self {
+        Self { metrics: Some(metrics), ..self }
     }
 
     /// Who calls; nobody is refused.

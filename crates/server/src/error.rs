@@ -7,8 +7,8 @@ use axum::{
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use quarterdeck_api::Problem;
 use quarterdeck_core::Rejection;
-use quarterdeck_engine::{CatalogError, CreateError, ResolveError, SubmitError};
-use quarterdeck_store::Error;
+use quarterdeck_engine::{CatalogError, CreateError, Refused, ResolveError, SubmitError};
+use quarterdeck_store::{Error, Refusal};
 
 /// What a failed request answers with.
 #[derive(Debug)]
@@ -47,7 +47,17 @@ impl From<Error> for ApiError {
                 tracing::error!(error = ?error, "answered 503");
                 Problem::unavailable("the server cannot reach its place for files right now").into()
             }
-            Error::Conflict(_) | Error::Corrupt { .. } | Error::Database(_) => {
+            Error::Refused(refusal @ Refusal::NoSlot { .. }) => {
+                Problem::limited("plan_limit", "org", refusal.to_string()).into()
+            }
+            Error::Refused(refusal @ Refusal::QueueFull { .. }) => {
+                Problem::limited("queue_full", "org", refusal.to_string()).into()
+            }
+            Error::Corrupt { .. } => {
+                tracing::error!(error = ?error, "request failed");
+                Problem::new(500, "what is stored here cannot be read; the server's log says more").into()
+            }
+            Error::Conflict(_) | Error::Database(_) => {
                 tracing::error!(error = ?error, "request failed");
                 Problem::internal().into()
             }
@@ -75,7 +85,11 @@ impl From<CreateError> for ApiError {
             CreateError::Unresolved(error) => error.into(),
             CreateError::UnknownParent(_) => Problem::not_found(error.to_string()).into(),
             CreateError::Invalid(problem) => (*problem).into(),
-            CreateError::KeyReused => Problem::new(422, error.to_string()).into(),
+            CreateError::KeyReused => Problem::invalid_header("Idempotency-Key", error.to_string()).into(),
+            CreateError::Environment(Refused::NotPublic(message)) => {
+                Problem::typed(403, "environment_not_public", message).into()
+            }
+            CreateError::Environment(Refused::Invalid(message)) => Problem::invalid_body(message).into(),
             CreateError::Store(error) => error.into(),
         }
     }

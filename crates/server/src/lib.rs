@@ -11,12 +11,15 @@ mod error;
 mod input;
 mod keys;
 mod listener;
+mod metrics;
 mod names;
 mod openapi;
 mod routes;
+mod stalled;
 
 pub use app::{App, ServerSettings};
 pub use keys::{API_KEY_PREFIX, key_hash, new_key};
 pub use listener::{ListenerSettings, serve};
+pub use metrics::Metrics;
 pub use openapi::document;
 pub use routes::router;

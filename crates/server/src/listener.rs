@@ -1,9 +1,10 @@
 //! The accept loop. Ours, because `axum::serve` installs no timer: a request that is never finished would hold
 //! its connection for ever.
 //!
-//! Invariant: every connection is bounded, in the time its head may take and in how many there are; and every
-//! task this starts is awaited before [`serve`] returns.
+//! Invariant: every connection is bounded, in the time its head may take, in the time its answer may wait to be read,
+//! and in how many there are; and every task this starts is awaited before [`serve`] returns.
 
+use crate::stalled::Impatient;
 use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::{
@@ -24,6 +25,8 @@ use tokio_util::sync::CancellationToken;
 pub struct ListenerSettings {
     /// How long a request's head may take to arrive.
     pub head_timeout: Duration,
+    /// How long a client may leave what it asked for unread.
+    pub write_timeout: Duration,
     /// Connections at once; more wait to be accepted.
     pub connections_max: usize,
     /// How long open requests may take to finish once the server stops.
@@ -32,7 +35,12 @@ pub struct ListenerSettings {
 
 impl Default for ListenerSettings {
     fn default() -> Self {
-        Self { head_timeout: Duration::from_secs(10), connections_max: 16_384, drain_grace: Duration::from_secs(10) }
+        Self {
+            head_timeout: Duration::from_secs(10),
+            write_timeout: Duration::from_mins(1),
+            connections_max: 16_384,
+            drain_grace: Duration::from_secs(10),
+        }
     }
 }
 
@@ -42,7 +50,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Answers connections until `shutdown`, then lets open requests finish.
 pub async fn serve(listener: TcpListener, router: Router, settings: ListenerSettings, shutdown: CancellationToken) {
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(settings.head_timeout).pipeline_flush(true);
+    builder.timer(TokioTimer::new()).header_read_timeout(settings.head_timeout);
     let places = Arc::new(Semaphore::new(settings.connections_max));
     let graceful = GracefulShutdown::new();
     loop {
@@ -52,6 +60,7 @@ pub async fn serve(listener: TcpListener, router: Router, settings: ListenerSett
         };
         let Some((stream, place)) = accepted else { continue };
         let service = TowerToHyperService::new(router.clone());
+        let stream = Impatient::new(stream, settings.write_timeout);
         let connection = graceful.watch(builder.serve_connection(TokioIo::new(stream), service));
         tokio::spawn(async move {
             if let Err(error) = connection.await {

@@ -1,5 +1,10 @@
 //! The `OpenAPI` document, generated from the routes, and the pages that show it.
 
+mod responses;
+mod schemas;
+#[cfg(test)]
+mod tests;
+
 use crate::{App, routes};
 use axum::{Router, response::IntoResponse};
 use http::header;
@@ -44,6 +49,8 @@ pub fn document() -> utoipa::openapi::OpenApi {
     let (_, routes) = routes::documented().split_for_parts();
     let mut document = Document::openapi();
     document.merge(routes);
+    schemas::tidy(&mut document.components.get_or_insert_default().schemas);
+    responses::add_common(&mut document.paths);
     document.paths.paths =
         document.paths.paths.into_iter().map(|(path, item)| (path.replace("{*", "{"), item)).collect();
     document

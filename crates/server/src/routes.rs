@@ -13,7 +13,7 @@ mod sharing;
 mod skills;
 mod unbuilt;
 
-use crate::{App, error::ApiError, names, openapi};
+use crate::{App, error::ApiError, metrics, names, openapi};
 use axum::{
     Router,
     extract::Request,
@@ -70,12 +70,14 @@ pub fn router(app: App) -> Router {
     let service = router
         .merge(unbuilt::router())
         .route("/api/v2/sessions/quota", delete(sessions::cancel_named_quota))
+        .route("/metrics", get(metrics::page))
         .route("/openapi.yaml", get(openapi::yaml))
         .merge(openapi::pages())
         .fallback(async || ApiError::from(Problem::not_found("there is no such route; see /docs")))
         .method_not_allowed_fallback(async || ApiError::from(Problem::method_not_allowed()))
         .with_state(app)
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn(metrics::count))
         .layer(middleware::from_fn(log))
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))
         .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid));

@@ -3,12 +3,22 @@
 
 #[path = "http/app.rs"]
 mod app;
+#[path = "http/bucket.rs"]
+mod bucket;
+#[path = "http/delegation.rs"]
+mod delegation;
 #[path = "http/edges.rs"]
 mod edges;
+#[path = "http/environments.rs"]
+mod environments;
 #[path = "http/models.rs"]
 mod models;
 #[path = "http/polls.rs"]
 mod polls;
+#[path = "http/quota.rs"]
+mod quota;
+#[path = "http/random.rs"]
+mod random;
 #[path = "http/states.rs"]
 mod states;
 #[path = "http/stories.rs"]

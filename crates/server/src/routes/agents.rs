@@ -13,12 +13,13 @@ use axum::{
 };
 use http::{StatusCode, header};
 use quarterdeck_api::{
-    Agent, AgentGetQuery, AgentListQuery, AgentRevisionRecord, AgentSort, AgentWriteQuery, ErrorBody, Errors, Page,
-    PatchAgent, Problem, RevisionListQuery,
+    Agent, AgentGetQuery, AgentListQuery, AgentOrder, AgentRevisionRecord, AgentSort, AgentWriteQuery, ErrorBody,
+    Errors, Page, PatchAgent, Problem, RevisionListQuery, RevisionOrder,
 };
 use quarterdeck_engine::Found;
 use quarterdeck_store::{EntryFilter, EntryKey};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// Adds an agent.
 #[utoipa::path(post, path = "/api/v2/agents", tag = "agents", operation_id = "create_agent",
@@ -42,7 +43,7 @@ pub(crate) async fn create(State(app): State<App>, input: Input) -> Result<Respo
 }
 
 /// Lists agents; without a key, those that are built in.
-#[utoipa::path(get, path = "/api/v2/agents", tag = "agents", operation_id = "list_agents",
+#[utoipa::path(get, path = "/api/v2/agents", tag = "agents", operation_id = "list_agents", security((), ("key" = [])),
     params(
         ("agent_name" = Option<String>, Query, description = "Of exactly this name."),
         ("search" = Option<String>, Query, description = "With this text in the name or description."),
@@ -50,10 +51,10 @@ pub(crate) async fn create(State(app): State<App>, input: Input) -> Result<Respo
         ("include" = Option<String>, Query, description = "`revision`: each entry says its revision."),
         ("page" = Option<u64>, Query, minimum = 1, description = "The page, from 1."),
         ("size" = Option<u64>, Query, minimum = 1, maximum = 1000, description = "Entries on a page; 10 when absent."),
-        ("sort" = Option<Vec<String>>, Query,
+        ("sort" = inline(Option<Vec<AgentOrder>>), Query,
             description = "`created_at` or `agent_name`, each also with `-`; `-created_at` when absent.")),
     responses(
-        (status = 200, description = "A page of agents.", body = Page<Agent>),
+        (status = 200, description = "A page of agents.", body = Page<ListedAgent>),
         (status = 401, description = "A key that does not work.", body = ErrorBody),
         (status = 422, description = "A value is wrong.", body = ErrorBody)))]
 pub(crate) async fn list(State(app): State<App>, input: Input) -> Result<Response, ApiError> {
@@ -67,14 +68,16 @@ pub(crate) async fn list(State(app): State<App>, input: Input) -> Result<Respons
     };
     let filter = EntryFilter { name: query.agent_name, search: query.search, ..part(query.paging, &query.sort, key) };
     let listing = app.catalog.list::<Agent>(caller, query.reserved, filter).await?;
-    let view =
-        |found: Found<Agent>| Listed { revision: query.include_revision.then_some(found.revision), agent: found.item };
+    let view = |found: Found<Agent>| ListedAgent {
+        revision: query.include_revision.then_some(found.revision),
+        agent: found.item,
+    };
     Ok(Json(page(listing, query.paging, view)).into_response())
 }
 
 /// An agent in a listing.
-#[derive(Serialize)]
-struct Listed {
+#[derive(Serialize, ToSchema)]
+struct ListedAgent {
     #[serde(flatten)]
     agent: Agent,
     /// Only when it was asked for.
@@ -83,7 +86,7 @@ struct Listed {
 }
 
 /// An agent. Its name may hold a slash, as it is or escaped.
-#[utoipa::path(get, path = "/api/v2/agents/{agent_name}", tag = "agents", operation_id = "get_agent",
+#[utoipa::path(get, path = "/api/v2/agents/{agent_name}", tag = "agents", operation_id = "get_agent", security((), ("key" = [])),
     params(
         ("agent_name" = String, Path, description = "The agent's name."),
         ("revision" = Option<i64>, Query, minimum = 1, description = "This revision, not the latest."),
@@ -192,12 +195,12 @@ pub(crate) async fn delete(State(app): State<App>, input: Input) -> Result<Statu
 }
 
 /// Lists an agent's revisions.
-#[utoipa::path(get, path = "/api/v2/agents/{agent_name}/revisions", tag = "agents", operation_id = "list_agent_revisions",
+#[utoipa::path(get, path = "/api/v2/agents/{agent_name}/revisions", tag = "agents", operation_id = "list_agent_revisions", security((), ("key" = [])),
     params(
         ("agent_name" = String, Path, description = "The agent's name."),
         ("page" = Option<u64>, Query, minimum = 1, description = "The page, from 1."),
         ("size" = Option<u64>, Query, minimum = 1, maximum = 1000, description = "Entries on a page; 10 when absent."),
-        ("sort" = Option<Vec<String>>, Query, description = "`number` or `-number`, the default.")),
+        ("sort" = inline(Option<Vec<RevisionOrder>>), Query, description = "`number` or `-number`, the default.")),
     responses(
         (status = 200, description = "A page of revisions.", body = Page<AgentRevisionRecord>),
         (status = 401, description = "A key that does not work.", body = ErrorBody),

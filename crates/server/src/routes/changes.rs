@@ -12,7 +12,7 @@ use quarterdeck_engine::Changes;
 use std::time::Duration;
 
 /// What is new in a session since an index of its log; waits for it when nothing is.
-#[utoipa::path(get, path = "/api/v2/sessions/{id}/changes", tag = "sessions",
+#[utoipa::path(get, path = "/api/v2/sessions/{id}/changes", tag = "sessions", operation_id = "get_session_changes", security((), ("key" = [])),
     params(
         ("id" = SessionId, Path, description = "The session."),
         ("from_index" = Option<i64>, Query, description = "The first event wanted; negative counts as 0."),

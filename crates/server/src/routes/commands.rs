@@ -9,7 +9,7 @@ use quarterdeck_core::Command;
 
 /// Says something to the agent. An idle session begins its next turn, a paused one goes on, an ended one
 /// starts again, unless it was cancelled.
-#[utoipa::path(post, path = "/api/v2/sessions/{id}/messages", tag = "sessions",
+#[utoipa::path(post, path = "/api/v2/sessions/{id}/messages", tag = "sessions", operation_id = "send_session_messages",
     params(("id" = SessionId, Path, description = "The session.")),
     request_body = MessagesBody,
     responses(
@@ -19,7 +19,8 @@ use quarterdeck_core::Command;
         (status = 409, description = "The session was cancelled.", body = ErrorBody),
         (status = 413, description = "The body is too large.", body = ErrorBody),
         (status = 422, description = "A value is wrong.", body = ErrorBody),
-        (status = 429, description = "Too many messages wait.", body = ErrorBody)))]
+        (status = 429, description = "Too many messages wait, or the session has ended and no slot is free for it.",
+            body = ErrorBody)))]
 pub(crate) async fn messages(State(app): State<App>, input: Input) -> Result<StatusCode, ApiError> {
     let body = input.body()?;
     let caller = app.caller(&input).await?;
@@ -32,7 +33,7 @@ pub(crate) async fn messages(State(app): State<App>, input: Input) -> Result<Sta
 }
 
 /// Results of custom tool calls that the session waits for.
-#[utoipa::path(post, path = "/api/v2/sessions/{id}/tool_results", tag = "sessions",
+#[utoipa::path(post, path = "/api/v2/sessions/{id}/tool_results", tag = "sessions", operation_id = "send_session_tool_results",
     params(("id" = SessionId, Path, description = "The session.")),
     request_body = ToolResultsBody,
     responses(
@@ -54,7 +55,7 @@ pub(crate) async fn tool_results(State(app): State<App>, input: Input) -> Result
 }
 
 /// Stops a session between steps.
-#[utoipa::path(post, path = "/api/v2/sessions/{id}/pause", tag = "sessions",
+#[utoipa::path(post, path = "/api/v2/sessions/{id}/pause", tag = "sessions", operation_id = "pause_session",
     params(("id" = SessionId, Path, description = "The session.")),
     responses(
         (status = 202, description = "Stored."),
@@ -67,7 +68,7 @@ pub(crate) async fn pause(State(app): State<App>, input: Input) -> Result<Status
 }
 
 /// Goes on after a pause.
-#[utoipa::path(post, path = "/api/v2/sessions/{id}/resume", tag = "sessions",
+#[utoipa::path(post, path = "/api/v2/sessions/{id}/resume", tag = "sessions", operation_id = "resume_session",
     params(("id" = SessionId, Path, description = "The session.")),
     responses(
         (status = 202, description = "Stored."),
@@ -80,7 +81,7 @@ pub(crate) async fn resume(State(app): State<App>, input: Input) -> Result<Statu
 }
 
 /// Makes the agent answer at its next step with what it has.
-#[utoipa::path(post, path = "/api/v2/sessions/{id}/force_answer", tag = "sessions",
+#[utoipa::path(post, path = "/api/v2/sessions/{id}/force_answer", tag = "sessions", operation_id = "force_session_answer",
     params(("id" = SessionId, Path, description = "The session.")),
     responses(
         (status = 202, description = "Stored."),

@@ -5,8 +5,8 @@ use crate::{App, error::ApiError, input::Input};
 use axum::{Json, extract::State};
 use http::StatusCode;
 use quarterdeck_api::{
-    Environment, EnvironmentKind, EnvironmentListQuery, EnvironmentSort, ErrorBody, Errors, IfMatch, Page,
-    PatchEnvironment,
+    Environment, EnvironmentKind, EnvironmentListQuery, EnvironmentOrder, EnvironmentSort, ErrorBody, Errors, IfMatch,
+    Page, PatchEnvironment,
 };
 use quarterdeck_store::{EntryFilter, EntryKey};
 
@@ -30,14 +30,14 @@ pub(crate) async fn create(State(app): State<App>, input: Input) -> Result<(Stat
 }
 
 /// Lists environments; without a key, those that are built in.
-#[utoipa::path(get, path = "/api/v2/environments", tag = "environments", operation_id = "list_environments",
+#[utoipa::path(get, path = "/api/v2/environments", tag = "environments", operation_id = "list_environments", security((), ("key" = [])),
     params(
         ("id" = Option<String>, Query, description = "Of exactly this id."),
         ("kind" = Option<EnvironmentKind>, Query, description = "Of this kind."),
         ("search" = Option<String>, Query, description = "With this text in the id."),
         ("page" = Option<u64>, Query, minimum = 1, description = "The page, from 1."),
         ("size" = Option<u64>, Query, minimum = 1, maximum = 1000, description = "Entries on a page; 10 when absent."),
-        ("sort" = Option<Vec<String>>, Query,
+        ("sort" = inline(Option<Vec<EnvironmentOrder>>), Query,
             description = "`created_at` or `id`, each also with `-`; `-created_at` when absent.")),
     responses(
         (status = 200, description = "A page of environments.", body = Page<Environment>),
@@ -59,7 +59,7 @@ pub(crate) async fn list(State(app): State<App>, input: Input) -> Result<Json<Pa
 }
 
 /// An environment. Its id may hold slashes, as they are or escaped.
-#[utoipa::path(get, path = "/api/v2/environments/{id}", tag = "environments", operation_id = "get_environment",
+#[utoipa::path(get, path = "/api/v2/environments/{id}", tag = "environments", operation_id = "get_environment", security((), ("key" = [])),
     params(("id" = String, Path, description = "The environment's id.")),
     responses(
         (status = 200, description = "The environment.", body = Environment),

@@ -6,7 +6,7 @@ use http::StatusCode;
 use quarterdeck_api::{ErrorBody, Errors, Feedback, SessionId};
 
 /// Says whether a session went well. The last word counts.
-#[utoipa::path(post, path = "/api/v2/sessions/{id}/feedback", tag = "sessions", operation_id = "rate_session",
+#[utoipa::path(post, path = "/api/v2/sessions/{id}/feedback", tag = "sessions", operation_id = "submit_session_feedback",
     params(("id" = SessionId, Path, description = "The session.")),
     request_body = Feedback,
     responses(
@@ -28,7 +28,7 @@ pub(crate) async fn session(State(app): State<App>, input: Input) -> Result<Stat
 
 /// Says whether one event of a session was good. The last word counts.
 #[utoipa::path(put, path = "/api/v2/sessions/{id}/events/{event_index}/feedback", tag = "sessions",
-    operation_id = "rate_event",
+    operation_id = "submit_event_feedback",
     params(
         ("id" = SessionId, Path, description = "The session."),
         ("event_index" = i64, Path, description = "The event's place in the log, from 0.")),

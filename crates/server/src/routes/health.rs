@@ -9,14 +9,14 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Whether the process is alive.
-#[utoipa::path(get, path = "/healthz", tag = "health", security(()),
+#[utoipa::path(get, path = "/healthz", tag = "health", operation_id = "check_alive", security(()),
     responses((status = 200, description = "Alive.", body = String, content_type = "text/plain")))]
 pub(crate) async fn alive() -> &'static str {
     "alive\n"
 }
 
 /// Whether the server can serve: its store answers.
-#[utoipa::path(get, path = "/readyz", tag = "health", security(()), responses(
+#[utoipa::path(get, path = "/readyz", tag = "health", operation_id = "check_ready", security(()), responses(
     (status = 200, description = "Ready.", body = String, content_type = "text/plain"),
     (status = 503, description = "The store does not answer.", body = ErrorBody)))]
 pub(crate) async fn ready(State(app): State<App>) -> Result<&'static str, ApiError> {

@@ -5,9 +5,10 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use http::{HeaderName, HeaderValue, header};
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use quarterdeck_api::{ErrorBody, Errors, Problem, SessionId};
-use quarterdeck_engine::Resource;
+use quarterdeck_store::{Located, ServedAs};
 
 /// What a browser may show by itself: nothing of it can run.
 const SHOWN: [&str; 9] = [
@@ -24,13 +25,14 @@ const SHOWN: [&str; 9] = [
 
 /// A file of a session, as its events refer to it.
 #[utoipa::path(get, path = "/api/v2/sessions/{id}/resources/{bucket}/{*key}", tag = "sessions",
-    operation_id = "resource",
+    operation_id = "get_session_resource", security((), ("key" = [])),
     params(
         ("id" = SessionId, Path, description = "The session."),
         ("bucket" = String, Path, description = "What kind of file it is, such as `attachments`."),
         ("key" = String, Path, description = "The file; may hold slashes.")),
     responses(
         (status = 200, description = "The file.", content_type = "*/*"),
+        (status = 302, description = "The file is at `Location`, for five minutes."),
         (status = 401, description = "A key that does not work.", body = ErrorBody),
         (status = 404, description = "No such session, or no such file in it.", body = ErrorBody),
         (status = 422, description = "A value is wrong.", body = ErrorBody)))]
@@ -39,23 +41,32 @@ pub(crate) async fn get(State(app): State<App>, input: Input) -> Result<Response
     let errors = Errors::default();
     let id = errors.session_id(input.variable("id"));
     let id = errors.finish(id)?;
-    let found = app.sessions.resource(caller, id, input.variable("bucket"), input.variable("key")).await?;
-    let resource = found.ok_or_else(|| Problem::not_found("there is no such file in this session"))?;
-    Ok(answer(resource))
+    let found = app.sessions.resource(caller, id, input.variable("bucket"), input.variable("key"), present).await?;
+    let (located, served) = found.ok_or_else(|| Problem::not_found("there is no such file in this session"))?;
+    match located {
+        Located::Here(bytes) => Ok(answer(bytes, served)),
+        // What a link holds must not stay anywhere longer than the link works.
+        Located::At(link) => {
+            Ok((StatusCode::FOUND, [(header::LOCATION, link), (header::CACHE_CONTROL, "no-store".into())])
+                .into_response())
+        }
+    }
 }
 
-fn answer(resource: Resource) -> Response {
-    let content_type = match resource.media_type {
-        "text/plain" => "text/plain; charset=utf-8",
-        other => other,
-    };
-    let disposition = if SHOWN.contains(&resource.media_type) { "inline" } else { "attachment" };
+fn present(media_type: &'static str) -> ServedAs {
+    ServedAs {
+        content_type: if media_type == "text/plain" { "text/plain; charset=utf-8" } else { media_type },
+        disposition: if SHOWN.contains(&media_type) { "inline" } else { "attachment" },
+    }
+}
+
+fn answer(bytes: Bytes, served: ServedAs) -> Response {
     let headers: [(HeaderName, HeaderValue); 5] = [
-        (header::CONTENT_TYPE, HeaderValue::from_static(content_type)),
-        (header::CONTENT_DISPOSITION, HeaderValue::from_static(disposition)),
+        (header::CONTENT_TYPE, HeaderValue::from_static(served.content_type)),
+        (header::CONTENT_DISPOSITION, HeaderValue::from_static(served.disposition)),
         (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
         (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'")),
         (header::CACHE_CONTROL, HeaderValue::from_static("private")),
     ];
-    (headers, resource.bytes).into_response()
+    (headers, bytes).into_response()
 }

@@ -8,8 +8,8 @@ use axum::{
 };
 use http::{StatusCode, header};
 use quarterdeck_api::{
-    ErrorBody, Errors, EventData, EventsQuery, Owner, Page, QuotaScope, QuotaStatus, Session, SessionId,
-    SessionListQuery, SessionRequest, SessionStatus, SessionSummary, mask,
+    ErrorBody, Errors, Event, EventOrder, EventsQuery, Owner, Page, QuotaScope, QuotaStatus, Session, SessionId,
+    SessionListQuery, SessionOrder, SessionRequest, SessionStatus, SessionSummary, mask,
 };
 use quarterdeck_core::Command;
 use quarterdeck_engine::{Created, IdempotencyKey};
@@ -18,17 +18,21 @@ use serde_json::value::{RawValue, to_raw_value};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
-/// Creates a session and starts it.
-#[utoipa::path(post, path = "/api/v2/sessions", tag = "sessions",
+/// Creates a session and starts it, or queues it until its organization has a slot free.
+#[utoipa::path(post, path = "/api/v2/sessions", tag = "sessions", operation_id = "create_session",
     params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255,
         description = "The same key and body answer with the same session for 24 hours.")),
     request_body = SessionRequest,
     responses(
         (status = 201, description = "Created.", body = Session),
         (status = 401, description = "No key, or one that does not work.", body = ErrorBody),
+        (status = 403, description = "This server does not let the session have one of its environments.",
+            body = ErrorBody),
         (status = 404, description = "Unknown agent or parent session.", body = ErrorBody),
         (status = 413, description = "The body is too large.", body = ErrorBody),
-        (status = 422, description = "A value is wrong.", body = ErrorBody)))]
+        (status = 422, description = "A value is wrong.", body = ErrorBody),
+        (status = 429, description = "The organization has no slot free, and `queue` is false or the queue is full.",
+            body = ErrorBody)))]
 pub(crate) async fn create(State(app): State<App>, input: Input) -> Result<Response, ApiError> {
     let body = input.body()?;
     let caller = app.caller(&input).await?;
@@ -48,7 +52,7 @@ pub(crate) async fn create(State(app): State<App>, input: Input) -> Result<Respo
 }
 
 /// Lists sessions, newest first.
-#[utoipa::path(get, path = "/api/v2/sessions", tag = "sessions",
+#[utoipa::path(get, path = "/api/v2/sessions", tag = "sessions", operation_id = "list_sessions",
     params(
         ("owner" = inline(Option<Owner>), Query, description = "Whose sessions."),
         ("status" = Option<Vec<quarterdeck_api::Status>>, Query, description = "In any of these statuses."),
@@ -63,7 +67,7 @@ pub(crate) async fn create(State(app): State<App>, input: Input) -> Result<Respo
         ("finished_after" = Option<chrono::DateTime<chrono::Utc>>, Query, description = "Ended after."),
         ("page" = Option<u64>, Query, minimum = 1, description = "The page, from 1."),
         ("size" = Option<u64>, Query, minimum = 1, maximum = 100, description = "Entries on a page; 10 when absent."),
-        ("sort" = Option<Vec<String>>, Query, description = "`created_at` or `-created_at`, the default.")),
+        ("sort" = inline(Option<Vec<SessionOrder>>), Query, description = "`created_at` or `-created_at`, the default.")),
     responses(
         (status = 200, description = "A page of sessions.", body = Page<SessionSummary>),
         (status = 401, description = "No key, or one that does not work.", body = ErrorBody),
@@ -117,13 +121,13 @@ fn signed(number: u64) -> i64 {
 }
 
 /// How many sessions may run, and do.
-#[utoipa::path(get, path = "/api/v2/sessions/quota", tag = "sessions", responses(
+#[utoipa::path(get, path = "/api/v2/sessions/quota", tag = "sessions", operation_id = "get_session_quota", responses(
     (status = 200, description = "The organization's quota.", body = QuotaStatus),
     (status = 401, description = "No key, or one that does not work.", body = ErrorBody)))]
 pub(crate) async fn quota(State(app): State<App>, input: Input) -> Result<Json<QuotaStatus>, ApiError> {
     let caller = app.caller(&input).await?;
-    let limit = signed(app.settings.max_concurrent_sessions);
-    let active = signed(app.store.active_sessions(caller.organization).await?);
+    let quota = app.sessions.quota(caller).await?;
+    let (limit, active) = (signed(quota.limit), signed(quota.active));
     Ok(Json(QuotaStatus { scope: QuotaScope::Org, limit, active, available: (limit - active).max(0) }))
 }
 
@@ -137,7 +141,7 @@ pub(crate) async fn cancel_named_quota(State(app): State<App>, input: Input) -> 
 }
 
 /// A session, with its request.
-#[utoipa::path(get, path = "/api/v2/sessions/{id}", tag = "sessions",
+#[utoipa::path(get, path = "/api/v2/sessions/{id}", tag = "sessions", operation_id = "get_session", security((), ("key" = [])),
     params(("id" = SessionId, Path, description = "The session.")),
     responses(
         (status = 200, description = "The session.", body = Session),
@@ -152,7 +156,7 @@ pub(crate) async fn get(State(app): State<App>, input: Input) -> Result<Json<Ses
 }
 
 /// Where a session stands.
-#[utoipa::path(get, path = "/api/v2/sessions/{id}/status", tag = "sessions",
+#[utoipa::path(get, path = "/api/v2/sessions/{id}/status", tag = "sessions", operation_id = "get_session_status", security((), ("key" = [])),
     params(("id" = SessionId, Path, description = "The session.")),
     responses(
         (status = 200, description = "Where it stands.", body = SessionStatus),
@@ -166,7 +170,7 @@ pub(crate) async fn status(State(app): State<App>, input: Input) -> Result<Json<
 }
 
 /// Cancels a session, for good. Cancelling an ended one changes nothing.
-#[utoipa::path(delete, path = "/api/v2/sessions/{id}", tag = "sessions",
+#[utoipa::path(delete, path = "/api/v2/sessions/{id}", tag = "sessions", operation_id = "cancel_session",
     params(("id" = SessionId, Path, description = "The session.")),
     responses(
         (status = 204, description = "Cancelled."),
@@ -181,15 +185,15 @@ pub(crate) async fn cancel(State(app): State<App>, input: Input) -> Result<Statu
 }
 
 /// Pages through a session's events.
-#[utoipa::path(get, path = "/api/v2/sessions/{id}/events", tag = "sessions",
+#[utoipa::path(get, path = "/api/v2/sessions/{id}/events", tag = "sessions", operation_id = "list_session_events", security((), ("key" = [])),
     params(
         ("id" = SessionId, Path, description = "The session."),
         ("page" = Option<u64>, Query, minimum = 1, description = "The page, from 1."),
         ("size" = Option<u64>, Query, minimum = 1, maximum = 200, description = "Events on a page; 50 when absent."),
-        ("sort" = Option<Vec<String>>, Query, description = "`timestamp`, the default, or `-timestamp`."),
+        ("sort" = inline(Option<Vec<EventOrder>>), Query, description = "`timestamp`, the default, or `-timestamp`."),
         ("type" = Option<String>, Query, description = "Only events of this type.")),
     responses(
-        (status = 200, description = "A page of events.", body = Page<EventData>),
+        (status = 200, description = "A page of events.", body = Page<Event>),
         (status = 401, description = "A key that does not work.", body = ErrorBody),
         (status = 404, description = "No such session.", body = ErrorBody),
         (status = 422, description = "A value is wrong.", body = ErrorBody)))]

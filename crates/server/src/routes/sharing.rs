@@ -11,7 +11,7 @@ use axum::{
 use bytes::Bytes;
 use futures_util::{Stream, stream};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use quarterdeck_api::{ErrorBody, Problem, Session, SessionId, ShareLink};
+use quarterdeck_api::{ErrorBody, Problem, SessionId, ShareLink, SharedTrajectory};
 use quarterdeck_engine::SharedSession;
 use quarterdeck_store::Error;
 
@@ -26,7 +26,7 @@ const DISCREET: [(HeaderName, HeaderValue); 3] = [
 ];
 
 /// Makes a session readable to everybody who has its link, until it is unshared. Sharing it again changes nothing.
-#[utoipa::path(post, path = "/api/v2/sessions/{id}/share", tag = "sessions",
+#[utoipa::path(post, path = "/api/v2/sessions/{id}/share", tag = "sessions", operation_id = "share_session",
     params(("id" = SessionId, Path, description = "The session.")),
     responses(
         (status = 200, description = "Shared.", body = ShareLink),
@@ -41,7 +41,7 @@ pub(crate) async fn share(State(app): State<App>, input: Input) -> Result<Json<S
 }
 
 /// Ends that. The link is dead for good: sharing the session again makes another one.
-#[utoipa::path(delete, path = "/api/v2/sessions/{id}/share", tag = "sessions",
+#[utoipa::path(delete, path = "/api/v2/sessions/{id}/share", tag = "sessions", operation_id = "unshare_session",
     params(("id" = SessionId, Path, description = "The session.")),
     responses(
         (status = 204, description = "Not shared any more."),
@@ -57,10 +57,10 @@ pub(crate) async fn unshare(State(app): State<App>, input: Input) -> Result<Stat
 
 /// A shared session, with its events, for whoever has the link.
 #[utoipa::path(get, path = "/share/api/v1/trajectories/{token}", tag = "sessions", security(()),
-    operation_id = "shared_session",
+    operation_id = "get_shared_session",
     params(("token" = String, Path, description = "The secret part of the link.")),
     responses(
-        (status = 200, description = "The session's fields, and `events`: its whole log.", body = Session),
+        (status = 200, description = "The session's fields, and `events`: its whole log.", body = SharedTrajectory),
         (status = 404, description = "The link leads nowhere, or does not any more.", body = ErrorBody)))]
 pub(crate) async fn show(State(app): State<App>, input: Input) -> Response {
     let answer = match app.sessions.shared(input.variable("token")).await {

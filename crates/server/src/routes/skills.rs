@@ -4,7 +4,7 @@ use super::catalogs::{item, page, part};
 use crate::{App, error::ApiError, input::Input};
 use axum::{Json, extract::State};
 use http::StatusCode;
-use quarterdeck_api::{ErrorBody, Errors, IfMatch, Page, PatchSkill, Skill, SkillListQuery, SkillSort};
+use quarterdeck_api::{ErrorBody, Errors, IfMatch, Page, PatchSkill, Skill, SkillListQuery, SkillOrder, SkillSort};
 use quarterdeck_store::{EntryFilter, EntryKey};
 
 /// Adds a skill.
@@ -27,13 +27,13 @@ pub(crate) async fn create(State(app): State<App>, input: Input) -> Result<(Stat
 }
 
 /// Lists skills; without a key, those that are built in.
-#[utoipa::path(get, path = "/api/v2/skills", tag = "skills", operation_id = "list_skills",
+#[utoipa::path(get, path = "/api/v2/skills", tag = "skills", operation_id = "list_skills", security((), ("key" = [])),
     params(
         ("name" = Option<String>, Query, description = "Of exactly this name."),
         ("search" = Option<String>, Query, description = "With this text in the name or description."),
         ("page" = Option<u64>, Query, minimum = 1, description = "The page, from 1."),
         ("size" = Option<u64>, Query, minimum = 1, maximum = 1000, description = "Entries on a page; 10 when absent."),
-        ("sort" = Option<Vec<String>>, Query,
+        ("sort" = inline(Option<Vec<SkillOrder>>), Query,
             description = "`created_at` or `name`, each also with `-`; `-created_at` when absent.")),
     responses(
         (status = 200, description = "A page of skills.", body = Page<Skill>),
@@ -55,7 +55,7 @@ pub(crate) async fn list(State(app): State<App>, input: Input) -> Result<Json<Pa
 }
 
 /// A skill. Its name may hold slashes, as they are or escaped.
-#[utoipa::path(get, path = "/api/v2/skills/{name}", tag = "skills", operation_id = "get_skill",
+#[utoipa::path(get, path = "/api/v2/skills/{name}", tag = "skills", operation_id = "get_skill", security((), ("key" = [])),
     params(("name" = String, Path, description = "The skill's name.")),
     responses(
         (status = 200, description = "The skill.", body = Skill),

@@ -2,7 +2,7 @@
 
 use quarterdeck_agent::{ModelClient, ModelRunner, OpenAiClient, OpenAiSettings, RunnerSettings, ScriptedModel};
 use quarterdeck_engine::{Clock, Engine, EngineSettings, SystemClock};
-use quarterdeck_server::{App, ListenerSettings, ServerSettings, key_hash, router};
+use quarterdeck_server::{App, ListenerSettings, Metrics, ServerSettings, key_hash, router};
 use quarterdeck_store::{Blobs, NewKey, Store};
 use quarterdeck_test_support::{
     fake_model::FakeModel,
@@ -21,6 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) struct TestApp {
     model: Arc<dyn ModelClient>,
     database: Option<Database>,
+    pub(crate) blobs: Blobs,
+    pub(crate) metrics: Option<Metrics>,
     pub(crate) engine: EngineSettings,
     pub(crate) server: ServerSettings,
     pub(crate) listener: ListenerSettings,
@@ -33,6 +35,8 @@ impl TestApp {
         Self {
             model: Arc::new(ScriptedModel::new()),
             database: None,
+            blobs: Blobs::in_memory(),
+            metrics: None,
             engine: EngineSettings { drain_grace: Duration::from_millis(100), ..EngineSettings::default() },
             server: ServerSettings::default(),
             listener: ListenerSettings { drain_grace: Duration::from_secs(2), ..ListenerSettings::default() },
@@ -54,6 +58,12 @@ impl TestApp {
         self
     }
 
+    /// Driven by this model.
+    pub(crate) fn driven_by(mut self, model: Arc<dyn ModelClient>) -> Self {
+        self.model = model;
+        self
+    }
+
     /// On a fresh Postgres database.
     pub(crate) async fn on_postgres(mut self) -> Self {
         self.database = Some(tokio::task::spawn_blocking(postgres::shared).await.unwrap().unwrap());
@@ -65,9 +75,13 @@ impl TestApp {
         let url = self.database.as_ref().map_or("sqlite::memory:", Database::url);
         let store = quarterdeck_store::open(url).await.unwrap();
         let runner = Arc::new(ModelRunner::with_settings(self.model, self.runner));
-        let (clock, blobs) = (Arc::new(SystemClock), Blobs::in_memory());
-        let engine = Engine::start(Arc::clone(&store), blobs, runner, clock, self.engine).await.unwrap();
+        let clock = Arc::new(SystemClock);
+        let engine = Engine::start(Arc::clone(&store), self.blobs, runner, clock, self.engine).await.unwrap();
         let app = App::new(engine.sessions(), Arc::clone(&store), self.server);
+        let app = match self.metrics {
+            Some(metrics) => app.with_metrics(metrics),
+            None => app,
+        };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = engine.draining();
@@ -249,7 +263,7 @@ fn client() -> reqwest::Client {
     reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap()
 }
 
-fn install_tls() {
+pub(crate) fn install_tls() {
     // Another test of this process may have been first.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }

@@ -1,13 +1,15 @@
 //! Requests that are wrong, slow, large or nobody's.
 
 use crate::app::{Server, TestApp, request};
+use quarterdeck_server::ListenerSettings;
 use reqwest::Method;
 use serde_json::json;
 use std::time::Duration;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
 };
+use tokio_util::sync::CancellationToken;
 
 const SESSIONS: &str = "/api/v2/sessions";
 
@@ -127,6 +129,21 @@ async fn a_connection_that_falls_idle_is_closed() {
 }
 
 #[tokio::test]
+async fn a_client_that_never_reads_is_given_up() {
+    let settings = ListenerSettings { write_timeout: Duration::from_millis(300), ..ListenerSettings::default() };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    // More than any buffer between the two holds.
+    let router = axum::Router::new().fallback(async || vec![0_u8; 16 << 20]);
+    let serving = tokio::spawn(quarterdeck_server::serve(listener, router, settings, CancellationToken::new()));
+    let asked = "GET / HTTP/1.1\r\nhost: h\r\n\r\n".repeat(20);
+    // The server does not read on either, until it gives up: then there is nobody left to ask.
+    let given_up = async { while stream.write_all(asked.as_bytes()).await.is_ok() {} };
+    tokio::time::timeout(Duration::from_secs(20), given_up).await.expect("the connection ends");
+    serving.abort();
+}
+
+#[tokio::test]
 async fn a_body_that_does_not_arrive_is_a_timeout() {
     let mut app = TestApp::new();
     app.server.body_timeout = Duration::from_millis(300);
@@ -219,4 +236,15 @@ async fn read_to_end(stream: &mut TcpStream) -> String {
     let read = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut told));
     let _ = read.await.expect("the server closes in time");
     String::from_utf8_lossy(&told).into_owned()
+}
+
+#[tokio::test]
+async fn a_key_that_comes_again_with_another_body_is_named() {
+    let server = TestApp::new().start().await;
+    let keyed = |body: serde_json::Value| {
+        server.request(Method::POST, SESSIONS).header("idempotency-key", "again").json(&request(body))
+    };
+    assert_eq!(server.send(keyed(json!({}))).await.status, 201);
+    let refused = server.send(keyed(json!({"max_steps": 3}))).await;
+    assert_eq!((refused.status, &refused.json()["detail"][0]["loc"]), (422, &json!(["header", "Idempotency-Key"])));
 }

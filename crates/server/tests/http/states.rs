@@ -1,7 +1,10 @@
-//! Every state meets every command, over HTTP: `docs/state-machine.md`, as far as it can be reached from outside
-//! without waiting: nothing is queued yet, and a session is timed out only after a minute's grace.
+//! Every state meets every command, over HTTP: `docs/state-machine.md`.
 
 use crate::app::{Server, TestApp, result_of, with_tools};
+use chrono::TimeDelta;
+use quarterdeck_api::SessionId;
+use quarterdeck_core::{Effect, Fact};
+use quarterdeck_store::{Commit, CommitLease, CommitSlot, Store};
 use serde_json::{Value, json};
 
 /// The columns below. `=` is an unchanged status.
@@ -9,6 +12,12 @@ const COMMANDS: [&str; 7] = ["message", "pause", "resume", "force_answer", "resu
 type Row = [(u16, &'static str); 7];
 
 const ENDED: Row = [(202, "running"), (409, "="), (409, "="), (409, "="), (409, "="), (409, "="), (204, "=")];
+
+#[tokio::test]
+async fn a_queued_session_meets_every_command() {
+    let row = [(202, "="), (409, "="), (202, "="), (409, "="), (409, "="), (409, "="), (204, "interrupted")];
+    check("queued", server_without_slots().await, pending, row).await;
+}
 
 #[tokio::test]
 async fn a_pending_session_meets_every_command() {
@@ -90,6 +99,30 @@ async fn a_failed_session_meets_every_command() {
     check("failed", server().await, failed, ENDED).await;
 }
 
+/// On Postgres, where the server hears of what a test writes beside it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_timed_out_session_meets_every_command() {
+    let timed_out = async |server: &Server| {
+        let id = server.create(json!({"messages": "@wait 10m\n@answer late", "max_time_s": 600})).await;
+        server.until(&id, "running").await;
+        for minutes in [11, 13] {
+            pass_time(&*server.store, id.parse().unwrap(), TimeDelta::minutes(minutes)).await;
+        }
+        server.until(&id, "timed_out").await;
+        id
+    };
+    check("timed_out", TestApp::new().on_postgres().await.start().await, timed_out, ENDED).await;
+}
+
+/// Commits what a worker would after this time: first an answer is forced, then the session has ended.
+async fn pass_time(store: &dyn Store, id: SessionId, time: TimeDelta) {
+    let session = store.session(id).await.unwrap().unwrap().session;
+    let later = session.created_at + time;
+    let Ok(Effect::Changed(transition)) = session.fact(Fact::TimePassed, later) else { panic!("its time is up") };
+    let (transition, lease, slot) = (*transition, CommitLease::Leave, CommitSlot::Keep);
+    store.commit(Commit { transition, lease, slot }).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_cancelled_session_meets_every_command() {
     let cancelled = async |server: &Server| {
@@ -150,6 +183,13 @@ async fn full_server() -> Server {
     let server = app.start().await;
     running(&server).await;
     server
+}
+
+/// A server that queues every session.
+async fn server_without_slots() -> Server {
+    let mut app = TestApp::new();
+    app.engine.limits.concurrent = 0;
+    app.start().await
 }
 
 async fn pending(server: &Server) -> String {
