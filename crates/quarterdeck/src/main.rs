@@ -3,9 +3,11 @@
 //! This crate reads the settings, builds the parts, starts and stops them. It holds no logic of sessions; and
 //! nothing below it reads the environment.
 
+mod environments;
 mod health;
 mod keys;
 mod options;
+mod orgs;
 mod serve;
 mod settings;
 
@@ -55,6 +57,7 @@ fn run(options: Options) -> Result<(), Failure> {
     match options.command {
         Command::Serve(options) => serve::run(options),
         Command::Keys(options) => keys::run(options),
+        Command::Orgs(options) => orgs::run(options),
         Command::Health { listen } => health::run(&listen).map_err(Failure::Fault),
         Command::Openapi => print_openapi().map_err(Failure::Fault),
     }

@@ -5,7 +5,7 @@
 use crate::settings::Secret;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Deserialize;
-use std::path::PathBuf;
+use std::{path::PathBuf, str::FromStr};
 use uuid::Uuid;
 
 /// Self-hosted server for agent sessions: the Agents API on your own machine.
@@ -26,6 +26,8 @@ pub(crate) enum Command {
     Serve(ServeOptions),
     /// Make, list and revoke API keys; works beside a running server.
     Keys(KeysOptions),
+    /// Make and list organizations, and set how many sessions each may have; works beside a running server.
+    Orgs(OrgsOptions),
     /// Ask a running server whether it is alive; exits with 0 when it is.
     Health {
         /// Where the server listens.
@@ -41,11 +43,11 @@ pub(crate) enum Command {
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct StoreOptions {
     /// Folder for the embedded database and files [default: the platform's data folder, below it quarterdeck]
-    #[arg(long, env = "QUARTERDECK_DATA_DIR")]
+    #[arg(long, env = "QUARTERDECK_DATA_DIR", global = true)]
     pub(crate) data_dir: Option<PathBuf>,
 
     /// sqlite://FILE, sqlite::memory: or postgres://USER:PASSWORD@HOST/DATABASE [default: SQLite in the data folder]
-    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true, global = true)]
     pub(crate) database_url: Option<Secret>,
 }
 
@@ -100,6 +102,15 @@ pub(crate) struct ServerOptions {
     #[arg(long, env = "QUARTERDECK_MAX_WORKERS")]
     pub(crate) max_workers: Option<usize>,
 
+    /// Sessions of one organization that may run, pause or idle at once, unless it has a limit of its own; more are
+    /// queued [default: 64]
+    #[arg(long, env = "QUARTERDECK_MAX_CONCURRENT_SESSIONS")]
+    pub(crate) max_concurrent_sessions: Option<u64>,
+
+    /// Sessions of one organization that may be queued; more are refused [default: 100]
+    #[arg(long, env = "QUARTERDECK_MAX_QUEUED_SESSIONS")]
+    pub(crate) max_queued_sessions: Option<u64>,
+
     /// Seconds after which the sessions of a server that vanished are taken over by another one [default: 10]
     #[arg(long, env = "QUARTERDECK_LEASE")]
     pub(crate) lease: Option<u64>,
@@ -107,6 +118,21 @@ pub(crate) struct ServerOptions {
     /// Seconds that running steps may take to finish when the server is stopped [default: 5]
     #[arg(long, env = "QUARTERDECK_DRAIN_GRACE")]
     pub(crate) drain_grace: Option<u64>,
+
+    /// Hosts that agents' tools may reach although they are not public: names, IP addresses and networks, separated by
+    /// commas, such as localhost,10.1.0.0/16 [default: none]
+    #[arg(long, env = "QUARTERDECK_ALLOW_PRIVATE_HOSTS")]
+    pub(crate) allow_private_hosts: Option<String>,
+
+    /// A program that MCP servers may be run by, as NAME=PROGRAM [ARGUMENT...]: whoever may create sessions runs it with
+    /// arguments of their own; once for each program (in the variable, separated by commas) [default: none]
+    #[arg(long, env = "QUARTERDECK_MCP_ALLOW_COMMAND", value_name = "NAME=PROGRAM", value_delimiter = ',')]
+    pub(crate) mcp_allow_command: Option<Vec<String>>,
+
+    /// Kinds of environment that sessions are refused for, separated by commas: web, desktop, android, code,
+    /// workstation, mcp, memory [default: none; those that this server does not have are told to the agent]
+    #[arg(long, env = "QUARTERDECK_REFUSE_ENVIRONMENTS", value_name = "KINDS", value_delimiter = ',')]
+    pub(crate) refuse_environments: Option<Vec<String>>,
 
     /// What is logged to stderr: a level, or a tracing filter such as quarterdeck_engine=debug [default: info]
     #[arg(long, env = "QUARTERDECK_LOG")]
@@ -154,12 +180,84 @@ pub(crate) enum KeysCommand {
     },
 }
 
+#[derive(Args, Clone, Debug)]
+pub(crate) struct OrgsOptions {
+    #[command(flatten)]
+    pub(crate) store: StoreOptions,
+    #[command(subcommand)]
+    pub(crate) command: OrgsCommand,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum OrgsCommand {
+    /// Make an organization.
+    Create {
+        /// Its name.
+        name: String,
+        /// Sessions that it may have at once, or `default` for what the server says.
+        #[arg(long, value_name = "NUMBER", default_value = "default")]
+        max_concurrent_sessions: OwnLimit,
+    },
+    /// List the organizations: users, working keys, sessions and their limit.
+    List,
+    /// Show one organization, as `orgs list` does.
+    Show {
+        /// Its name.
+        name: String,
+    },
+    /// Change how many sessions an organization may have.
+    Set {
+        /// Its name.
+        name: String,
+        /// Sessions that it may have at once, or `default` for what the server says.
+        #[arg(long, value_name = "NUMBER")]
+        max_concurrent_sessions: OwnLimit,
+    },
+}
+
+/// An organization's own limit; none is the server's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OwnLimit(pub(crate) Option<u64>);
+
+impl FromStr for OwnLimit {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self(if text == "default" { None } else { Some(u64::from(text.parse::<u32>()?)) }))
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use super::{Command, KeysOptions, Options, OrgsOptions, OwnLimit};
+    use clap::{CommandFactory, Parser};
+    use std::path::PathBuf;
 
     #[test]
     fn every_command_can_be_parsed() {
-        super::Options::command().debug_assert();
+        Options::command().debug_assert();
+    }
+
+    #[test]
+    fn a_limit_is_a_number_or_the_servers() {
+        for (text, wanted) in [("0", Some(0)), ("12", Some(12)), ("default", None)] {
+            assert_eq!(text.parse(), Ok(OwnLimit(wanted)));
+        }
+        for text in ["", "-1", "1.5", "many", "99999999999"] {
+            assert!(text.parse::<OwnLimit>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_place_of_the_store_may_stand_before_or_behind_the_command() {
+        for words in ["keys --data-dir d list", "keys list --data-dir d", "orgs list --data-dir d"] {
+            let words = std::iter::once("quarterdeck").chain(words.split(' '));
+            let options = Options::try_parse_from(words).unwrap();
+            let store = match options.command {
+                Command::Keys(KeysOptions { store, .. }) | Command::Orgs(OrgsOptions { store, .. }) => store,
+                Command::Serve(_) | Command::Health { .. } | Command::Openapi => panic!("another command"),
+            };
+            assert_eq!(store.data_dir, Some(PathBuf::from("d")));
+        }
     }
 }

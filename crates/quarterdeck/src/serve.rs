@@ -1,19 +1,20 @@
 //! `quarterdeck serve`: builds the parts, starts them, stops them in order.
 
 use crate::{
-    Failure, keys,
+    Failure, environments, keys,
     options::{LogFormat, ServeOptions, ServerOptions},
     settings::{self, Secret},
 };
 use anyhow::{Context, anyhow};
 use quarterdeck_agent::{ApiKey, ModelClient, ModelRunner, OpenAiClient, OpenAiSettings, ScriptedModel};
 use quarterdeck_engine::{Engine, EngineSettings, SystemClock};
-use quarterdeck_server::{App, ListenerSettings, ServerSettings, router};
-use quarterdeck_store::{Blobs, Store};
+use quarterdeck_environments::Hosting;
+use quarterdeck_server::{App, ListenerSettings, Metrics, ServerSettings, router};
+use quarterdeck_store::{Blobs, Limits, Store};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     net::TcpListener,
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
 };
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
@@ -27,17 +28,19 @@ const LOG: &str = "info,sqlx=warn";
 pub(crate) async fn run(options: ServeOptions) -> Result<(), Failure> {
     let (store_options, options) = settings::merged(options).map_err(Failure::Settings)?;
     start_log(&options).map_err(Failure::Settings)?;
+    raise_open_files();
     let parts = async {
         // Models and buckets are reached over TLS, and only the binary knows whose.
         rustls::crypto::ring::default_provider().install_default().map_err(|_| anyhow!("TLS is set up twice"))?;
         let model = Model::from_options(&options)?;
+        let hosting = environments::hosting(&options)?;
         let listen = options.listen.as_deref().unwrap_or(LISTEN);
         let listener = TcpListener::bind(listen)
             .await
             .with_context(|| format!("cannot listen on {listen}; choose another address with --listen"))?;
         let blobs = Blobs::open(&settings::blob_url(&options, &store_options)?, settings::aws_variables())?;
         let store = quarterdeck_store::open(&settings::database_url(&store_options)?).await?;
-        anyhow::Ok(Parts { model, listener, store, blobs })
+        anyhow::Ok(Parts { model, hosting, listener, store, blobs })
     };
     let parts = parts.await.map_err(Failure::Settings)?;
     serve(&options, parts).await.map_err(Failure::Fault)
@@ -46,20 +49,26 @@ pub(crate) async fn run(options: ServeOptions) -> Result<(), Failure> {
 /// What a server is made of, ready for use.
 struct Parts {
     model: Model,
+    hosting: Hosting,
     listener: TcpListener,
     store: Arc<dyn Store>,
     blobs: Blobs,
 }
 
 async fn serve(options: &ServerOptions, parts: Parts) -> anyhow::Result<()> {
-    let Parts { model, listener, store, blobs } = parts;
+    let Parts { model, hosting, listener, store, blobs } = parts;
+    // Before anything counts.
+    let metrics = Metrics::install(env!("CARGO_PKG_VERSION")).context("cannot collect metrics")?;
     let key = keys::first_key(&*store, options.api_key.as_ref()).await?;
     let runner = Arc::new(ModelRunner::new(model.client));
-    let engine =
-        Engine::start(Arc::clone(&store), blobs, runner, Arc::new(SystemClock), engine_settings(options)).await?;
-    let app = App::new(engine.sessions(), Arc::clone(&store), ServerSettings::default());
+    let settings = engine_settings(options, hosting);
+    let engine = Engine::start(Arc::clone(&store), blobs, runner, Arc::new(SystemClock), settings).await?;
+    let app = App::new(engine.sessions(), Arc::clone(&store), ServerSettings::default()).with_metrics(metrics.clone());
+    tokio::spawn(metrics.keep_small());
     let draining = engine.draining();
-    tokio::spawn(stop_on_signal(draining.clone()));
+    // Before anybody is told that it listens: a signal that comes sooner would just end the process.
+    let signals = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::spawn(stop_on_signal(signals, draining.clone()));
     greet(&format!("http://{}", listener.local_addr()?), &*store, &model.name, key.as_deref());
     quarterdeck_server::serve(listener, router(app), ListenerSettings::default(), draining).await;
     engine.stop().await;
@@ -92,12 +101,24 @@ impl Model {
     }
 }
 
-fn engine_settings(options: &ServerOptions) -> EngineSettings {
+/// Each waiting client is an open file, and many systems allow 1,024 unless asked for more.
+fn raise_open_files() {
+    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+        tracing::warn!(%error, "could not raise the limit of open files");
+    }
+}
+
+fn engine_settings(options: &ServerOptions, hosting: Hosting) -> EngineSettings {
     let defaults = EngineSettings::default();
     EngineSettings {
+        limits: Limits {
+            concurrent: options.max_concurrent_sessions.unwrap_or(defaults.limits.concurrent),
+            queued: options.max_queued_sessions.unwrap_or(defaults.limits.queued),
+        },
         workers_max: options.max_workers.unwrap_or(defaults.workers_max).max(1),
         lease: options.lease.map_or(defaults.lease, |seconds| Duration::from_secs(seconds.max(1))),
         drain_grace: options.drain_grace.map_or(defaults.drain_grace, Duration::from_secs),
+        environments: Arc::new(hosting),
         ..defaults
     }
 }
@@ -105,7 +126,9 @@ fn engine_settings(options: &ServerOptions) -> EngineSettings {
 fn start_log(options: &ServerOptions) -> anyhow::Result<()> {
     let filter = options.log.as_deref().unwrap_or(LOG);
     let filter = EnvFilter::try_new(filter).with_context(|| format!("--log {filter:?} is no log filter"))?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A log that cannot be written, on a full disk, would be complained of on the log itself, with a panic.
+    let log = tracing_subscriber::fmt().log_internal_errors(false);
+    let log = log.with_env_filter(filter).with_writer(std::io::stderr);
     let started = match options.log_format.unwrap_or(LogFormat::Text) {
         LogFormat::Text => log.try_init(),
         LogFormat::Json => log.json().flatten_event(true).try_init(),
@@ -114,12 +137,7 @@ fn start_log(options: &ServerOptions) -> anyhow::Result<()> {
 }
 
 /// The first signal drains, the second ends the process at once.
-async fn stop_on_signal(draining: CancellationToken) {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        tracing::error!("cannot listen for signals; stop the server with SIGKILL");
-        return;
-    };
+async fn stop_on_signal((mut terminate, mut interrupt): (Signal, Signal), draining: CancellationToken) {
     for last in [false, true] {
         tokio::select! {
             _ = terminate.recv() => {}
