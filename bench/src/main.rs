@@ -8,6 +8,9 @@
 
 mod client;
 mod limits;
+mod live;
+mod pages;
+mod replicas;
 mod server;
 mod sessions;
 mod status;
@@ -29,20 +32,28 @@ struct Arguments {
     /// Seconds for each measurement
     #[arg(long, default_value_t = 5)]
     seconds: u64,
-    /// Only this part: sessions, commits, status, waiters, idle
+    /// Only this part: sessions, commits, status, replicas, waiters, live, pages, idle
     #[arg(long)]
     only: Option<String>,
     /// Only this engine: sqlite, postgres
     #[arg(long)]
     engine: Option<String>,
     /// Waiters to hold at once
-    #[arg(long, default_value_t = 2_000)]
+    #[arg(long, default_value_t = 10_000)]
     waiters: usize,
+    /// Clients that follow sessions at work
+    #[arg(long, default_value_t = 2_000)]
+    followers: usize,
+    /// Seconds for which they do
+    #[arg(long, default_value_t = 60)]
+    follow_seconds: u64,
 }
 
 #[tokio::main]
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();
+    // Each waiter is a connection.
+    rlimit::increase_nofile_limit(u64::MAX)?;
     let mut table = Table::new();
     if arguments.wants_engine("sqlite") {
         let folder = TempDir::new()?;
@@ -66,11 +77,20 @@ async fn measure(arguments: &Arguments, engine: &Engine, table: &mut Table) -> R
     if arguments.wants("sessions") {
         sessions::measure(arguments, engine, table).await?;
     }
+    if arguments.wants("replicas") && engine.can_be_shared() {
+        replicas::measure(arguments, engine, table).await?;
+    }
     if arguments.wants("status") {
         status::measure(arguments, engine, table).await?;
     }
     if arguments.wants("waiters") {
         waiters::measure(arguments, engine, table).await?;
+    }
+    if arguments.wants("live") {
+        live::measure(arguments, engine, table).await?;
+    }
+    if arguments.wants("pages") {
+        pages::measure(arguments, engine, table).await?;
     }
     Ok(())
 }

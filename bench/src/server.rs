@@ -36,6 +36,10 @@ impl Engine {
         Self { name: "postgres", folder: PathBuf::new(), databases: Mutex::default(), cluster: Some(cluster) }
     }
 
+    pub(crate) fn can_be_shared(&self) -> bool {
+        self.cluster.is_some()
+    }
+
     /// The URL of a fresh database.
     pub(crate) fn fresh_url(&self) -> Result<String> {
         let Some(cluster) = &self.cluster else {
@@ -60,10 +64,16 @@ pub(crate) struct Server {
 impl Server {
     /// Starts one on a fresh database; without a model it is the scripted one.
     pub(crate) async fn start(arguments: &Arguments, engine: &Engine, model: Option<&str>) -> Result<Self> {
+        Self::start_on(arguments, &engine.fresh_url()?, model).await
+    }
+
+    /// Starts one on this database.
+    pub(crate) async fn start_on(arguments: &Arguments, url: &str, model: Option<&str>) -> Result<Self> {
         let started = Instant::now();
         let mut command = Command::new(&arguments.binary);
         command.args(["serve", "--listen", "127.0.0.1:0", "--api-key", KEY, "--log", "warn"]);
-        command.args(["--database-url", &engine.fresh_url()?]);
+        command.args(["--max-concurrent-sessions", "1000000"]);
+        command.args(["--database-url", url]);
         if let Some(model) = model {
             command.args(["--model-base-url", model, "--model", "bench"]);
         }

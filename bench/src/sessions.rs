@@ -21,7 +21,7 @@ pub(crate) const ONE_SHOT: &str = r#"{"agent": {"name": "bench", "description": 
     "tools": [{"name": "unused", "description": "Never called."}]}, "messages": "Answer."}"#;
 
 /// When the model replied to a task.
-type Replies = Arc<Mutex<HashMap<String, Instant>>>;
+pub(crate) type Replies = Arc<Mutex<HashMap<String, Instant>>>;
 
 pub(crate) async fn measure(arguments: &Arguments, engine: &Engine, table: &mut Table) -> Result<()> {
     let replies = Replies::default();
@@ -54,7 +54,7 @@ pub(crate) async fn measure(arguments: &Arguments, engine: &Engine, table: &mut 
     Ok(())
 }
 
-async fn run(address: String, number: usize, until: Instant, replies: Replies) -> Result<(Times, Times)> {
+pub(crate) async fn run(address: String, number: usize, until: Instant, replies: Replies) -> Result<(Times, Times)> {
     let mut client = Client::connect(&address).await?;
     let (mut sessions, mut wakes) = (Times::default(), Times::default());
     let mut count = 0;
