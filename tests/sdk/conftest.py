@@ -57,8 +57,8 @@ def start(tmp_path):
     """Starts servers of a test's own; each is stopped at the end, and has to stop well."""
     servers = []
 
-    def start_server(database_url=None):
-        server = Server(tmp_path / f"data-{len(servers)}", database_url)
+    def start_server(database_url=None, options=()):
+        server = Server(tmp_path / f"data-{len(servers)}", database_url, options)
         servers.append(server)
         return server.start()
 
@@ -98,5 +98,15 @@ def client(connect, server):
 
 @pytest.fixture
 async def async_client(server):
+    async with AsyncClient(base_url=server.base_url, api_key=API_KEY, timeout=REQUEST_S) as client:
+        yield client
+
+
+@pytest.fixture(params=["sync", "async"])
+async def either(request, connect, server):
+    """A client of each kind; the functions of `either.py` call both alike."""
+    if request.param == "sync":
+        yield connect(server)
+        return
     async with AsyncClient(base_url=server.base_url, api_key=API_KEY, timeout=REQUEST_S) as client:
         yield client

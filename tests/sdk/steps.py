@@ -84,3 +84,15 @@ def wait_on(server, session_id, from_index):
 def readable(connection, wait_s):
     """Whether an answer, or the end of the connection, comes within the time."""
     return bool(select.select([connection.sock], [], [], wait_s)[0])
+
+
+def ask(server, method, path, body=None, headers=None, wait_s=30):
+    """One request without an SDK: status, headers, text of the answer."""
+    connection = http.client.HTTPConnection(urllib.parse.urlsplit(server.base_url).netloc, timeout=wait_s)
+    headers = {"Authorization": f"Bearer {API_KEY}", "Content-Type": "application/json", **(headers or {})}
+    try:
+        connection.request(method, path, json.dumps(body) if body is not None else None, headers)
+        answer = connection.getresponse()
+        return answer.status, answer.headers, answer.read().decode()
+    finally:
+        connection.close()

@@ -2,8 +2,11 @@
 
 import json
 import pathlib
+import secrets
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 import uuid
 
 import pytest
@@ -109,6 +112,29 @@ def test_agents_are_listed_and_shown(hai):
     listed = json.loads(hai("--json", "agents", "list", "--size", "100"))
     assert {AGENT, "h/web-surfer-flash"} <= {agent["name"] for agent in listed["items"]}
     assert json.loads(hai("agents", "get", AGENT))["name"] == AGENT
+
+
+def test_skills_are_listed_and_shown(hai, client):
+    name = f"sdk/{secrets.token_hex(6)}"
+    client.skills.create_skill(name=name, description="For returns.", body="Steps.")
+    assert name in hai("skills", "list", "--search", name)
+    assert [skill["name"] for skill in json.loads(hai("--json", "skills", "list", "--search", name))["items"]] == [name]
+    assert json.loads(hai("skills", "get", name))["body"] == "Steps."
+    client.skills.delete_skill(name)
+    assert "API error 404" in hai("skills", "get", name, code=1)
+
+
+def test_a_shared_session_is_read_without_a_key_until_it_is_unshared(hai, client, ended):
+    address = json.loads(hai("--json", "sessions", "share", ended.id))["share_url"]
+    assert hai("sessions", "share", ended.id).strip() == address, "sharing twice gives the same link"
+    with urllib.request.urlopen(address, timeout=WAIT_S) as response:
+        shared = json.load(response)
+    assert (shared["id"], shared["latest_answer"]) == (ended.id, "42")
+    assert [event["type"] for event in shared["events"]] == [event.type for event in read_all(client, ended.id)]
+    hai("sessions", "unshare", ended.id)
+    with pytest.raises(urllib.error.HTTPError) as gone:
+        urllib.request.urlopen(address, timeout=WAIT_S)
+    assert gone.value.code == 404
 
 
 def test_an_unknown_session_ends_with_an_error(hai):

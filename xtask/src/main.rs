@@ -1,6 +1,7 @@
 //! Developer commands. `cargo xtask --help` lists them; CI runs `cargo xtask ci` and knows nothing more.
 
 mod bench;
+mod chaos;
 mod ci;
 mod command;
 mod openapi;
@@ -32,6 +33,8 @@ enum Command {
     Ci(ci::Arguments),
     /// Measure a release build: throughput, latency, memory
     Bench(bench::Arguments),
+    /// Break running servers in every way and check what they promise
+    Chaos(chaos::Arguments),
     /// Write openapi.yaml as the binary prints it
     Openapi(openapi::Arguments),
 }
@@ -44,6 +47,7 @@ fn main() -> Result<ExitCode> {
         Command::Test(arguments) => test::run(&workspace, &arguments, &mut report),
         Command::Ci(arguments) => ci::run(&workspace, &arguments, &mut report),
         Command::Bench(arguments) => return bench::run(&workspace, &arguments).map(|()| ExitCode::SUCCESS),
+        Command::Chaos(arguments) => return chaos::run(&workspace, &arguments).map(|()| ExitCode::SUCCESS),
         Command::Openapi(arguments) => return openapi::run(&workspace, &arguments).map(|()| ExitCode::SUCCESS),
     }
     Ok(report.close())

@@ -31,6 +31,8 @@ impl Server {
         let data = tempfile::Builder::new().prefix("quarterdeck-data-").tempdir()?;
         let mut command = Command::new(binary);
         command.args(["serve", "--listen", "127.0.0.1:0", "--api-key", API_KEY]).arg("--data-dir").arg(data.path());
+        // Tests leave sessions behind that wait for a message.
+        command.args(["--max-concurrent-sessions", "100000"]);
         command.args(database_url.iter().flat_map(|url| ["--database-url", url]));
         forget_settings(&mut command);
         Self::launch(command, data, log)

@@ -1,8 +1,12 @@
-//! `cargo xtask test`: the tests in Rust, the contract's cases and the Python SDK against the real binary.
+//! `cargo xtask test`: the tests in Rust; and against the real binary the contract's cases, the Python SDK, a generated
+//! client in TypeScript, generated requests, and the crash harness.
 
+mod chaos;
 mod contract;
 mod rust;
+mod schemathesis;
 mod sdk;
+mod typescript;
 
 use crate::report::{Report, Tally, say};
 use crate::workspace::{Workspace, variable};
@@ -22,6 +26,8 @@ pub(crate) struct Arguments {
     /// Install no system packages; what is missing fails the tests that need it
     #[arg(long)]
     skip_packages: bool,
+    #[command(flatten)]
+    generation: schemathesis::Generation,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -32,6 +38,12 @@ enum Part {
     Contract,
     /// The Python SDK and command line
     Sdk,
+    /// A client generated for TypeScript
+    Typescript,
+    /// Generated requests, judged by openapi.yaml
+    Schemathesis,
+    /// Short runs of the crash harness
+    Chaos,
 }
 
 impl Arguments {
@@ -54,15 +66,25 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments, report: &mut Rep
     if arguments.includes(Part::Rust) {
         report.step("Rust tests", || rust::run(workspace, &postgres));
     }
-    if arguments.includes(Part::Contract) || arguments.includes(Part::Sdk) {
+    let outside = [Part::Contract, Part::Sdk, Part::Typescript, Part::Schemathesis, Part::Chaos];
+    if outside.iter().any(|part| arguments.includes(*part)) {
         report.step("build the server", || workspace.build_server().map(|_| Tally::HELD));
     }
     if arguments.includes(Part::Contract) {
         contract::run(workspace, &postgres, report);
     }
     if arguments.includes(Part::Sdk) {
-        report.step("Python environment", || python::prepare(workspace));
+        report.step("Python environment", || python::SDK.prepare(workspace));
         report.step("SDK tests", || sdk::run(workspace, &postgres));
+    }
+    if arguments.includes(Part::Typescript) {
+        typescript::steps(workspace, &postgres, report);
+    }
+    if arguments.includes(Part::Schemathesis) {
+        schemathesis::steps(workspace, &postgres, arguments.generation, report);
+    }
+    if arguments.includes(Part::Chaos) {
+        chaos::test(workspace, report);
     }
 }
 

@@ -12,7 +12,7 @@ use std::process::Command;
 /// Runs `tests/sdk` against the debug build of the server.
 pub(super) fn run(workspace: &Workspace, postgres: &Postgres) -> Result<Tally> {
     let mut tally = Tally::default();
-    let mut pytest = Command::new(python::python(workspace));
+    let mut pytest = Command::new(python::SDK.program(workspace, "python"));
     pytest.args(["-m", "pytest", "--color=no", "--tb=short", "-rfEs", "tests/sdk"]).current_dir(workspace.root());
     pytest.env("QUARTERDECK_BIN", workspace.server()).env("PYTHONDONTWRITEBYTECODE", "1");
     pytest.env(URL_VARIABLE, &postgres.url).env(BINARIES_VARIABLE, &postgres.programs);
