@@ -46,15 +46,15 @@ impl Session {
     }
 
     fn message(&self, mut transition: Transition, messages: Vec<UserMessage>) -> Decision {
+        if self.state == State::Ended(Ending::Interrupted) {
+            return Err(self.ended());
+        }
+        self.check_log()?;
         let waiting = self.inbox.waiting();
-        let over_capacity = waiting.saturating_add(messages.len() as u64) > crate::Inbox::CAPACITY;
+        if waiting.saturating_add(messages.len() as u64) > crate::Inbox::CAPACITY {
+            return Err(Rejection::InboxFull { waiting });
+        }
         match &self.state {
-            State::Ended(Ending::Interrupted) => return Err(self.ended()),
-            State::Queued | State::Pending | State::Active(_) | State::Paused { .. } | State::Ended(_)
-                if over_capacity =>
-            {
-                return Err(Rejection::InboxFull { waiting });
-            }
             State::Queued | State::Pending | State::Active(Phase::Running(_) | Phase::AwaitingToolResults { .. }) => {}
             State::Active(Phase::Idle { .. }) | State::Ended(_) => transition.open_turn(),
             State::Paused { resume_to } => transition.resume_to(resume_to.clone()),
@@ -74,6 +74,7 @@ impl Session {
                 Resumption::AwaitingToolResults { calls: calls.clone() }
             }
         };
+        self.check_log()?;
         transition.pause(resume_to);
         Ok(transition.into_effect())
     }
@@ -156,6 +157,11 @@ impl Session {
         };
         transition.session.steered = Some(steering);
         transition.into_effect()
+    }
+
+    /// Refuses what could go on for ever.
+    fn check_log(&self) -> Result<(), Rejection> {
+        if self.has_full_log() { Err(Rejection::LogFull { events: self.log_length }) } else { Ok(()) }
     }
 
     fn ended(&self) -> Rejection {

@@ -361,10 +361,10 @@ impl Transition {
     }
 
     /// The limit counts steps, and client calls are part of the step that asked for them: an answer is
-    /// forced once they are settled.
+    /// forced once they are settled. A full log leaves no room for another step either.
     fn apply_step_limit(&mut self) {
         let reached = self.session.settings.max_steps.is_some_and(|limit| self.session.turn.steps >= limit);
-        if reached {
+        if reached || self.session.has_full_log() {
             self.force(ForceReason::StepLimit);
         }
     }
@@ -372,6 +372,9 @@ impl Transition {
     fn no_answer(&mut self, reason: ForceReason) {
         match reason {
             ForceReason::TimeLimit => self.time_out(),
+            ForceReason::StepLimit if self.session.has_full_log() => {
+                self.fail(Fault::because(ErrorCode::NoAnswer, "its log is full"));
+            }
             ForceReason::User | ForceReason::StepLimit => self.fail(Fault::new(ErrorCode::NoAnswer)),
         }
     }

@@ -156,6 +156,9 @@ pub struct Session {
     pub version: u64,
     /// How many events its log holds; the next one gets this index.
     pub log_length: u64,
+    /// How many bytes they take.
+    #[serde(default)]
+    pub log_bytes: u64,
     /// The turn in progress.
     pub turn: Turn,
     /// Messages not yet shown to the agent.
@@ -227,6 +230,7 @@ impl Transition {
     pub(crate) fn write(&mut self, data: &EventData) {
         let event = LoggedEvent::new(self.session.log_length, data, self.session.last_activity_at);
         self.session.log_length += 1;
+        self.session.log_bytes = self.session.log_bytes.saturating_add(event.json.get().len() as u64);
         self.events.push(event);
     }
 
@@ -340,6 +344,17 @@ impl Session {
     /// likely that the session itself kills them.
     pub const RECOVERIES_MAX: u32 = 3;
 
+    /// Events in a log from which on nothing new is begun. What was begun or acknowledged before is still recorded.
+    pub const LOG_EVENTS_MAX: u64 = 50_000;
+
+    /// The same in bytes.
+    pub const LOG_BYTES_MAX: u64 = 128 * 1024 * 1024;
+
+    /// Whether its log takes nothing new: then an answer is forced, and messages and pauses are refused.
+    pub fn has_full_log(&self) -> bool {
+        self.log_length >= Self::LOG_EVENTS_MAX || self.log_bytes >= Self::LOG_BYTES_MAX
+    }
+
     /// Accepts a session: its first state and its first events.
     pub fn create(
         id: SessionId,
@@ -357,6 +372,7 @@ impl Session {
             state: State::Queued,
             version: 1,
             log_length: 0,
+            log_bytes: 0,
             turn: Turn::default(),
             inbox: Inbox::default(),
             steps: 0,

@@ -210,6 +210,12 @@ pub enum Rejection {
         /// How many wait.
         waiting: u64,
     },
+    /// The log takes nothing new.
+    #[error("the session's log is full ({} events)", events)]
+    LogFull {
+        /// How many it holds.
+        events: u64,
+    },
     /// A worker's fact does not fit the state any more; the worker looks again.
     #[error("the session moved on: it is {}", status.as_str())]
     MovedOn {

@@ -1,5 +1,5 @@
 use crate::{
-    Command, Fact, Next, Reply, Session, Settings, StepMode,
+    Command, Fact, Next, Rejection, Reply, Session, Settings, StepMode,
     tests::world::{self, Run, answered, awaiting, call, decided, noon, one_shot, result, results},
 };
 use chrono::TimeDelta;
@@ -48,6 +48,36 @@ fn a_user_who_forces_an_answer_at_max_steps_does_not_wait_for_the_client() {
     assert_eq!(run.command(Command::ForceAnswer), ["flow_event force_answer user"]);
     assert_eq!(run.fact(Fact::Returned(result("click"))), ["tool_result click", "error_event server ask"]);
     assert_eq!(run.next(), Next::Step(StepMode::AnswerOnly));
+}
+
+#[test]
+fn a_full_log_takes_no_message_and_no_pause_and_forces_an_answer() {
+    for fill in
+        [|run: &mut Run| run.session.log_length = 49_999, |run: &mut Run| run.session.log_bytes = (128 << 20) - 1]
+    {
+        let mut run = Run::start(world::interactive());
+        fill(&mut run);
+        run.command(world::say(&["The last that fits"]));
+        run.deliver();
+        for refused in [world::say(&["No more"]), Command::Pause] {
+            assert!(matches!(run.try_command(refused), Err(Rejection::LogFull { .. })));
+        }
+        let forced = ["policy_event click", "MetricsUpdate", "flow_event force_answer server"];
+        assert_eq!(run.fact(decided(&["click"])), forced);
+        run.fact(Fact::Returned(result("click")));
+        assert_eq!(run.next(), Next::Step(StepMode::AnswerOnly));
+
+        let mut silent = run.clone();
+        silent.fact(no_answer());
+        let cause = silent.log.last().expect("it ended").json.get();
+        assert!(cause.contains("its log is full"), "{cause}");
+        assert!(matches!(silent.try_command(world::say(&["Again"])), Err(Rejection::LogFull { .. })));
+
+        run.fact(answered("19 €"));
+        assert!(matches!(run.try_command(world::say(&["And now?"])), Err(Rejection::LogFull { .. })));
+        run.command(Command::Cancel);
+        assert_eq!(run.status(), Status::Interrupted);
+    }
 }
 
 #[test]
