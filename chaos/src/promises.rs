@@ -99,12 +99,12 @@ impl Promises {
     }
 }
 
-/// What holds for every log.
 /// Why the session failed.
 fn cause(log: &[Event]) -> Option<&str> {
     log.last()?.cause()
 }
 
+/// What holds for every log.
 fn check_order(log: &[Event], faults: &mut Vec<String>) {
     if log.first().is_some_and(|event| event.kind() != "RequestStartEvent") {
         faults.push("the log does not begin with the request".to_owned());

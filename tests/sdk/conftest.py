@@ -57,8 +57,8 @@ def start(tmp_path):
     """Starts servers of a test's own; each is stopped at the end, and has to stop well."""
     servers = []
 
-    def start_server(database_url=None, options=()):
-        server = Server(tmp_path / f"data-{len(servers)}", database_url, options)
+    def start_server(database_url=None, options=(), data_dir=None):
+        server = Server(data_dir or tmp_path / f"data-{len(servers)}", database_url, options)
         servers.append(server)
         return server.start()
 

@@ -53,9 +53,11 @@ def answers(events):
     return [event.data.answer for event in events if getattr(event.data, "kind", None) == "answer_event"]
 
 
-def raw_events(server, session_id, from_index=0):
+def raw_events(server, session_id, from_index=0, limit=None):
     """The events as the bytes on the wire hold them, with the index of the first; none is an empty list."""
     address = f"{server.base_url}/api/v2/sessions/{session_id}/changes?from_index={from_index}"
+    if limit is not None:
+        address += f"&limit={limit}"
     request = urllib.request.Request(address, headers={"Authorization": f"Bearer {API_KEY}"})
     with urllib.request.urlopen(request, timeout=30) as response:
         if response.status == 204:
@@ -73,10 +75,10 @@ def assert_dense(server, session_id):
     return log
 
 
-def wait_on(server, session_id, from_index):
+def wait_on(server, session_id, from_index, wait_s=20):
     """Sends a long poll and does not wait for its answer."""
-    connection = http.client.HTTPConnection(urllib.parse.urlsplit(server.base_url).netloc, timeout=30)
-    path = f"/api/v2/sessions/{session_id}/changes?from_index={from_index}&wait_for_seconds=20"
+    connection = http.client.HTTPConnection(urllib.parse.urlsplit(server.base_url).netloc, timeout=wait_s + 10)
+    path = f"/api/v2/sessions/{session_id}/changes?from_index={from_index}&wait_for_seconds={wait_s}"
     connection.request("GET", path, headers={"Authorization": f"Bearer {API_KEY}"})
     return connection
 

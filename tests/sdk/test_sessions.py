@@ -1,10 +1,18 @@
 """Sessions through the SDK: run, stream, list, talk, cancel."""
 
+import json
+import urllib.parse
+
 import pydantic
 import pytest
 from hai_agents.polling import wait_for_session
 
-from steps import AGENT, TOOL, WAIT_S, answers, kinds, read_all, wait_for_status
+from steps import AGENT, TOOL, WAIT_S, answers, ask, kinds, raw_events, read_all, wait_for_status
+
+LONG = 10_300
+PAGE_MAX = 200
+CHANGES_MAX = 10_000
+BATCH = 900
 
 
 def test_a_session_runs_to_its_answer(client):
@@ -34,6 +42,44 @@ def test_pages_of_events_add_up_to_the_log(client):
     assert {page.total for page in pages} == {len(session.events)}
     backwards = client.sessions.list_session_events(session.id, size=200, sort="-timestamp").items
     assert backwards[0] == session.events[-1]
+
+
+def test_both_ends_of_a_very_long_log_are_told_alike_in_every_way(server, client):
+    session = client.start_session(agent=AGENT, messages="@answer 0", idle_timeout_s=600)
+    said = talk_at_length(server, client, session.id)
+    log = raw_events(server, session.id)[1]
+    assert len(log) == CHANGES_MAX, "more is to be asked for again"
+    log += raw_events(server, session.id, CHANGES_MAX)[1]
+    assert [event["data"]["content"] for event in log if event["data"].get("kind") == "message_event"] == said
+    for index in (0, 1, CHANGES_MAX - 1, CHANGES_MAX, len(log) - 50, len(log) - 1, len(log)):
+        assert raw_events(server, session.id, index) == (index, log[index:][:CHANGES_MAX])
+        assert raw_events(server, session.id, index, limit=3) == (index, log[index:][:3])
+    last = -(-len(log) // PAGE_MAX)
+    for page in (1, 2, last - 1, last, last + 1):
+        part = slice(PAGE_MAX * (page - 1), PAGE_MAX * page)
+        assert page_of(server, session.id, page=page, sort="timestamp") == (log[part], len(log))
+        assert page_of(server, session.id, page=page, sort="-timestamp") == (log[::-1][part], len(log))
+    session.cancel()
+
+
+def talk_at_length(server, client, session_id):
+    """Says much at once until the log is long; gives all that was said."""
+    said, length = ["@answer 0"], 0
+    while length < LONG:
+        texts = [f"Message {number}." for number in range(len(said), len(said) + BATCH)]
+        body = {"type": "batch", "messages": [{"message": text} for text in texts]}
+        status, _, text = ask(server, "POST", f"/api/v2/sessions/{session_id}/messages", body)
+        assert status == 202, text
+        said += texts
+        length = wait_for_session(client, session_id, from_index=length, timeout_seconds=WAIT_S).next_from_index
+    return said
+
+
+def page_of(server, session_id, **query):
+    """The events on a page, and how many there are in all."""
+    path = f"/api/v2/sessions/{session_id}/events?size={PAGE_MAX}&{urllib.parse.urlencode(query)}"
+    found = json.loads(ask(server, "GET", path)[2])
+    return found["items"], found["total"]
 
 
 def test_a_stream_can_begin_in_the_middle(client):

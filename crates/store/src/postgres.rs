@@ -2,20 +2,21 @@
 
 use crate::{
     Backlog, Caller, Claimed, Commit, CreateOutcome, Error, EventFilter, KeyHash, KeyRecord, Lease, Listing, NewKey,
-    NewSession, Notice, Notices, Owned, ReplicaId, SessionFilter, SessionRecord, Standing, Store, StoredSession,
+    NewSession, Notices, Owned, ReplicaId, SessionFilter, SessionRecord, Standing, Store, StoredSession,
     SummaryRow,
     admission::asked,
     committer::{BatchWriter, Committer, Verdict, Write},
     migrations, rows,
 };
 use async_trait::async_trait;
+use listening::Ear;
 use quarterdeck_api::{OrganizationId, SessionId, Timestamp, UserMessage};
 use quarterdeck_core::LoggedEvent;
 use serde_json::value::RawValue;
 use sqlx::{
     AssertSqlSafe, Connection as _, PgPool,
     pool::PoolConnection,
-    postgres::{PgConnectOptions, PgListener, PgPoolOptions},
+    postgres::{PgConnectOptions, PgPoolOptions},
 };
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::sync::mpsc;
@@ -38,6 +39,7 @@ mod admission;
 mod batch;
 #[path = "sql/catalogs.rs"]
 mod catalogs;
+mod listening;
 #[path = "sql/memories.rs"]
 mod memories;
 #[path = "sql/organizations.rs"]
@@ -310,44 +312,16 @@ impl Store for PostgresStore {
     }
 
     async fn listen(&self) -> Result<Notices, Error> {
-        let mut listener = PgListener::connect_with(&self.pool).await?;
-        listener.listen(CHANNEL).await?;
+        let ear = Ear::open(&self.pool).await?;
         let (sender, notices) = mpsc::channel(NOTICE_CAPACITY);
+        let closed = self.pool.close_event();
         tokio::spawn(async move {
             tokio::select! {
-                () = forward(listener, &sender) => {}
+                () = ear.forward(&sender) => {}
                 () = sender.closed() => {}
+                () = closed => {}
             }
         });
         Ok(notices)
     }
-}
-
-/// Passes notifications on until the pool is closed. The listener reconnects by itself, and loses what was
-/// sent meanwhile: then everything counts as changed.
-async fn forward(mut listener: PgListener, sender: &mpsc::Sender<Notice>) {
-    loop {
-        let notices = match listener.try_recv().await {
-            Ok(Some(notification)) => changes_in(notification.payload()).collect(),
-            Ok(None) => vec![Notice::Lost],
-            Err(sqlx::Error::PoolClosed) => return,
-            Err(error) => {
-                tracing::warn!(%error, "not hearing of other replicas' changes; trying again");
-                tokio::time::sleep(Duration::from_millis(500)).await;
-                vec![Notice::Lost]
-            }
-        };
-        for notice in notices {
-            if sender.send(notice).await.is_err() {
-                return;
-            }
-        }
-    }
-}
-
-fn changes_in(payload: &str) -> impl Iterator<Item = Notice> {
-    payload.split(' ').filter_map(|change| {
-        let (id, version) = change.split_once(':')?;
-        Some(Notice::Changed(SessionId(Uuid::try_parse(id).ok()?), version.parse().ok()?))
-    })
 }
