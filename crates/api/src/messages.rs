@@ -73,6 +73,12 @@ impl UserMessage {
             caller_id: default_caller(),
         }
     }
+
+    /// About how many bytes it takes, pictures included. Files are not: their bytes are kept elsewhere.
+    pub fn weight(&self) -> usize {
+        let skills = self.skills.iter().map(|skill| skill.body.len() + skill.description.len());
+        self.message.len() + self.images.iter().map(String::len).chain(skills).sum::<usize>()
+    }
 }
 
 /// Where the bytes of a picture or file are.

@@ -294,6 +294,9 @@ impl Transition {
         }
         self.delivers = inbox_through > self.session.inbox.delivered;
         self.session.inbox.delivered = inbox_through;
+        if self.session.inbox.waiting() == 0 {
+            self.session.inbox.bytes = 0;
+        }
     }
 
     fn wait_for_message(&mut self) {

@@ -121,6 +121,9 @@ pub struct Inbox {
     pub next: u64,
     /// How many have been delivered; those from here to `next` wait.
     pub delivered: u64,
+    /// About how many bytes those take that came in since none waited.
+    #[serde(default)]
+    pub bytes: u64,
 }
 
 impl Inbox {
@@ -289,9 +292,11 @@ impl Transition {
 
     /// Puts messages into the inbox.
     pub(crate) fn accept(&mut self, messages: Vec<UserMessage>) {
+        let inbox = &mut self.session.inbox;
         for message in messages {
-            self.accepted.push((self.session.inbox.next, message));
-            self.session.inbox.next += 1;
+            inbox.bytes = inbox.bytes.saturating_add(message.weight() as u64);
+            self.accepted.push((inbox.next, message));
+            inbox.next += 1;
         }
     }
 
@@ -350,9 +355,12 @@ impl Session {
     /// The same in bytes.
     pub const LOG_BYTES_MAX: u64 = 128 * 1024 * 1024;
 
-    /// Whether its log takes nothing new: then an answer is forced, and messages and pauses are refused.
+    /// Whether its log takes nothing new: then an answer is forced, and messages and pauses are refused. What waits to
+    /// be delivered counts: it was accepted for the log.
     pub fn has_full_log(&self) -> bool {
-        self.log_length >= Self::LOG_EVENTS_MAX || self.log_bytes >= Self::LOG_BYTES_MAX
+        let events = self.log_length.saturating_add(self.inbox.waiting());
+        let bytes = self.log_bytes.saturating_add(self.inbox.bytes);
+        events >= Self::LOG_EVENTS_MAX || bytes >= Self::LOG_BYTES_MAX
     }
 
     /// Accepts a session: its first state and its first events.
