@@ -7,7 +7,7 @@
 //! Invariant: a write is answered with success only after it is durable, and with failure only when it was not
 //! applied or nobody can know. After a lost connection the log itself tells what was applied (`landed`).
 
-use crate::{Admission, Commit, CommitSlot, Creation, Error, NewSession, Queued, Refusal};
+use crate::{Admission, Commit, CommitSlot, Creation, Error, NewSession, Queued, Refusal, rows};
 use async_trait::async_trait;
 use quarterdeck_api::SessionId;
 use quarterdeck_core::Transition;
@@ -20,6 +20,9 @@ use tokio::{
 
 /// Writes in one transaction, at most.
 const BATCH_MAX: usize = 256;
+/// Bytes in one transaction, about, unless one write alone has more: what does not fit in one message to the database
+/// would never be written.
+const BATCH_BYTES: usize = 32 * 1024 * 1024;
 /// Writes that may wait; beyond that the store is overloaded.
 const QUEUE_CAPACITY: usize = 4_096;
 /// How long a write may wait for its database before it fails.
@@ -62,6 +65,16 @@ impl Verdict {
     }
 }
 
+/// What became of a write whose answer was lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Landed {
+    As(Verdict),
+    /// It did not arrive, up to now.
+    Nowhere,
+    /// Nobody can tell any more.
+    Unknown,
+}
+
 /// The engine's half: transactions.
 #[async_trait]
 pub(crate) trait BatchWriter: Send + 'static {
@@ -69,8 +82,8 @@ pub(crate) trait BatchWriter: Send + 'static {
     /// unless the connection was lost while committing.
     async fn apply(&mut self, writes: &[&Write]) -> Result<Vec<Verdict>, Error>;
 
-    /// What `write` turned into, if the log holds what it would have put there.
-    async fn landed(&mut self, write: &Write) -> Result<Option<Verdict>, Error>;
+    /// What `write` turned into, by what the log holds.
+    async fn landed(&mut self, write: &Write) -> Result<Landed, Error>;
 
     /// Gives up the connection; the next call makes a new one.
     fn disconnect(&mut self);
@@ -78,6 +91,7 @@ pub(crate) trait BatchWriter: Send + 'static {
 
 struct Job {
     write: Write,
+    weight: usize,
     deadline: Instant,
     /// It was sent before, and what became of it is not known for sure: a database that was frozen may still take it.
     is_uncertain: bool,
@@ -124,7 +138,7 @@ impl Committer {
     async fn write(&self, write: Write) -> Result<Verdict, Error> {
         let (done, answer) = oneshot::channel();
         let deadline = Instant::now() + WRITE_PATIENCE;
-        let job = Job { write, deadline, is_uncertain: false, done };
+        let job = Job { weight: write.weight(), write, deadline, is_uncertain: false, done };
         self.queue.try_send(job).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Error::Overloaded,
             mpsc::error::TrySendError::Closed(_) => closed(),
@@ -146,6 +160,11 @@ impl Committer {
 
 fn too_late() -> Error {
     Error::Unavailable("the database did not take the commit in time".into())
+}
+
+/// To decide anew could store a message twice.
+fn nobody_knows() -> Error {
+    Error::Unavailable("the answer to a commit was lost, and it cannot be told any more whether it was taken".into())
 }
 
 fn closed() -> Error {
@@ -181,15 +200,20 @@ async fn run(
     }
 }
 
-/// Takes what waits, at most one write a session (the second was decided on what the first replaces, or waits
-/// for its idempotency key).
+/// Takes what waits, as far as it fits, at most one write a session (the second was decided on what the first replaces,
+/// or waits for its idempotency key).
 fn next_batch(deferred: Vec<Job>, jobs: &mut mpsc::Receiver<Job>) -> (Vec<Job>, Vec<Job>) {
     let room = BATCH_MAX.saturating_sub(deferred.len());
     let waiting = std::iter::from_fn(|| jobs.try_recv().ok());
     let mut seen = HashSet::new();
     let mut keys = HashSet::new();
+    let mut bytes = 0;
     deferred.into_iter().chain(waiting.take(room)).partition(|job| {
-        seen.insert(job.write.session()) && job.write.key().is_none_or(|key| keys.insert(key.to_owned()))
+        let is_first = bytes == 0;
+        bytes += job.weight;
+        (is_first || bytes <= BATCH_BYTES)
+            && seen.insert(job.write.session())
+            && job.write.key().is_none_or(|key| keys.insert(key.to_owned()))
     })
 }
 
@@ -248,8 +272,9 @@ async fn after_failure(writer: &mut impl BatchWriter, batch: Vec<Job>, error: &E
     for job in batch {
         // Asked for each, a database that is away would hold the last one up for minutes.
         match if is_away { None } else { ask_landed(writer, &job.write).await } {
-            Some(Some(verdict)) => job.answer(Ok(verdict)),
-            Some(None) => left.push(job.uncertain()),
+            Some(Landed::As(verdict)) => job.answer(Ok(verdict)),
+            Some(Landed::Unknown) => job.answer(Err(nobody_knows())),
+            Some(Landed::Nowhere) => left.push(job.uncertain()),
             None => {
                 is_away = true;
                 left.push(job.uncertain());
@@ -259,8 +284,8 @@ async fn after_failure(writer: &mut impl BatchWriter, batch: Vec<Job>, error: &E
     left
 }
 
-/// What became of a write, if it landed. None: the database does not say.
-async fn ask_landed(writer: &mut impl BatchWriter, write: &Write) -> Option<Option<Verdict>> {
+/// What became of a write. None: the database does not say.
+async fn ask_landed(writer: &mut impl BatchWriter, write: &Write) -> Option<Landed> {
     let told = tokio::time::timeout(APPLY_PATIENCE, writer.landed(write)).await;
     let landed = told.ok().and_then(Result::ok);
     if landed.is_none() {
@@ -281,23 +306,29 @@ fn without_expired(batch: Vec<Job>) -> Vec<Job> {
 /// A write that was sent twice may be in its own way: the first try arrived after all, after it was asked for.
 async fn answer(writer: &mut impl BatchWriter, batch: Vec<Job>, verdicts: Vec<Verdict>) {
     for (job, verdict) in batch.into_iter().zip(verdicts) {
-        let landed = if verdict == Verdict::Applied { None } else { landed_before(writer, &job).await };
-        job.answer(Ok(landed.unwrap_or(verdict)));
+        let earlier = if verdict == Verdict::Applied { None } else { earlier_try(writer, &job).await };
+        job.answer(earlier.unwrap_or(Ok(verdict)));
     }
 }
 
 async fn fail(writer: &mut impl BatchWriter, batch: Vec<Job>, error: Error) {
     let mut error = Some(error);
     for job in batch {
-        let landed = landed_before(writer, &job).await;
-        let result = landed.map_or_else(|| Err(error.take().unwrap_or_else(closed)), Ok);
-        job.answer(result);
+        let earlier = earlier_try(writer, &job).await;
+        job.answer(earlier.unwrap_or_else(|| Err(error.take().unwrap_or_else(closed))));
     }
 }
 
-/// What an earlier try without an answer came to, if it came through.
-async fn landed_before(writer: &mut impl BatchWriter, job: &Job) -> Option<Verdict> {
-    if job.is_uncertain { ask_landed(writer, &job.write).await.flatten() } else { None }
+/// What an earlier try without an answer came to, if it came through or may have.
+async fn earlier_try(writer: &mut impl BatchWriter, job: &Job) -> Option<Result<Verdict, Error>> {
+    if !job.is_uncertain {
+        return None;
+    }
+    match ask_landed(writer, &job.write).await? {
+        Landed::As(verdict) => Some(Ok(verdict)),
+        Landed::Unknown => Some(Err(nobody_knows())),
+        Landed::Nowhere => None,
+    }
 }
 
 impl Job {
@@ -317,6 +348,18 @@ impl Write {
             Self::Create(new) => new.transition.session.id,
             Self::Commit(commit) => commit.transition.session.id,
         }
+    }
+
+    /// About how many bytes it writes.
+    fn weight(&self) -> usize {
+        let transition = self.transition();
+        let request = match self {
+            Self::Create(new) => rows::length(&*new.request),
+            Self::Commit(_) => 0,
+        };
+        let events = transition.events.iter().map(|event| event.json.get().len());
+        let messages = transition.accepted.iter().map(|(_, message)| message.weight());
+        events.chain(messages).sum::<usize>() + request
     }
 
     pub(crate) fn is_idempotent(&self) -> bool {

@@ -338,7 +338,7 @@ pub trait Store: Catalog + Memories + Organizations + Sharing {
     /// A page of events.
     async fn events_page(&self, id: SessionId, filter: EventFilter) -> Result<Listing<Arc<RawValue>>, Error>;
 
-    /// Messages of the inbox from a number on, in order.
+    /// Messages of the inbox from a number on, in order: all, or as many as take a few megabytes, and at least one.
     async fn inbox(&self, id: SessionId, from: u64) -> Result<Vec<UserMessage>, Error>;
 
     /// Takes over sessions that are due and that no living replica owns, the longest due first. What cannot be read
@@ -361,6 +361,16 @@ pub trait Store: Catalog + Memories + Organizations + Sharing {
 
     /// Lets go of everything this replica owns.
     async fn retire(&self, replica: ReplicaId) -> Result<(), Error>;
+
+    /// What a creation under this key was answered in the last 24 hours: [`Creation::Replayed`], or with another hash
+    /// of the request [`Creation::KeyReused`].
+    async fn answered(
+        &self,
+        organization: OrganizationId,
+        key: &str,
+        request_hash: [u8; 32],
+        now: Timestamp,
+    ) -> Result<Option<Creation>, Error>;
 
     /// Removes what nobody will ask for again: idempotency keys past their day, replicas long gone.
     async fn sweep(&self, now: Timestamp) -> Result<(), Error>;

@@ -1,17 +1,19 @@
 //! The engine for production: several server processes share one database.
 
 use crate::{
-    Backlog, Caller, Claimed, Commit, CreateOutcome, Error, EventFilter, KeyHash, KeyRecord, Lease, Listing, NewKey,
-    NewSession, Notices, Owned, ReplicaId, SessionFilter, SessionRecord, Standing, Store, StoredSession,
+    Backlog, Caller, Claimed, Commit, CreateOutcome, Creation, Error, EventFilter, KeyHash, KeyRecord, Lease, Listing,
+    NewKey, NewSession, Notices, Owned, ReplicaId, SessionFilter, SessionRecord, Standing, Store, StoredSession,
     SummaryRow,
     admission::asked,
-    committer::{BatchWriter, Committer, Verdict, Write},
+    committer::{BatchWriter, Committer, Landed, Verdict, Write},
     migrations, rows,
 };
 use async_trait::async_trait;
+use futures_util::TryFutureExt;
 use listening::Ear;
 use quarterdeck_api::{OrganizationId, SessionId, Timestamp, UserMessage};
 use quarterdeck_core::LoggedEvent;
+use reader::Reader;
 use serde_json::value::RawValue;
 use sqlx::{
     AssertSqlSafe, Connection as _, PgPool,
@@ -44,6 +46,7 @@ mod listening;
 mod memories;
 #[path = "sql/organizations.rs"]
 mod organizations;
+mod reader;
 #[path = "sql/reads.rs"]
 mod reads;
 #[path = "sql/sharing.rs"]
@@ -57,7 +60,10 @@ const CHANNEL: &str = "quarterdeck";
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(4);
 /// How long a query may take, the wait for a connection included.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
-const CONNECTIONS: u32 = 16;
+/// Connections for everything but batches and group reads.
+const CONNECTIONS: u32 = 13;
+/// How long a connection may take to come back to its pool.
+const RETURN_TIMEOUT: Duration = Duration::from_secs(5);
 /// Notices that may wait to be looked at before some count as lost.
 const NOTICE_CAPACITY: usize = 4_096;
 
@@ -65,7 +71,10 @@ const NOTICE_CAPACITY: usize = 4_096;
 pub(crate) struct PostgresStore {
     place: String,
     pool: PgPool,
+    /// Connections for batches and group reads.
+    keyed: PgPool,
     committer: Committer,
+    reader: Reader,
 }
 
 impl PostgresStore {
@@ -82,15 +91,13 @@ impl PostgresStore {
             ("lock_timeout", "5s"),
             ("idle_in_transaction_session_timeout", "15s"),
         ]);
-        let pool = PgPoolOptions::new()
-            .max_connections(CONNECTIONS)
-            .test_before_acquire(false)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            .connect_with(options)
-            .await?;
+        let keyed = pool_of(1 + reader::LANES).after_connect(|connection, _| Box::pin(look_up_by_key(connection)));
+        let keyed = keyed.connect_lazy_with(options.clone());
+        let pool = pool_of(CONNECTIONS).connect_with(options).await?;
         migrations::postgres().run(&pool).await?;
-        let committer = Committer::start(Writer { pool: pool.clone(), connection: None });
-        Ok(Self { place, pool, committer })
+        let committer = Committer::start(Writer { pool: keyed.clone(), connection: None });
+        let reader = Reader::start(&keyed);
+        Ok(Self { place, pool, keyed, committer, reader })
     }
 
     fn reader(&self) -> &PgPool {
@@ -102,10 +109,30 @@ impl PostgresStore {
     }
 }
 
+/// A connection that comes back is asked whether it lives, which takes for ever when what was asked of it before never
+/// got an answer. Such a one is given up soon, or its place in the pool would be lost until the system notices.
+fn pool_of(connections: u32) -> PgPoolOptions {
+    PgPoolOptions::new()
+        .max_connections(connections)
+        .test_before_acquire(false)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .after_release(|connection, _| {
+            Box::pin(async {
+                match tokio::time::timeout(RETURN_TIMEOUT, connection.ping()).await {
+                    Ok(lives) => lives.map(|()| true),
+                    Err(_) => Err(sqlx::Error::WorkerCrashed),
+                }
+            })
+        })
+}
+
 /// Rows are found by their keys, always: a plan that was made while the tables were small, and is kept for the
 /// life of the connection, would go on reading all of `sessions` for every batch. And only a plain scan of an index
 /// remembers which entries are dead, of which the index of slots has many.
-const LOOK_UP: &str = "SET enable_seqscan = off; SET enable_bitmapscan = off";
+async fn look_up_by_key(connection: &mut Connection) -> Result<(), sqlx::Error> {
+    sqlx::raw_sql("SET enable_seqscan = off; SET enable_bitmapscan = off").execute(connection).await?;
+    Ok(())
+}
 
 /// Begins a transaction that is alone in counting the slots of these organizations, until it ends: the locks are taken
 /// before the statement whose snapshot counts, in one round trip, and in one order, so that two never wait for each
@@ -130,8 +157,7 @@ impl Writer {
         if let Some(connection) = self.connection.take() {
             return Ok(self.connection.insert(connection));
         }
-        let mut connection = self.pool.acquire().await?;
-        sqlx::raw_sql(LOOK_UP).execute(&mut *connection).await?;
+        let connection = self.pool.acquire().await?;
         Ok(self.connection.insert(connection))
     }
 }
@@ -151,7 +177,7 @@ impl BatchWriter for Writer {
         Ok(verdicts)
     }
 
-    async fn landed(&mut self, write: &Write) -> Result<Option<Verdict>, Error> {
+    async fn landed(&mut self, write: &Write) -> Result<Landed, Error> {
         let connection = self.connection().await?;
         Ok(writes::landed(connection, write).await?)
     }
@@ -163,12 +189,10 @@ impl BatchWriter for Writer {
     }
 }
 
-async fn in_time<T, E>(call: impl Future<Output = Result<T, E>>) -> Result<T, Error>
-where
-    Error: From<E>,
-{
+/// What is asked here is answered, or given up: a database that is frozen must not hold anybody for ever.
+async fn in_time<T>(call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     match tokio::time::timeout(ANSWER_TIMEOUT, call).await {
-        Ok(result) => Ok(result?),
+        Ok(result) => result,
         Err(_) => Err(Error::late()),
     }
 }
@@ -198,7 +222,7 @@ impl Store for PostgresStore {
 
     async fn ping(&self) -> Result<(), Error> {
         let setting = sqlx::query_scalar("SELECT current_setting('transaction_read_only')");
-        let read_only: String = in_time(setting.fetch_one(&self.pool)).await?;
+        let read_only: String = in_time(setting.fetch_one(&self.pool).err_into()).await?;
         if read_only == "on" {
             return Err(Error::Unavailable("the database takes no writes".into()));
         }
@@ -207,6 +231,7 @@ impl Store for PostgresStore {
 
     async fn close(&self) {
         self.committer.close().await;
+        self.keyed.close().await;
         self.pool.close().await;
     }
 
@@ -235,7 +260,7 @@ impl Store for PostgresStore {
     }
 
     async fn session(&self, id: SessionId) -> Result<Option<StoredSession>, Error> {
-        in_time(reads::session(&self.pool, id)).await
+        self.reader.session(id).await
     }
 
     async fn record(&self, id: SessionId) -> Result<Option<SessionRecord>, Error> {
@@ -259,7 +284,7 @@ impl Store for PostgresStore {
     }
 
     async fn backlog(&self, default_limit: u64, count: u32) -> Result<Backlog, Error> {
-        in_time(admission::backlog(&self.pool, default_limit, count)).await
+        in_time(admission::backlog(&self.pool, &self.pool, default_limit, count)).await
     }
 
     async fn events(&self, id: SessionId, from: u64, limit: u64) -> Result<Vec<LoggedEvent>, Error> {
@@ -276,7 +301,7 @@ impl Store for PostgresStore {
 
     async fn claim(&self, replica: ReplicaId, now: Timestamp, limit: u32) -> Result<Vec<Claimed>, Error> {
         let claim = sqlx::query_as(CLAIM).bind(replica.0).bind(now).bind(i64::from(limit));
-        let claimed: Vec<rows::ClaimRow> = in_time(claim.fetch_all(&self.pool)).await?;
+        let claimed: Vec<rows::ClaimRow> = in_time(claim.fetch_all(&self.pool).err_into()).await?;
         let (claimed, unreadable) = rows::readable(replica, claimed);
         in_time(reads::park(&self.pool, &unreadable)).await?;
         Ok(claimed)
@@ -295,7 +320,8 @@ impl Store for PostgresStore {
     }
 
     async fn renew(&self, replica: ReplicaId, lease: Duration) -> Result<(), Error> {
-        in_time(sqlx::query(RENEW).bind(replica.0).bind(lease.as_secs_f64()).execute(&self.pool)).await?;
+        let renew = sqlx::query(RENEW).bind(replica.0).bind(lease.as_secs_f64());
+        in_time(renew.execute(&self.pool).err_into()).await?;
         Ok(())
     }
 
@@ -303,11 +329,21 @@ impl Store for PostgresStore {
         in_time(reads::retire(&self.pool, replica)).await
     }
 
+    async fn answered(
+        &self,
+        organization: OrganizationId,
+        key: &str,
+        request_hash: [u8; 32],
+        now: Timestamp,
+    ) -> Result<Option<Creation>, Error> {
+        in_time(reads::answered(&self.pool, organization, key, request_hash, now)).await
+    }
+
     async fn sweep(&self, now: Timestamp) -> Result<(), Error> {
-        reads::sweep_keys(&self.pool, now).await?;
+        while in_time(reads::sweep_keys(&self.pool, now)).await? {}
         // Long after its sessions were taken over: a name that is gone counts as a lease that ran out.
         let forget = "DELETE FROM replicas WHERE lease_expires_at < now() - interval '1 day'";
-        sqlx::query(forget).execute(&self.pool).await?;
+        in_time(sqlx::query(forget).execute(&self.pool).err_into()).await?;
         Ok(())
     }
 

@@ -42,9 +42,9 @@ pub(crate) fn session(id: Uuid, version: i64, projection: &str) -> Result<Sessio
     Ok(session)
 }
 
-pub(crate) fn stored(id: Uuid, (version, projection, owner, epoch): SessionRow) -> Result<StoredSession, Error> {
-    let owner = Owner { replica: owner.map(ReplicaId), epoch };
-    Ok(StoredSession { session: session(id, version, &projection)?, owner })
+pub(crate) fn stored(id: Uuid, (version, projection, owner, epoch): &SessionRow) -> Result<StoredSession, Error> {
+    let owner = Owner { replica: owner.map(ReplicaId), epoch: *epoch };
+    Ok(StoredSession { session: session(id, *version, projection)?, owner })
 }
 
 fn claimed(replica: ReplicaId, row: ClaimRow) -> Result<Claimed, Error> {
@@ -138,6 +138,25 @@ fn corrupt(table: &'static str, id: Uuid, cause: &serde_json::Error) -> Error {
 pub(crate) fn json<T: serde::Serialize>(value: &T) -> String {
     #[expect(clippy::expect_used, reason = "only strings are keys, so the stored types always serialize")]
     serde_json::to_string(value).expect("a stored type serializes")
+}
+
+/// How long [`json`] is.
+pub(crate) fn length<T: serde::Serialize>(value: &T) -> usize {
+    struct Count(usize);
+    impl std::io::Write for Count {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut count = Count(0);
+    // Counting cannot fail, and neither can a stored type.
+    drop(serde_json::to_writer(&mut count, value));
+    count.0
 }
 
 pub(crate) fn int(number: u64) -> i64 {

@@ -1,9 +1,10 @@
 //! The embedded engine: one file, one process, one writer.
 
 use crate::{
-    Backlog, Caller, Claimed, Commit, CreateOutcome, Error, EventFilter, KeyHash, KeyRecord, Lease, Listing, NewKey,
-    NewSession, Notices, Owned, ReplicaId, SessionFilter, SessionRecord, Standing, Store, StoredSession, SummaryRow,
-    committer::{BatchWriter, Committer, Verdict, Write},
+    Backlog, Caller, Claimed, Commit, CreateOutcome, Creation, Error, EventFilter, KeyHash, KeyRecord, Lease, Listing,
+    NewKey, NewSession, Notices, Owned, ReplicaId, SessionFilter, SessionRecord, Standing, Store, StoredSession,
+    SummaryRow,
+    committer::{BatchWriter, Committer, Landed, Verdict, Write},
     migrations, rows,
 };
 use async_trait::async_trait;
@@ -135,6 +136,17 @@ fn lock(file: &Path) -> Result<File, crate::OpenError> {
     }
 }
 
+/// `SQLite` answers, or fails by itself: a lock is waited for as long as `BUSY_TIMEOUT` says.
+async fn in_time<T>(call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    call.await
+}
+
+async fn session(pool: &Pool, id: SessionId) -> Result<Option<StoredSession>, Error> {
+    let read = sqlx::query_as("SELECT version, projection, owner, epoch FROM sessions WHERE id = $1").bind(id.0);
+    let row: Option<rows::SessionRow> = read.fetch_optional(pool).await?;
+    row.map(|row| rows::stored(id.0, &row)).transpose()
+}
+
 struct Writer {
     pool: SqlitePool,
 }
@@ -149,7 +161,7 @@ impl BatchWriter for Writer {
         Ok(verdicts)
     }
 
-    async fn landed(&mut self, write: &Write) -> Result<Option<Verdict>, Error> {
+    async fn landed(&mut self, write: &Write) -> Result<Landed, Error> {
         let mut connection = self.pool.acquire().await?;
         Ok(writes::landed(&mut connection, write).await?)
     }
@@ -212,7 +224,7 @@ impl Store for SqliteStore {
     }
 
     async fn session(&self, id: SessionId) -> Result<Option<StoredSession>, Error> {
-        reads::session(&self.read, id).await
+        session(&self.read, id).await
     }
 
     async fn record(&self, id: SessionId) -> Result<Option<SessionRecord>, Error> {
@@ -236,7 +248,7 @@ impl Store for SqliteStore {
     }
 
     async fn backlog(&self, default_limit: u64, count: u32) -> Result<Backlog, Error> {
-        admission::backlog(&self.read, default_limit, count).await
+        admission::backlog(&self.read, &self.write, default_limit, count).await
     }
 
     async fn events(&self, id: SessionId, from: u64, limit: u64) -> Result<Vec<LoggedEvent>, Error> {
@@ -289,8 +301,19 @@ impl Store for SqliteStore {
         reads::retire(&self.write, replica).await
     }
 
+    async fn answered(
+        &self,
+        organization: OrganizationId,
+        key: &str,
+        request_hash: [u8; 32],
+        now: Timestamp,
+    ) -> Result<Option<Creation>, Error> {
+        reads::answered(&self.read, organization, key, request_hash, now).await
+    }
+
     async fn sweep(&self, now: Timestamp) -> Result<(), Error> {
-        reads::sweep_keys(&self.write, now).await
+        while reads::sweep_keys(&self.write, now).await? {}
+        Ok(())
     }
 
     /// Nobody else writes: the channel stays open and silent.

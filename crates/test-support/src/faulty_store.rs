@@ -12,10 +12,10 @@ use async_trait::async_trait;
 use quarterdeck_api::{OrganizationId, SessionId, Timestamp, UserMessage};
 use quarterdeck_core::LoggedEvent;
 use quarterdeck_store::{
-    Backlog, Caller, Catalog, Claimed, Commit, Content, CreateOutcome, Entry, EntryFilter, Error, EventFilter, KeyHash,
-    KeyRecord, Lease, Listing, Memories, Memory, NewEntry, NewKey, NewOrganization, NewSession, Note, Notice, Notices,
-    Organization, Organizations, Owned, Rated, Rating, Remembered, ReplicaId, Revision, SessionFilter, SessionRecord,
-    Share, Sharing, Shelf, Standing, Store, StoredSession, SummaryRow, Version,
+    Backlog, Caller, Catalog, Claimed, Commit, Content, CreateOutcome, Creation, Entry, EntryFilter, Error,
+    EventFilter, KeyHash, KeyRecord, Lease, Listing, Memories, Memory, NewEntry, NewKey, NewOrganization, NewSession,
+    Note, Notice, Notices, Organization, Organizations, Owned, Rated, Rating, Remembered, ReplicaId, Revision,
+    SessionFilter, SessionRecord, Share, Sharing, Shelf, Standing, Store, StoredSession, SummaryRow, Version,
 };
 use serde_json::value::RawValue;
 use std::{sync::Arc, time::Duration};
@@ -191,6 +191,19 @@ impl Store for FaultyStore {
 
     async fn retire(&self, replica: ReplicaId) -> Result<()> {
         self.call(Method::Retire, move |store| async move { store.retire(replica).await }).await
+    }
+
+    async fn answered(
+        &self,
+        organization: OrganizationId,
+        key: &str,
+        request_hash: [u8; 32],
+        now: Timestamp,
+    ) -> Result<Option<Creation>> {
+        let key = key.to_owned();
+        let ask =
+            move |store: Arc<dyn Store>| async move { store.answered(organization, &key, request_hash, now).await };
+        self.call(Method::Answered, ask).await
     }
 
     async fn sweep(&self, now: Timestamp) -> Result<()> {

@@ -21,8 +21,9 @@ use async_trait::async_trait;
 use quarterdeck_api::{OrganizationId, SessionId, Timestamp, UserMessage};
 use quarterdeck_core::LoggedEvent;
 use quarterdeck_store::{
-    Backlog, Caller, Claimed, Commit, CreateOutcome, Error, EventFilter, KeyHash, KeyRecord, Lease, Listing, NewKey,
-    NewSession, Notices, Owned, ReplicaId, SessionFilter, SessionRecord, Standing, Store, StoredSession, SummaryRow,
+    Backlog, Caller, Claimed, Commit, CreateOutcome, Creation, Error, EventFilter, KeyHash, KeyRecord, Lease, Listing,
+    NewKey, NewSession, Notices, Owned, ReplicaId, SessionFilter, SessionRecord, Standing, Store, StoredSession,
+    SummaryRow,
 };
 use serde_json::value::RawValue;
 use std::{
@@ -38,6 +39,8 @@ use uuid::Uuid;
 
 /// Notices that may wait for a listener before some count as lost, as on Postgres.
 const NOTICE_CAPACITY: usize = 4_096;
+/// Bytes of messages that are read at once, unless one alone has more.
+const INBOX_PORTION: usize = 4 * 1024 * 1024;
 
 /// One process's connection to a store in memory.
 #[derive(Debug)]
@@ -184,7 +187,12 @@ impl Store for MemoryStore {
     async fn inbox(&self, id: SessionId, from: u64) -> Result<Vec<UserMessage>, Error> {
         let tables = self.tables()?;
         let Some(row) = tables.rows.get(&id.0) else { return Ok(Vec::new()) };
-        Ok(row.inbox.range(from..).map(|(_, message)| message.clone()).collect())
+        let mut bytes = 0;
+        let fits = |(number, message): &(&u64, &UserMessage)| {
+            bytes += message.weight();
+            bytes <= INBOX_PORTION || **number == from
+        };
+        Ok(row.inbox.range(from..).take_while(fits).map(|(_, message)| message.clone()).collect())
     }
 
     async fn claim(&self, replica: ReplicaId, now: Timestamp, limit: u32) -> Result<Vec<Claimed>, Error> {
@@ -213,6 +221,16 @@ impl Store for MemoryStore {
     async fn retire(&self, replica: ReplicaId) -> Result<(), Error> {
         self.tables()?.retire(replica);
         Ok(())
+    }
+
+    async fn answered(
+        &self,
+        organization: OrganizationId,
+        key: &str,
+        request_hash: [u8; 32],
+        now: Timestamp,
+    ) -> Result<Option<Creation>, Error> {
+        Ok(self.tables()?.answered(organization, key, request_hash, now))
     }
 
     async fn sweep(&self, now: Timestamp) -> Result<(), Error> {

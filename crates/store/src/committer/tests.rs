@@ -16,7 +16,7 @@ mod late;
 #[derive(Default)]
 struct Told {
     applied: VecDeque<Result<Verdict, Error>>,
-    landed: VecDeque<bool>,
+    landed: VecDeque<Landed>,
 }
 
 struct FakeWriter(Arc<Mutex<Told>>);
@@ -27,8 +27,8 @@ impl BatchWriter for FakeWriter {
         self.0.lock().unwrap().applied.pop_front().unwrap().map(|verdict| vec![verdict])
     }
 
-    async fn landed(&mut self, _write: &Write) -> Result<Option<Verdict>, Error> {
-        Ok(self.0.lock().unwrap().landed.pop_front().unwrap().then_some(Verdict::Applied))
+    async fn landed(&mut self, _write: &Write) -> Result<Landed, Error> {
+        Ok(self.0.lock().unwrap().landed.pop_front().unwrap())
     }
 
     fn disconnect(&mut self) {}
@@ -39,12 +39,21 @@ async fn a_write_that_arrived_late_is_not_in_its_own_way() {
     let lost = || Err(Error::Unavailable("cut off".into()));
     for verdict in [Verdict::Conflict, Verdict::Replayed("{}".into())] {
         // Asked at once it is not there, and then it arrives before it is sent again.
-        check([lost(), Ok(verdict.clone())], [false, true], |result| matches!(result, Ok(Creation::Created))).await;
+        let arrived = [Landed::Nowhere, Landed::As(Verdict::Applied)];
+        check([lost(), Ok(verdict.clone())], arrived, |result| matches!(result, Ok(Creation::Created))).await;
         // Somebody else's is in the way.
-        check([lost(), Ok(verdict)], [false, false], |result| !matches!(result, Ok(Creation::Created))).await;
+        let absent = [Landed::Nowhere, Landed::Nowhere];
+        check([lost(), Ok(verdict.clone())], absent, |result| !matches!(result, Ok(Creation::Created))).await;
+        // It is not told that it was not taken when nobody knows, or it would be sent once more as another one.
+        check([lost(), Ok(verdict)], [Landed::Nowhere, Landed::Unknown], is_away).await;
     }
-    check([lost(), Ok(Verdict::Applied)], [false], |result| matches!(result, Ok(Creation::Created))).await;
+    check([lost()], [Landed::Unknown], is_away).await;
+    check([lost(), Ok(Verdict::Applied)], [Landed::Nowhere], |result| matches!(result, Ok(Creation::Created))).await;
     check([Ok(Verdict::Conflict)], [], |result| matches!(result, Err(Error::Conflict(_)))).await;
+}
+
+fn is_away(result: &Result<Creation, Error>) -> bool {
+    matches!(result, Err(Error::Unavailable(_)))
 }
 
 /// A database that takes questions and never answers.
@@ -56,7 +65,7 @@ impl BatchWriter for Silent {
         std::future::pending().await
     }
 
-    async fn landed(&mut self, _write: &Write) -> Result<Option<Verdict>, Error> {
+    async fn landed(&mut self, _write: &Write) -> Result<Landed, Error> {
         std::future::pending().await
     }
 
@@ -82,7 +91,7 @@ async fn every_writer_is_told_in_time_that_the_database_is_away() {
 
 async fn check(
     applied: impl IntoIterator<Item = Result<Verdict, Error>>,
-    landed: impl IntoIterator<Item = bool>,
+    landed: impl IntoIterator<Item = Landed>,
     expected: impl Fn(&Result<Creation, Error>) -> bool,
 ) {
     let told = Told { applied: applied.into_iter().collect(), landed: landed.into_iter().collect() };

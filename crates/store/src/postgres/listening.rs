@@ -6,6 +6,7 @@
 
 use super::{ANSWER_TIMEOUT, CHANNEL, in_time};
 use crate::{Error, Notice};
+use futures_util::TryFutureExt;
 use quarterdeck_api::SessionId;
 use sqlx::{
     PgPool,
@@ -100,14 +101,14 @@ async fn listen(pool: &PgPool) -> Result<PgListener, Error> {
     in_time(async {
         let mut listener = PgListener::connect_with(&own).await?;
         listener.listen(CHANNEL).await?;
-        Ok::<_, sqlx::Error>(listener)
+        Ok(listener)
     })
     .await
 }
 
 /// Tells everybody nothing.
 async fn speak(pool: &PgPool) -> Result<(), Error> {
-    in_time(sqlx::query("SELECT pg_notify($1, '')").bind(CHANNEL).execute(pool)).await?;
+    in_time(sqlx::query("SELECT pg_notify($1, '')").bind(CHANNEL).execute(pool).err_into()).await?;
     Ok(())
 }
 

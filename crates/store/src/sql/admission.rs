@@ -4,7 +4,7 @@
 
 use super::{Connection, Db, Pool};
 use crate::{
-    Backlog, Error, Queued, Standing, StoredSession,
+    Backlog, Error, Queued, Standing,
     admission::{Asker, Found},
     committer::{Verdict, Write},
     rows::{self, StandingRow},
@@ -165,16 +165,33 @@ const NEXT_IN_LINE: &str = concat!(
      WHERE w.place <= room.slots ORDER BY w.created_at, w.id LIMIT $2"
 );
 
-pub(crate) async fn backlog(pool: &Pool, default_limit: u64, count: u32) -> Result<Backlog, Error> {
+pub(crate) async fn backlog(pool: &Pool, writer: &Pool, default_limit: u64, count: u32) -> Result<Backlog, Error> {
     let waiting: i64 = sqlx::query_scalar(WAITING).fetch_one(pool).await?;
     if waiting == 0 {
         return Ok(Backlog::default());
     }
     let rows: Vec<(Uuid, i64, String, Option<Uuid>, i64)> =
         sqlx::query_as(NEXT_IN_LINE).bind(rows::int(default_limit)).bind(i64::from(count)).fetch_all(pool).await?;
-    let next = rows
-        .into_iter()
-        .map(|(id, version, projection, owner, epoch)| rows::stored(id, (version, projection, owner, epoch)))
-        .collect::<Result<Vec<StoredSession>, Error>>()?;
+    let mut next = Vec::with_capacity(rows.len());
+    let mut unreadable = Vec::new();
+    for (id, version, projection, owner, epoch) in rows {
+        match rows::stored(id, &(version, projection, owner, epoch)) {
+            Ok(stored) => next.push(stored),
+            Err(error) => {
+                tracing::error!(session.id = %id, %error, "session {id} cannot be started");
+                unreadable.push(id);
+            }
+        }
+    }
+    take_out(writer, &unreadable).await?;
     Ok(Backlog { waiting: waiting.unsigned_abs(), next })
+}
+
+/// They must not stay first in line for ever.
+async fn take_out(pool: &Pool, unreadable: &[Uuid]) -> Result<(), Error> {
+    for id in unreadable {
+        let take_out = "UPDATE sessions SET status = 'failed', due_at = NULL, version = version + 1 WHERE id = $1";
+        sqlx::query(take_out).bind(id).execute(pool).await?;
+    }
+    Ok(())
 }

@@ -1,6 +1,6 @@
 //! The catalogs' statements. Both engines accept the same text; this file is compiled once for each.
 
-use super::{BEGIN, Db, Engine, POSITION, Pool};
+use super::{BEGIN, Db, Engine, POSITION, Pool, in_time};
 use crate::{
     Content, Details, Entry, EntryFilter, EntryKey, Error, Listing, NewEntry, Note, Revision, Shelf, Version,
     catalog::Catalog,
@@ -16,93 +16,117 @@ type Result<T> = std::result::Result<T, Error>;
 #[async_trait]
 impl Catalog for Engine {
     async fn add(&self, entry: NewEntry) -> Result<bool> {
-        let mut transaction = self.writer().begin_with(BEGIN).await?;
-        if insert(&mut transaction, &entry).await? == 0 {
-            return Ok(false);
-        }
-        if entry.content.details == Details::Agent {
-            let first = Version { entry: entry.id, number: 1 };
-            insert_revision(&mut transaction, first, &entry.content.spec, &entry.note).await?;
-        }
-        transaction.commit().await?;
-        Ok(true)
+        in_time(async {
+            let mut transaction = self.writer().begin_with(BEGIN).await?;
+            if insert(&mut transaction, &entry).await? == 0 {
+                return Ok(false);
+            }
+            if entry.content.details == Details::Agent {
+                let first = Version { entry: entry.id, number: 1 };
+                insert_revision(&mut transaction, first, &entry.content.spec, &entry.note).await?;
+            }
+            transaction.commit().await?;
+            Ok(true)
+        })
+        .await
     }
 
     async fn change(&self, from: Version, content: Content, note: Note) -> Result<bool> {
-        let mut transaction = self.writer().begin_with(BEGIN).await?;
-        if update(&mut transaction, from, &content).await? == 0 {
-            return Ok(false);
-        }
-        if content.details == Details::Agent {
-            let next = Version { number: from.number + 1, ..from };
-            insert_revision(&mut transaction, next, &content.spec, &note).await?;
-        }
-        transaction.commit().await?;
-        Ok(true)
+        in_time(async {
+            let mut transaction = self.writer().begin_with(BEGIN).await?;
+            if update(&mut transaction, from, &content).await? == 0 {
+                return Ok(false);
+            }
+            if content.details == Details::Agent {
+                let next = Version { number: from.number + 1, ..from };
+                insert_revision(&mut transaction, next, &content.spec, &note).await?;
+            }
+            transaction.commit().await?;
+            Ok(true)
+        })
+        .await
     }
 
     async fn remove(&self, on: Shelf, from: Version) -> Result<bool> {
-        let mut query = QueryBuilder::<Db>::new("DELETE FROM ");
-        query.push(table(on));
-        push_guard(&mut query, from);
-        Ok(query.build().execute(self.writer()).await?.rows_affected() > 0)
+        in_time(async {
+            let mut query = QueryBuilder::<Db>::new("DELETE FROM ");
+            query.push(table(on));
+            push_guard(&mut query, from);
+            Ok(query.build().execute(self.writer()).await?.rows_affected() > 0)
+        })
+        .await
     }
 
     async fn entry(&self, on: Shelf, organization: OrganizationId, name: &str) -> Result<Option<Entry>> {
-        let mut query = QueryBuilder::<Db>::new("SELECT name, id, version, spec, created_at FROM ");
-        query.push(table(on)).push(" WHERE organization_id = ").push_bind(organization.0);
-        query.push(" AND name = ").push_bind(name);
-        let row: Option<EntryRow> = query.build_query_as().fetch_optional(self.reader()).await?;
-        Ok(row.map(rows::entry))
+        in_time(async {
+            let mut query = QueryBuilder::<Db>::new("SELECT name, id, version, spec, created_at FROM ");
+            query.push(table(on)).push(" WHERE organization_id = ").push_bind(organization.0);
+            query.push(" AND name = ").push_bind(name);
+            let row: Option<EntryRow> = query.build_query_as().fetch_optional(self.reader()).await?;
+            Ok(row.map(rows::entry))
+        })
+        .await
     }
 
     async fn entries(&self, on: Shelf, organization: OrganizationId, filter: EntryFilter) -> Result<Listing<Entry>> {
-        let total = count(self.reader(), on, organization, &filter).await?;
-        let mut query = QueryBuilder::<Db>::new("SELECT name, id, version, spec, created_at FROM ");
-        query.push(table(on));
-        push_conditions(&mut query, organization, &filter);
-        push_page(&mut query, &filter);
-        let rows: Vec<EntryRow> = query.build_query_as().fetch_all(self.reader()).await?;
-        Ok(Listing { items: rows.into_iter().map(rows::entry).collect(), total })
+        in_time(async {
+            let total = count(self.reader(), on, organization, &filter).await?;
+            let mut query = QueryBuilder::<Db>::new("SELECT name, id, version, spec, created_at FROM ");
+            query.push(table(on));
+            push_conditions(&mut query, organization, &filter);
+            push_page(&mut query, &filter);
+            let rows: Vec<EntryRow> = query.build_query_as().fetch_all(self.reader()).await?;
+            Ok(Listing { items: rows.into_iter().map(rows::entry).collect(), total })
+        })
+        .await
     }
 
     async fn files_size(&self, organization: OrganizationId, filter: EntryFilter) -> Result<u64> {
-        let mut query = QueryBuilder::<Db>::new(
-            "SELECT CAST(COALESCE(SUM(files_size), 0) AS bigint) FROM (SELECT files_size FROM skills",
-        );
-        push_conditions(&mut query, organization, &filter);
-        push_page(&mut query, &filter);
-        query.push(") AS page");
-        let size: i64 = query.build_query_scalar().fetch_one(self.reader()).await?;
-        Ok(size.unsigned_abs())
+        in_time(async {
+            let mut query = QueryBuilder::<Db>::new(
+                "SELECT CAST(COALESCE(SUM(files_size), 0) AS bigint) FROM (SELECT files_size FROM skills",
+            );
+            push_conditions(&mut query, organization, &filter);
+            push_page(&mut query, &filter);
+            query.push(") AS page");
+            let size: i64 = query.build_query_scalar().fetch_one(self.reader()).await?;
+            Ok(size.unsigned_abs())
+        })
+        .await
     }
 
     async fn revision(&self, organization: OrganizationId, name: &str, number: i64) -> Result<Option<Entry>> {
-        let row: Option<EntryRow> = sqlx::query_as(
-            "SELECT a.name, a.id, r.number, r.spec, a.created_at FROM agents a \
+        in_time(async {
+            let row: Option<EntryRow> = sqlx::query_as(
+                "SELECT a.name, a.id, r.number, r.spec, a.created_at FROM agents a \
              JOIN agent_revisions r ON r.agent_id = a.id \
              WHERE a.organization_id = $1 AND a.name = $2 AND r.number = $3",
-        )
-        .bind(organization.0)
-        .bind(name)
-        .bind(number)
-        .fetch_optional(self.reader())
-        .await?;
-        Ok(row.map(rows::entry))
+            )
+            .bind(organization.0)
+            .bind(name)
+            .bind(number)
+            .fetch_optional(self.reader())
+            .await?;
+            Ok(row.map(rows::entry))
+        })
+        .await
     }
 
     async fn revisions(&self, agent: Uuid, newest_first: bool, offset: i64, limit: i64) -> Result<Listing<Revision>> {
-        let total: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM agent_revisions WHERE agent_id = $1")
-            .bind(agent)
-            .fetch_one(self.reader())
-            .await?;
-        let mut query = QueryBuilder::<Db>::new(
-            "SELECT number, created_by, created_at, message, restored_from FROM agent_revisions WHERE agent_id = ",
-        );
-        query.push_bind(agent).push(if newest_first { " ORDER BY number DESC" } else { " ORDER BY number" });
-        query.push(" LIMIT ").push_bind(limit).push(" OFFSET ").push_bind(offset);
-        let rows: Vec<RevisionRow> = query.build_query_as().fetch_all(self.reader()).await?;
-        Ok(Listing { items: rows.into_iter().map(rows::revision).collect(), total: total.unsigned_abs() })
+        in_time(async {
+            let total: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM agent_revisions WHERE agent_id = $1")
+                .bind(agent)
+                .fetch_one(self.reader())
+                .await?;
+            let mut query = QueryBuilder::<Db>::new(
+                "SELECT number, created_by, created_at, message, restored_from FROM agent_revisions WHERE agent_id = ",
+            );
+            query.push_bind(agent).push(if newest_first { " ORDER BY number DESC" } else { " ORDER BY number" });
+            query.push(" LIMIT ").push_bind(limit).push(" OFFSET ").push_bind(offset);
+            let rows: Vec<RevisionRow> = query.build_query_as().fetch_all(self.reader()).await?;
+            Ok(Listing { items: rows.into_iter().map(rows::revision).collect(), total: total.unsigned_abs() })
+        })
+        .await
     }
 }
 

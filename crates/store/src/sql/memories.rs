@@ -1,6 +1,6 @@
 //! The statements of memories. Both engines accept the same text; this file is compiled once for each.
 
-use super::{BEGIN, Db, Engine};
+use super::{BEGIN, Db, Engine, in_time};
 use crate::{Error, Memories, Memory, Remembered};
 use async_trait::async_trait;
 use quarterdeck_api::Timestamp;
@@ -34,12 +34,15 @@ const KEYS: &str = "SELECT key FROM memory_entries \
 #[async_trait]
 impl Memories for Engine {
     async fn recall(&self, memory: &Memory, key: &str) -> Result<Option<String>> {
-        Ok(sqlx::query_scalar(RECALL)
-            .bind(memory.organization.0)
-            .bind(&memory.namespace)
-            .bind(key)
-            .fetch_optional(self.reader())
-            .await?)
+        in_time(async {
+            Ok(sqlx::query_scalar(RECALL)
+                .bind(memory.organization.0)
+                .bind(&memory.namespace)
+                .bind(key)
+                .fetch_optional(self.reader())
+                .await?)
+        })
+        .await
     }
 
     async fn remember(
@@ -50,46 +53,55 @@ impl Memories for Engine {
         entries_max: u32,
         now: Timestamp,
     ) -> Result<Remembered> {
-        let mut transaction = self.writer().begin_with(BEGIN).await?;
-        let entries = lock(&mut transaction, memory).await?;
-        if write(&mut transaction, REPLACE, memory, key, value, now).await? == 0 {
-            if entries >= i64::from(entries_max) {
-                return Ok(Remembered::Full);
+        in_time(async {
+            let mut transaction = self.writer().begin_with(BEGIN).await?;
+            let entries = lock(&mut transaction, memory).await?;
+            if write(&mut transaction, REPLACE, memory, key, value, now).await? == 0 {
+                if entries >= i64::from(entries_max) {
+                    return Ok(Remembered::Full);
+                }
+                write(&mut transaction, ADD, memory, key, value, now).await?;
+                count(&mut transaction, memory, 1).await?;
             }
-            write(&mut transaction, ADD, memory, key, value, now).await?;
-            count(&mut transaction, memory, 1).await?;
-        }
-        transaction.commit().await?;
-        Ok(Remembered::Stored)
+            transaction.commit().await?;
+            Ok(Remembered::Stored)
+        })
+        .await
     }
 
     async fn forget(&self, memory: &Memory, key: &str) -> Result<bool> {
-        let mut transaction = self.writer().begin_with(BEGIN).await?;
-        lock(&mut transaction, memory).await?;
-        let removed = sqlx::query(REMOVE)
-            .bind(memory.organization.0)
-            .bind(&memory.namespace)
-            .bind(key)
-            .execute(&mut *transaction)
-            .await?
-            .rows_affected();
-        if removed == 0 {
-            return Ok(false);
-        }
-        count(&mut transaction, memory, -1).await?;
-        transaction.commit().await?;
-        Ok(true)
+        in_time(async {
+            let mut transaction = self.writer().begin_with(BEGIN).await?;
+            lock(&mut transaction, memory).await?;
+            let removed = sqlx::query(REMOVE)
+                .bind(memory.organization.0)
+                .bind(&memory.namespace)
+                .bind(key)
+                .execute(&mut *transaction)
+                .await?
+                .rows_affected();
+            if removed == 0 {
+                return Ok(false);
+            }
+            count(&mut transaction, memory, -1).await?;
+            transaction.commit().await?;
+            Ok(true)
+        })
+        .await
     }
 
     async fn memory_keys(&self, memory: &Memory, prefix: &str, after: Option<&str>, limit: u32) -> Result<Vec<String>> {
-        Ok(sqlx::query_scalar(KEYS)
-            .bind(memory.organization.0)
-            .bind(&memory.namespace)
-            .bind(prefix)
-            .bind(after.unwrap_or_default())
-            .bind(i64::from(limit))
-            .fetch_all(self.reader())
-            .await?)
+        in_time(async {
+            Ok(sqlx::query_scalar(KEYS)
+                .bind(memory.organization.0)
+                .bind(&memory.namespace)
+                .bind(prefix)
+                .bind(after.unwrap_or_default())
+                .bind(i64::from(limit))
+                .fetch_all(self.reader())
+                .await?)
+        })
+        .await
     }
 }
 

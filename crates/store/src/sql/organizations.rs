@@ -3,6 +3,7 @@
 use super::{
     Engine,
     admission::{active, queued},
+    in_time,
 };
 use crate::{
     Error, NewOrganization, Organization, Organizations,
@@ -22,30 +23,39 @@ const ALL: &str = concat!(
 #[async_trait]
 impl Organizations for Engine {
     async fn create_organization(&self, organization: NewOrganization) -> Result<bool, Error> {
-        let done = sqlx::query(
-            "INSERT INTO organizations (id, name, max_concurrent_sessions, created_at) VALUES ($1, $2, $3, $4) \
+        in_time(async {
+            let done = sqlx::query(
+                "INSERT INTO organizations (id, name, max_concurrent_sessions, created_at) VALUES ($1, $2, $3, $4) \
              ON CONFLICT (name) DO NOTHING",
-        )
-        .bind(organization.id)
-        .bind(organization.name)
-        .bind(organization.limit.map(rows::int))
-        .bind(organization.created_at)
-        .execute(self.writer())
-        .await?;
-        Ok(done.rows_affected() > 0)
+            )
+            .bind(organization.id)
+            .bind(organization.name)
+            .bind(organization.limit.map(rows::int))
+            .bind(organization.created_at)
+            .execute(self.writer())
+            .await?;
+            Ok(done.rows_affected() > 0)
+        })
+        .await
     }
 
     async fn organizations(&self) -> Result<Vec<Organization>, Error> {
-        let rows: Vec<OrganizationRow> = sqlx::query_as(ALL).fetch_all(self.reader()).await?;
-        Ok(rows.into_iter().map(rows::organization).collect())
+        in_time(async {
+            let rows: Vec<OrganizationRow> = sqlx::query_as(ALL).fetch_all(self.reader()).await?;
+            Ok(rows.into_iter().map(rows::organization).collect())
+        })
+        .await
     }
 
     async fn limit_organization(&self, name: &str, limit: Option<u64>) -> Result<bool, Error> {
-        let done = sqlx::query("UPDATE organizations SET max_concurrent_sessions = $2 WHERE name = $1")
-            .bind(name)
-            .bind(limit.map(rows::int))
-            .execute(self.writer())
-            .await?;
-        Ok(done.rows_affected() > 0)
+        in_time(async {
+            let done = sqlx::query("UPDATE organizations SET max_concurrent_sessions = $2 WHERE name = $1")
+                .bind(name)
+                .bind(limit.map(rows::int))
+                .execute(self.writer())
+                .await?;
+            Ok(done.rows_affected() > 0)
+        })
+        .await
     }
 }

@@ -2,9 +2,9 @@
 
 use super::{Db, Pool};
 use crate::{
-    Caller, Error, EventFilter, KeyHash, KeyRecord, Lease, Listing, NewKey, Owned, ReplicaId, SessionFilter,
-    SessionRecord, StoredSession, SummaryRow,
-    rows::{self, EventRow, KeyRow, ListRow, RecordRow, SessionRow},
+    Caller, Creation, Error, EventFilter, KeyHash, KeyRecord, Lease, Listing, NewKey, Owned, ReplicaId, SessionFilter,
+    SessionRecord, SummaryRow,
+    rows::{self, EventRow, KeyRow, ListRow, RecordRow},
 };
 use quarterdeck_api::{OrganizationId, SessionId, Timestamp, UserId, UserMessage};
 use quarterdeck_core::LoggedEvent;
@@ -79,15 +79,6 @@ pub(crate) async fn revoke_key(pool: &Pool, id: Uuid, now: Timestamp) -> Result<
     Ok(done.rows_affected() > 0)
 }
 
-pub(crate) async fn session(pool: &Pool, id: SessionId) -> Result<Option<StoredSession>> {
-    let row: Option<SessionRow> =
-        sqlx::query_as("SELECT version, projection, owner, epoch FROM sessions WHERE id = $1")
-            .bind(id.0)
-            .fetch_optional(pool)
-            .await?;
-    row.map(|row| rows::stored(id.0, row)).transpose()
-}
-
 pub(crate) async fn record(pool: &Pool, id: SessionId) -> Result<Option<SessionRecord>> {
     let row: Option<RecordRow> = sqlx::query_as(
         "SELECT s.version, s.projection, s.agent_revision, r.request FROM sessions s \
@@ -147,9 +138,12 @@ fn push_conditions(query: &mut QueryBuilder<Db>, organization: OrganizationId, f
         }
     }
     if let Some(search) = &filter.search {
-        let pattern = like_pattern(search);
-        query.push(" AND (r.first_message_text LIKE ").push_bind(pattern.clone());
-        query.push(" ESCAPE '\\' OR s.answer_text LIKE ").push_bind(pattern).push(" ESCAPE '\\')");
+        let text = rows::searchable(search);
+        for (opening, column) in [(" AND (", "r.first_message_text"), (" OR ", "s.answer_text")] {
+            query.push(opening).push(super::POSITION).push("(").push(column).push(", ");
+            query.push_bind(text.clone()).push(") > 0");
+        }
+        query.push(")");
     }
 }
 
@@ -163,18 +157,6 @@ fn push_any(query: &mut QueryBuilder<Db>, opening: &str, values: impl ExactSizeI
         list.push_bind(value);
     }
     query.push(")");
-}
-
-fn like_pattern(search: &str) -> String {
-    let mut pattern = String::from("%");
-    for character in rows::searchable(search).chars() {
-        if matches!(character, '%' | '_' | '\\') {
-            pattern.push('\\');
-        }
-        pattern.push(character);
-    }
-    pattern.push('%');
-    pattern
 }
 
 pub(crate) async fn events(pool: &Pool, id: SessionId, from: u64, limit: u64) -> Result<Vec<LoggedEvent>> {
@@ -234,13 +216,21 @@ async fn count_events(pool: &Pool, id: SessionId, type_name: Option<&str>) -> Re
         .await?)
 }
 
+/// Characters of messages that are read at once, unless one alone has more.
+const INBOX_PORTION: i64 = 4 * 1024 * 1024;
+
 pub(crate) async fn inbox(pool: &Pool, id: SessionId, from: u64) -> Result<Vec<UserMessage>> {
-    let rows: Vec<String> =
-        sqlx::query_scalar("SELECT message FROM inbox WHERE session_id = $1 AND number >= $2 ORDER BY number")
-            .bind(id.0)
-            .bind(rows::int(from))
-            .fetch_all(pool)
-            .await?;
+    let rows: Vec<String> = sqlx::query_scalar(
+        "SELECT message FROM ( \
+             SELECT number, message, SUM(length(message)) OVER (ORDER BY number) AS total \
+             FROM inbox WHERE session_id = $1 AND number >= $2) AS waiting \
+         WHERE total <= $3 OR number = $2 ORDER BY number",
+    )
+    .bind(id.0)
+    .bind(rows::int(from))
+    .bind(INBOX_PORTION)
+    .fetch_all(pool)
+    .await?;
     rows.iter().map(|body| rows::message(id.0, body)).collect()
 }
 
@@ -288,12 +278,40 @@ pub(crate) async fn park(pool: &Pool, ids: &[Uuid]) -> Result<()> {
     Ok(())
 }
 
-pub(crate) async fn sweep_keys(pool: &Pool, now: Timestamp) -> Result<()> {
-    sqlx::query("DELETE FROM idempotency_keys WHERE created_at <= $1")
-        .bind(now - super::writes::KEY_LIFE)
-        .execute(pool)
-        .await?;
-    Ok(())
+pub(crate) async fn answered(
+    pool: &Pool,
+    organization: OrganizationId,
+    key: &str,
+    request_hash: [u8; 32],
+    now: Timestamp,
+) -> Result<Option<Creation>> {
+    let row: Option<(Vec<u8>, String)> = sqlx::query_as(
+        "SELECT request_hash, response FROM idempotency_keys \
+         WHERE organization_id = $1 AND key = $2 AND created_at > $3",
+    )
+    .bind(organization.0)
+    .bind(key)
+    .bind(now - super::writes::KEY_LIFE)
+    .fetch_optional(pool)
+    .await?;
+    let answer =
+        |(hash, response)| if hash == request_hash { Creation::Replayed(response) } else { Creation::KeyReused };
+    Ok(row.map(answer))
+}
+
+/// Removes some of the keys whose time is over; whether there may be more. A few at a time: who writes must not wait.
+pub(crate) async fn sweep_keys(pool: &Pool, now: Timestamp) -> Result<bool> {
+    const SLICE: u32 = 500;
+    let removed = sqlx::query(
+        "DELETE FROM idempotency_keys WHERE (organization_id, key) IN ( \
+             SELECT organization_id, key FROM idempotency_keys WHERE created_at <= $1 LIMIT $2)",
+    )
+    .bind(now - super::writes::KEY_LIFE)
+    .bind(i64::from(SLICE))
+    .execute(pool)
+    .await?
+    .rows_affected();
+    Ok(removed >= u64::from(SLICE))
 }
 
 pub(crate) async fn retire(pool: &Pool, replica: ReplicaId) -> Result<()> {

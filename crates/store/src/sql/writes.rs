@@ -5,7 +5,7 @@ use super::{Connection, admission};
 use crate::{
     Idempotency, NewSession,
     admission::decide,
-    committer::{Verdict, Write},
+    committer::{Landed, Verdict, Write},
     rows,
 };
 use quarterdeck_api::OrganizationId;
@@ -88,17 +88,21 @@ async fn replay(
 }
 
 /// What `write` turned into, if the log (or the inbox, for a change without events) holds what it would have written.
-pub(crate) async fn landed(connection: &mut Connection, write: &Write) -> Result<Option<Verdict>> {
-    if holds(connection, write.transition()).await? {
-        return Ok(Some(Verdict::Applied));
+pub(crate) async fn landed(connection: &mut Connection, write: &Write) -> Result<Landed> {
+    match (holds(connection, write.transition()).await?, write.queued()) {
+        (Some(true), _) => Ok(Landed::As(Verdict::Applied)),
+        (None, _) => Ok(Landed::Unknown),
+        (Some(false), Some(queued)) if holds(connection, &queued.transition).await? == Some(true) => {
+            Ok(Landed::As(Verdict::Queued))
+        }
+        (Some(false), _) => Ok(Landed::Nowhere),
     }
-    let Some(queued) = write.queued() else { return Ok(None) };
-    Ok(holds(connection, &queued.transition).await?.then_some(Verdict::Queued))
 }
 
-/// Whether the store holds what the transition wrote. Events carry microseconds, so equal text is the same event. The
-/// last one tells also which of two beginnings a session had: they differ in their ends.
-async fn holds(connection: &mut Connection, transition: &Transition) -> Result<bool> {
+/// Whether the store holds what the transition wrote; none when that cannot be told any more. Events carry
+/// microseconds, so equal text is the same event. The last one tells also which of two beginnings a session had: they
+/// differ in their ends.
+async fn holds(connection: &mut Connection, transition: &Transition) -> Result<Option<bool>> {
     let id = transition.session.id.0;
     if let Some(event) = transition.events.last() {
         let body: Option<String> =
@@ -107,19 +111,24 @@ async fn holds(connection: &mut Connection, transition: &Transition) -> Result<b
                 .bind(rows::int(event.index))
                 .fetch_optional(connection)
                 .await?;
-        return Ok(body.as_deref() == Some(event.json.get()));
+        return Ok(Some(body.as_deref() == Some(event.json.get())));
     }
-    let version: Option<i64> = sqlx::query_scalar("SELECT version FROM sessions WHERE id = $1")
+    let row: Option<(i64, String)> = sqlx::query_as("SELECT version, projection FROM sessions WHERE id = $1")
         .bind(id)
         .fetch_optional(&mut *connection)
         .await?;
-    let Some((number, message)) = transition.accepted.first() else {
-        return Ok(version == Some(rows::int(transition.session.version)));
-    };
+    let Some((version, projection)) = row else { return Ok(Some(false)) };
+    let written = rows::int(transition.session.version);
+    let Some((number, message)) = transition.accepted.first() else { return Ok(Some(version == written)) };
     let stored: Option<String> = sqlx::query_scalar("SELECT message FROM inbox WHERE session_id = $1 AND number = $2")
         .bind(id)
         .bind(rows::int(*number))
         .fetch_optional(connection)
         .await?;
-    Ok(version >= Some(rows::int(transition.session.version)) && stored == Some(rows::json(message)))
+    if version < written || stored.is_some() {
+        return Ok(Some(version >= written && stored == Some(rows::json(message))));
+    }
+    // It is not in the inbox: it never was, or it was delivered since, this one or another of the same number.
+    let was_delivered = rows::session(id, version, &projection).is_ok_and(|now| now.inbox.delivered > *number);
+    Ok(if was_delivered { None } else { Some(false) })
 }

@@ -126,6 +126,18 @@ pub(crate) async fn only_delivered_messages_leave_the_inbox(store: &dyn Store) {
     assert_eq!(texts(&store.inbox(other.id, 0).await.unwrap()), ["of another"]);
 }
 
+pub(crate) async fn large_messages_are_read_in_portions(store: &dyn Store) {
+    let (large, huge) = ("x".repeat(3_000_000), "y".repeat(5_000_000));
+    let session = commit(store, say(&running(store, Draft::new()).await, &["one", &large, &large, &huge])).await;
+    let mut read = Vec::new();
+    while read.len() < 4 {
+        let portion = store.inbox(session.id, read.len() as u64).await.unwrap();
+        assert!(portion.len() == 1 || portion.iter().map(UserMessage::weight).sum::<usize>() < 5_000_000);
+        read.extend(texts(&portion));
+    }
+    assert_eq!(read, ["one", &large, &large, &huge]);
+}
+
 pub(crate) async fn hundreds_of_commits_at_once_all_arrive(store: &dyn Store) {
     let sessions = join_all((0..600).map(|_| Draft::new().create(store))).await;
     let commits = sessions.iter().map(|session| say(session, &["hello"]));

@@ -67,6 +67,21 @@ pub(crate) async fn a_key_is_free_again_after_a_day_and_not_before(store: &dyn S
     assert_eq!(count(store, 1).await, 2);
 }
 
+pub(crate) async fn what_a_key_was_answered_can_be_asked_for(store: &dyn Store) {
+    Draft::new().keyed("k", 1, "first").create(store).await;
+    let day = TimeDelta::days(1).num_seconds();
+    for (of, key, body, at, answered) in [
+        (1, "k", 1, day - 1, Some(Creation::Replayed("first".into()))),
+        (1, "k", 2, 0, Some(Creation::KeyReused)),
+        (1, "k", 1, day, None),
+        (1, "other", 1, 0, None),
+        (2, "k", 1, 0, None),
+    ] {
+        let asked = store.answered(organization(of), key, [body; 32], after_s(at)).await;
+        assert_eq!(asked.unwrap(), answered, "{of} {key} {body} {at}");
+    }
+}
+
 pub(crate) async fn a_sweep_removes_keys_past_their_day_and_no_others(store: &dyn Store) {
     let at = |seconds| Draft::at(after_s(seconds), organization(1), json!({})).keyed("k", 1, "first");
     at(0).create(store).await;

@@ -142,6 +142,13 @@ pub(crate) async fn search_finds_answers_too(store: &dyn Store) {
     check(store, searching("find the price"), [&text, &object]).await;
 }
 
+pub(crate) async fn search_takes_long_texts(store: &dyn Store) {
+    let long = "_".repeat(60_000);
+    let session = answered(store, Draft::new(), &format!("<{long}>")).await;
+    answered(store, Draft::new(), &"x".repeat(60_002)).await;
+    check(store, searching(&long), [&session]).await;
+}
+
 pub(crate) async fn a_line_tells_agent_revision_and_first_message(store: &dyn Store) {
     let mut draft = Draft::of(json!({"messages": [{"type": "user_message", "message": "one"}]}));
     draft.new.agent_revision = Some(3);

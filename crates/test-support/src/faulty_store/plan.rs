@@ -44,6 +44,8 @@ pub enum Method {
     Renew,
     /// `retire`.
     Retire,
+    /// `answered`.
+    Answered,
     /// `sweep`.
     Sweep,
     /// `listen`.

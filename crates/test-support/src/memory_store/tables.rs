@@ -166,11 +166,21 @@ impl Tables {
     fn used_key(&self, new: &NewSession) -> Option<Creation> {
         let session = &new.transition.session;
         let Idempotency { key, request_hash, .. } = new.idempotency.as_ref()?;
-        let used = self.idempotency.get(&(session.organization.0, key.clone()))?;
-        if used.created_at <= session.created_at - KEY_LIFE {
+        self.answered(session.organization, key, *request_hash, session.created_at)
+    }
+
+    pub(super) fn answered(
+        &self,
+        organization: OrganizationId,
+        key: &str,
+        request_hash: [u8; 32],
+        now: Timestamp,
+    ) -> Option<Creation> {
+        let used = self.idempotency.get(&(organization.0, key.to_owned()))?;
+        if used.created_at <= now - KEY_LIFE {
             return None;
         }
-        let same = used.request_hash == *request_hash;
+        let same = used.request_hash == request_hash;
         Some(if same { Creation::Replayed(used.response.clone()) } else { Creation::KeyReused })
     }
 

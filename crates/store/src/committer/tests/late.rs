@@ -1,6 +1,6 @@
 //! Databases that answer late.
 
-use crate::committer::{BatchWriter, Committer, Verdict, Write};
+use crate::committer::{BatchWriter, Committer, Landed, Verdict, Write};
 use crate::{Commit, CommitLease, CommitSlot, Error};
 use async_trait::async_trait;
 use chrono::DateTime;
@@ -31,9 +31,9 @@ impl BatchWriter for Frozen {
         }
     }
 
-    async fn landed(&mut self, _write: &Write) -> Result<Option<Verdict>, Error> {
+    async fn landed(&mut self, _write: &Write) -> Result<Landed, Error> {
         self.questions += 1;
-        Ok((self.questions > 1).then_some(Verdict::Applied))
+        Ok(if self.questions > 1 { Landed::As(Verdict::Applied) } else { Landed::Nowhere })
     }
 
     fn disconnect(&mut self) {}
