@@ -3,7 +3,7 @@
 use crate::{
     Sessions, SubmitError,
     meter::{self, Present, WAITERS},
-    notifier::Snapshot,
+    notifier::{Snapshot, Watch},
     visibility::View,
 };
 use quarterdeck_api::SessionId;
@@ -48,8 +48,10 @@ impl Sessions {
         id: SessionId,
         query: ChangesQuery,
     ) -> Result<Option<Changes>, SubmitError> {
-        let (snapshot, view) = self.find(caller, id).await?;
-        let changes = self.next_changes(snapshot, query).await?;
+        // Subscribed before it is read: what is committed in between is not missed.
+        let watch = self.shared.notifier.watch(id);
+        let (_, view) = self.find(caller, id).await?;
+        let changes = self.next_changes(watch, query).await?;
         if view == View::Own {
             return Ok(changes);
         }
@@ -58,22 +60,22 @@ impl Sessions {
         Ok(changes.map(|changes| Changes { events: view.of_all(changes.events), ..changes }))
     }
 
-    async fn next_changes(&self, mut snapshot: Snapshot, query: ChangesQuery) -> Result<Option<Changes>, SubmitError> {
-        let id = snapshot.session.id;
-        if query.wait.is_zero() || snapshot.session.log_length > query.from {
-            return self.news(snapshot, query).await;
-        }
+    /// What was read a moment ago is in the watch, or something newer.
+    async fn next_changes(&self, mut watch: Watch, query: ChangesQuery) -> Result<Option<Changes>, SubmitError> {
+        let id = watch.id();
         let deadline = Instant::now() + query.wait;
         let draining = self.shared.draining.clone();
-        let mut watch = self.shared.notifier.watch(id);
-        let _waiting = Present::new(WAITERS);
-        // Subscribed; what was read above may be out of date already.
-        snapshot = self.shared.load(id).await?.ok_or(SubmitError::NotFound(id))?;
+        let mut waiting = None;
         loop {
+            let snapshot = match watch.snapshot_and_update() {
+                Some(snapshot) => snapshot,
+                None => self.shared.load(id).await?.ok_or(SubmitError::NotFound(id))?,
+            };
             let over = snapshot.session.state.status().is_terminal();
-            if over || snapshot.session.log_length > query.from {
+            if over || query.wait.is_zero() || snapshot.session.log_length > query.from {
                 return self.news(snapshot, query).await;
             }
+            waiting.get_or_insert_with(|| Present::new(WAITERS));
             tokio::select! {
                 biased;
                 in_time = timeout_at(deadline, watch.changed()) => match in_time {
@@ -82,10 +84,6 @@ impl Sessions {
                 },
                 () = draining.cancelled() => return Ok(None),
             }
-            snapshot = match watch.snapshot_and_update() {
-                Some(snapshot) => snapshot,
-                None => self.shared.load(id).await?.ok_or(SubmitError::NotFound(id))?,
-            };
         }
     }
 

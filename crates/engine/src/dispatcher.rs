@@ -8,9 +8,10 @@ use crate::{
     meter, queue,
     worker::{self, Hold},
 };
+use futures_util::{StreamExt, future, stream};
 use quarterdeck_api::SessionId;
 use quarterdeck_store::{Claimed, Error, Notice, Notices, Owned};
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::{
     task::JoinHandle,
     time::{Instant, sleep, sleep_until, timeout},
@@ -18,6 +19,10 @@ use tokio::{
 
 /// How often what is out of date is removed.
 const SWEEP_INTERVAL: Duration = Duration::from_hours(1);
+/// Changed sessions that are read side by side.
+const RELOADS_AT_ONCE: usize = 64;
+/// Pause before what could not be read is read again.
+const STORE_RETRY: Duration = Duration::from_millis(250);
 /// Sessions claimed in one go, so that replicas share a backlog.
 const CLAIM_MAX: usize = 64;
 
@@ -212,25 +217,24 @@ impl Dispatcher {
 
     /// Reads again what other replicas changed and somebody here watches.
     async fn hear(&self, mut notices: Notices) {
+        let mut unread = BTreeSet::new();
         loop {
-            let notice = tokio::select! {
+            let changed: Vec<SessionId> = tokio::select! {
                 biased;
                 () = self.shared.draining.cancelled() => return,
-                notice = notices.recv() => notice,
+                notice = notices.recv() => match notice {
+                    Some(Notice::Changed(id, version)) if self.is_news(id, version) => vec![id],
+                    Some(Notice::Changed(..)) => continue,
+                    Some(Notice::Lost) => {
+                        // All is read after this, so what else waits here says nothing new.
+                        while notices.try_recv().is_ok() {}
+                        self.shared.notifier.watched()
+                    }
+                    None => return,
+                },
+                () = sleep(STORE_RETRY), if !unread.is_empty() => std::mem::take(&mut unread).into_iter().collect(),
             };
-            match notice {
-                Some(Notice::Changed(id, version)) => {
-                    if self.is_news(id, version) {
-                        self.reload(id).await;
-                    }
-                }
-                Some(Notice::Lost) => {
-                    for id in self.shared.notifier.watched() {
-                        self.reload(id).await;
-                    }
-                }
-                None => return,
-            }
+            unread.extend(self.reload(changed).await);
         }
     }
 
@@ -239,9 +243,14 @@ impl Dispatcher {
             && self.shared.notifier.snapshot(id).is_none_or(|known| known.session.version < version)
     }
 
-    async fn reload(&self, id: SessionId) {
-        if let Err(error) = self.shared.reload(id).await {
+    /// Reads sessions for those who watch them. Returns which have to be tried again.
+    async fn reload(&self, changed: Vec<SessionId>) -> Vec<SessionId> {
+        let watched = changed.into_iter().filter(|id| self.shared.notifier.is_watched(*id));
+        let read = watched.map(|id| async move {
+            let error = self.shared.reload(id).await.err()?;
             tracing::warn!(session.id = %id, %error, "could not read a changed session");
-        }
+            error.is_transient().then_some(id)
+        });
+        stream::iter(read).buffered(RELOADS_AT_ONCE).filter_map(future::ready).collect().await
     }
 }

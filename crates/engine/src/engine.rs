@@ -136,6 +136,18 @@ impl Shared {
         }
     }
 
+    /// A write that was given up may still arrive; on a store of our own nobody else would tell those who watch.
+    pub(crate) fn look_later(self: &Arc<Self>, id: SessionId) {
+        let shared = Arc::clone(self);
+        self.workers.spawn(async move {
+            tokio::select! {
+                biased;
+                () = shared.draining.cancelled() => {}
+                () = tokio::time::sleep(LATE_WRITE) => drop(shared.reload(id).await),
+            }
+        });
+    }
+
     /// A session as the store has it.
     pub(crate) async fn reload(&self, id: SessionId) -> Result<Option<Snapshot>, Error> {
         loop {
@@ -149,6 +161,8 @@ impl Shared {
     }
 }
 
+/// When a write that was given up has arrived, if it ever does.
+const LATE_WRITE: Duration = Duration::from_secs(10);
 /// Sessions kept in memory after their last watcher went.
 const RECENT_SESSIONS: u64 = 2_048;
 /// For how long.

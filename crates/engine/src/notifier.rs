@@ -8,7 +8,7 @@ use quarterdeck_api::SessionId;
 use quarterdeck_core::{LoggedEvent, Session, Transition};
 use quarterdeck_store::{CommitLease, Lease, Owner, StoredSession};
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -37,7 +37,7 @@ impl Snapshot {
     pub(crate) fn committed(before: Option<&Self>, transition: Transition, owner: Owner) -> Self {
         let first = transition.session.log_length - transition.events.len() as u64;
         let known = before.filter(|before| before.tail_end() == first).map(|before| &before.tail[..]);
-        let tail = join_tail(known.unwrap_or_default(), transition.events);
+        let tail = join_tail(known.unwrap_or_default(), &transition.events);
         Self { session: Arc::new(transition.session), owner, tail: Arc::new(tail) }
     }
 
@@ -60,16 +60,14 @@ impl Snapshot {
     }
 }
 
-fn join_tail(known: &[LoggedEvent], new: Vec<LoggedEvent>) -> Vec<LoggedEvent> {
-    let mut bytes: usize = new.iter().map(|event| event.json.get().len()).sum();
-    let room = TAIL_EVENTS.saturating_sub(new.len());
-    let kept = known.iter().rev().take(room).take_while(|event| {
+fn join_tail(known: &[LoggedEvent], new: &[LoggedEvent]) -> Vec<LoggedEvent> {
+    let mut bytes = 0;
+    let newest = new.iter().rev().chain(known.iter().rev()).take(TAIL_EVENTS).take_while(|event| {
         bytes += event.json.get().len();
         bytes <= TAIL_BYTES
     });
-    let mut tail: Vec<_> = kept.cloned().collect();
+    let mut tail: Vec<_> = newest.cloned().collect();
     tail.reverse();
-    tail.extend(new);
     tail
 }
 
@@ -111,7 +109,15 @@ impl Known {
 pub(crate) struct Mark(Option<u64>);
 
 type Channel = Latest<Known>;
-type Shard = HashMap<SessionId, Arc<Channel>>;
+type Shard = HashMap<SessionId, Watched>;
+
+/// A session that somebody watches. Counted under the shard's lock, so that the last watch takes it out whoever else
+/// holds the channel at that moment.
+#[derive(Debug)]
+struct Watched {
+    channel: Arc<Channel>,
+    watches: usize,
+}
 
 /// The channels of all watched sessions.
 #[derive(Debug)]
@@ -126,7 +132,12 @@ impl Notifier {
 
     /// Watches a session: from now on, every commit on it is seen.
     pub(crate) fn watch(self: &Arc<Self>, id: SessionId) -> Watch {
-        let channel = self.shard(id).entry(id).or_insert_with(|| Arc::new(Latest::new(Known::default()))).clone();
+        let mut shard = self.shard(id);
+        let new = || Watched { channel: Arc::new(Latest::new(Known::default())), watches: 0 };
+        let watched = shard.entry(id).or_insert_with(new);
+        watched.watches += 1;
+        let channel = Arc::clone(&watched.channel);
+        drop(shard);
         let (_, seen) = channel.get_counted();
         Watch { id, seen, channel, notifier: Arc::clone(self) }
     }
@@ -172,7 +183,7 @@ impl Notifier {
     }
 
     fn channel(&self, id: SessionId) -> Option<Arc<Channel>> {
-        self.shard(id).get(&id).cloned()
+        self.shard(id).get(&id).map(|watched| Arc::clone(&watched.channel))
     }
 
     pub(crate) fn is_watched(&self, id: SessionId) -> bool {
@@ -240,9 +251,11 @@ impl Watch {
 impl Drop for Watch {
     fn drop(&mut self) {
         let mut shard = self.notifier.shard(self.id);
-        // The map's and this one.
-        if Arc::strong_count(&self.channel) == 2 {
-            shard.remove(&self.id);
+        if let Entry::Occupied(mut watched) = shard.entry(self.id) {
+            watched.get_mut().watches -= 1;
+            if watched.get().watches == 0 {
+                watched.remove();
+            }
         }
     }
 }

@@ -48,9 +48,10 @@ pub(crate) async fn keep_moving(shared: &Arc<Shared>) {
             tracing::warn!(%error, "could not start queued sessions");
         }
         tokio::select! {
+            biased;
+            () = shared.draining.cancelled() => return,
             () = shared.queue.look.notified() => {}
             () = sleep(shared.settings.poll_interval) => {}
-            () = shared.draining.cancelled() => return,
         }
     }
 }

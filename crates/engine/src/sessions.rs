@@ -5,7 +5,9 @@ use crate::{
     agents::resolve,
     attachments::{Attachment, detach},
     engine::Shared,
-    handover, meter, toolbox,
+    handover, meter,
+    notifier::Snapshot,
+    toolbox,
     worker::{self, Hold},
 };
 use quarterdeck_api::{Messages, Problem, SessionId, SessionRequest};
@@ -113,6 +115,9 @@ impl Sessions {
         key: Option<IdempotencyKey>,
         answer: impl Fn(&SessionRecord) -> String,
     ) -> Result<Created, CreateError> {
+        if let Some(earlier) = self.earlier(caller, key.as_ref()).await? {
+            return Ok(Created::Replayed(earlier));
+        }
         let parent = self.parent(caller, &request).await?;
         let mut resolved = self.resolved(caller, request).await?;
         toolbox::check(&*self.shared.settings.environments, &resolved.agent)?;
@@ -162,7 +167,8 @@ impl Sessions {
         };
         let this = self.clone();
         let creation = self.shared.to_the_end(async move { this.insert(session, place).await }).await;
-        if let Ok(Creation::Replayed(_) | Creation::KeyReused) | Err(Error::Refused(_)) = creation {
+        let is_written = matches!(creation, Ok(Creation::Created | Creation::Queued));
+        if !is_written && !creation.as_ref().is_err_and(may_have_happened) {
             self.shared.drop_attachments(&attachments).await;
         }
         match creation? {
@@ -170,6 +176,18 @@ impl Sessions {
             Creation::Queued => Ok(Created::New(Box::new(waiting))),
             Creation::Replayed(response) => Ok(Created::Replayed(response)),
             Creation::KeyReused => Err(CreateError::KeyReused),
+        }
+    }
+
+    /// What was answered under this key before, whatever has become of what the request names. Whether it is still free
+    /// is decided when the session is stored.
+    async fn earlier(&self, caller: Caller, key: Option<&IdempotencyKey>) -> Result<Option<String>, CreateError> {
+        let Some(key) = key else { return Ok(None) };
+        let now = self.shared.clock.now();
+        match self.shared.store.answered(caller.organization, &key.key, key.request_hash, now).await? {
+            None => Ok(None),
+            Some(Creation::Replayed(response)) => Ok(Some(response)),
+            Some(_) => Err(CreateError::KeyReused),
         }
     }
 
@@ -255,8 +273,20 @@ impl Sessions {
     /// # Errors
     /// [`SubmitError`].
     pub async fn submit(&self, caller: Caller, id: SessionId, command: Command) -> Result<(), SubmitError> {
-        let mut snapshot = self.own(caller, id).await?;
+        let snapshot = self.own(caller, id).await?;
         let (command, attachments) = self.with_files_stored(&snapshot.session, command).await?;
+        let outcome = self.decide_and_commit(snapshot, command).await;
+        match &outcome {
+            Ok(()) => {}
+            Err(SubmitError::Store(error)) if may_have_happened(error) => self.shared.look_later(id),
+            Err(_) => self.shared.drop_attachments(&attachments).await,
+        }
+        outcome
+    }
+
+    /// Somebody else's commit in between means to decide again.
+    async fn decide_and_commit(&self, mut snapshot: Snapshot, command: Command) -> Result<(), SubmitError> {
+        let id = snapshot.session.id;
         for _ in 0..COMMIT_ATTEMPTS {
             let transition = match snapshot.session.command(command.clone(), self.shared.clock.now())? {
                 Effect::Unchanged => return Ok(()),
@@ -267,10 +297,6 @@ impl Sessions {
             let commit = async move { handover::commit(&shared, owner, transition, slot).await };
             match self.shared.to_the_end(commit).await {
                 Ok(()) => return Ok(()),
-                Err(error @ Error::Refused(_)) => {
-                    self.shared.drop_attachments(&attachments).await;
-                    return Err(error.into());
-                }
                 Err(Error::Conflict(_)) => {
                     snapshot = self.shared.reload(id).await?.ok_or(SubmitError::NotFound(id))?;
                 }
@@ -355,6 +381,11 @@ impl Sessions {
         let page = self.shared.store.events_page(id, filter).await?;
         Ok(Listing { items: view.of_all(page.items), ..page })
     }
+}
+
+/// Whether the answer of a write says nothing of what became of it.
+fn may_have_happened(error: &Error) -> bool {
+    matches!(error, Error::Unavailable(_))
 }
 
 fn queued_of(admission: &Admission) -> Option<&Queued> {

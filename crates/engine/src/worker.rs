@@ -1,7 +1,8 @@
 //! A worker: owns one session for a while and moves it along.
 //!
-//! It asks the core what to do next, does it, and commits the fact under its lease; when nothing is left to do
-//! it lets go. Steps are taken in one of the process's places; everything else is quick and needs none. Whatever it holds in memory is a copy of the log: after a crash another worker reads it again.
+//! It asks the core what to do next, does it, and commits the fact under its lease; when nothing is left to do it lets
+//! go. Steps are taken in one of the process's slots; everything else is quick and needs none. Whatever it holds in
+//! memory is a copy of the log: after a crash another worker reads it again.
 
 mod delegation;
 
@@ -211,24 +212,25 @@ impl Worker {
     async fn takes_its_place(&mut self, snapshot: &Snapshot) -> bool {
         if self.slot.is_none() {
             let slots = Arc::clone(&self.shared.slots);
+            let now = self.shared.clock.now();
+            let until = snapshot.session.step_deadline().filter(|until| *until > now);
             self.slot = tokio::select! {
+                biased;
                 slot = slots.acquire_owned() => slot.ok(),
-                () = self.moved_on(snapshot, snapshot.session.step_deadline()) => None,
+                () = self.moved_on(snapshot, until) => None,
             };
         }
         self.slot.is_some()
     }
 
     /// Returns when the session has changed, when this moment has come, or when this process must not go on with it.
-    /// A moment that is past already does not count.
     async fn moved_on(&self, snapshot: &Snapshot, until: Option<Timestamp>) {
         let watch = self.watch.again();
         let (lease, version) = (self.lease, snapshot.session.version);
-        let now = self.shared.clock.now();
         tokio::select! {
             biased;
             () = watch.wait_for(|seen| seen.session.version != version || !seen.is_held_by(lease)) => {}
-            () = self.at(until.filter(|until| *until > now)) => {}
+            () = self.at(until) => {}
             () = self.shared.fenced.wait_for(|fenced| *fenced) => {}
             () = self.shared.draining.cancelled() => {}
         }
@@ -240,8 +242,9 @@ impl Worker {
         if session.started_at.is_some() {
             messages.clear();
         }
-        messages.extend(self.waiting_messages(session).await?);
-        let inbox_through = session.inbox.next;
+        let waiting = self.waiting_messages(session).await?;
+        let inbox_through = session.inbox.delivered + waiting.len() as u64;
+        messages.extend(waiting);
         self.record(Fact::Started { messages, inbox_through, environments: Vec::new() }).await
     }
 

@@ -12,8 +12,8 @@ use crate::{
     subagents::{self, Task},
 };
 use futures_util::future::{join_all, select_all};
-use quarterdeck_api::{Agent, SessionId, SessionRequest, Timestamp, ToolRequest, ToolResultItem};
-use quarterdeck_core::{Command, Errand, Fact, Order, Session, Steering};
+use quarterdeck_api::{Agent, SessionId, SessionRequest, ToolRequest, ToolResultItem};
+use quarterdeck_core::{Command, Errand, Fact, Next, Order, Session, Steering};
 use quarterdeck_store::{Caller, Error};
 use std::{sync::Arc, time::Duration};
 use tokio::time::{sleep, timeout};
@@ -56,11 +56,18 @@ impl Worker {
         if let Some(failure) = parent.start(&errands).await? {
             return self.record(Fact::Returned(failure)).await;
         }
+        let now = self.shared.clock.now();
+        if session.next(now) != Next::Await(errands.clone()) {
+            // Their time was over before they were all there.
+            return Ok(());
+        }
+        let until = [session.step_deadline(), session.children_deadline()];
+        let until = until.into_iter().flatten().filter(|until| *until > now).min();
         let first_result = select_all(errands.iter().map(|errand| Box::pin(parent.result(errand))));
         let result = tokio::select! {
             biased;
             (result, ..) = first_result => result?,
-            () = self.moved_on(snapshot, earliest(session.step_deadline(), session.children_deadline())) => return Ok(()),
+            () = self.moved_on(snapshot, until) => return Ok(()),
         };
         self.record(Fact::Returned(result)).await
     }
@@ -80,10 +87,6 @@ fn unusable(errand: &Errand, stop: Stop) -> Result<ToolResultItem, Stop> {
         }
         Stop::Store(_) | Stop::Done => Err(stop),
     }
-}
-
-fn earliest(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
-    one.into_iter().chain(other).min()
 }
 
 /// A session as its children need it.
@@ -115,7 +118,7 @@ impl Parent {
         }
     }
 
-    /// The child once it has done its work, or once its time for that is over.
+    /// The child once it has done its work. One whose time for that is over is told to end, and is settled then.
     async fn settled(&self, errand: &Errand) -> Result<Arc<Session>, Stop> {
         // Watched before it is read, so that no commit in between is missed.
         let mut watch = self.shared.notifier.watch(errand.child);
@@ -124,9 +127,7 @@ impl Parent {
                 Some(snapshot) => snapshot,
                 None => self.known(errand.child).await?,
             };
-            let now = self.shared.clock.now();
-            let over = self.session.children_deadline().is_some_and(|deadline| deadline <= now);
-            if over || subagents::is_settled(&snapshot.session) {
+            if subagents::is_settled(&snapshot.session) {
                 return Ok(snapshot.session);
             }
             if timeout(CHILD_POLL, watch.changed()).await.is_err() {
@@ -171,6 +172,9 @@ impl Parent {
             return Ok(snapshot);
         }
         loop {
+            if self.shared.stopping.is_cancelled() || self.shared.fenced.get() {
+                return Err(Stop::Done);
+            }
             if let Some(snapshot) = patiently(&self.shared, || self.shared.load(id)).await? {
                 return Ok(snapshot);
             }
