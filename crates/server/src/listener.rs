@@ -47,6 +47,9 @@ impl Default for ListenerSettings {
 /// Pause after a failed accept: out of file descriptors is over when connections close.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// Time to read requests that arrived before the server was told to stop.
+const ARRIVED_GRACE: Duration = Duration::from_millis(100);
+
 /// Answers connections until `shutdown`, then lets open requests finish.
 pub async fn serve(listener: TcpListener, router: Router, settings: ListenerSettings, shutdown: CancellationToken) {
     let mut builder = http1::Builder::new();
@@ -70,6 +73,8 @@ pub async fn serve(listener: TcpListener, router: Router, settings: ListenerSett
         });
     }
     drop(listener);
+    // A request that has arrived and was not read yet would find its connection closed.
+    sleep(ARRIVED_GRACE).await;
     if timeout(settings.drain_grace, graceful.shutdown()).await.is_err() {
         tracing::warn!("some requests did not finish in time");
     }

@@ -176,7 +176,7 @@ test("each wrong field is named, in a body that has a type", async () => {
 });
 
 test("a key that does not work, and what is not there, are told", async () => {
-  const stranger = connect(`hk-${"0".repeat(64)}`);
+  const stranger = connect(`hk-${"1".repeat(64)}`);
   const refused = await stranger.GET("/api/v2/sessions");
   assert.equal(refused.response.status, 401);
   assert.ok(refused.error?.message);
