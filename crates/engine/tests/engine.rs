@@ -13,6 +13,8 @@ mod orphans;
 mod queue;
 #[path = "engine/recovery.rs"]
 mod recovery;
+#[path = "engine/repeats.rs"]
+mod repeats;
 #[path = "engine/replicas.rs"]
 mod replicas;
 #[path = "engine/runner.rs"]

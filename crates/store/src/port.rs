@@ -332,7 +332,7 @@ pub trait Store: Catalog + Memories + Organizations + Sharing {
     /// without a limit of their own.
     async fn backlog(&self, default_limit: u64, count: u32) -> Result<Backlog, Error>;
 
-    /// Events from an index on, at most `limit`.
+    /// Events from an index on, at most `limit`: as many as take some megabytes, and at least one if there is one.
     async fn events(&self, id: SessionId, from: u64, limit: u64) -> Result<Vec<LoggedEvent>, Error>;
 
     /// A page of events.

@@ -79,6 +79,7 @@ macro_rules! store_suite {
             events::indexes_are_dense_over_many_commits,
             events::events_read_back_word_for_word,
             events::events_from_an_index_stop_at_the_limit_and_at_the_end,
+            events::large_events_are_read_in_portions,
             events::pages_count_from_both_ends,
             events::a_page_past_the_end_is_empty_and_still_counts,
             events::a_type_filter_counts_only_its_type,

@@ -39,6 +39,8 @@ use uuid::Uuid;
 
 /// Notices that may wait for a listener before some count as lost, as on Postgres.
 const NOTICE_CAPACITY: usize = 4_096;
+/// Bytes of events that are read at once, unless one alone has more.
+const LOG_PORTION: usize = 16 * 1024 * 1024;
 /// Bytes of messages that are read at once, unless one alone has more.
 const INBOX_PORTION: usize = 4 * 1024 * 1024;
 
@@ -177,7 +179,12 @@ impl Store for MemoryStore {
     async fn events(&self, id: SessionId, from: u64, limit: u64) -> Result<Vec<LoggedEvent>, Error> {
         let tables = self.tables()?;
         let log = tables.rows.get(&id.0).map_or(&[][..], |row| &row.log);
-        Ok(log.iter().skip(size(from)).take(size(limit)).cloned().collect())
+        let mut bytes = 0;
+        let fits = |event: &&LoggedEvent| {
+            bytes += event.json.get().len();
+            bytes <= LOG_PORTION || event.index == from
+        };
+        Ok(log.iter().skip(size(from)).take(size(limit)).take_while(fits).cloned().collect())
     }
 
     async fn events_page(&self, id: SessionId, filter: EventFilter) -> Result<Listing<Arc<RawValue>>, Error> {

@@ -132,7 +132,7 @@ pub(crate) fn say(text: &str) -> Command {
     Command::Message(vec![UserMessage::text(text)])
 }
 
-fn request(fields: Value) -> SessionRequest {
+pub(crate) fn request(fields: Value) -> SessionRequest {
     let mut request = json!({
         "agent": {"name": "tester", "description": "Tests things.", "environments": []},
         "messages": "Go",

@@ -159,14 +159,21 @@ fn push_any(query: &mut QueryBuilder<Db>, opening: &str, values: impl ExactSizeI
     query.push(")");
 }
 
+/// Characters of events that are read at once, unless one alone has more.
+const LOG_PORTION: i64 = 16 * 1024 * 1024;
+
 pub(crate) async fn events(pool: &Pool, id: SessionId, from: u64, limit: u64) -> Result<Vec<LoggedEvent>> {
     let rows: Vec<EventRow> = sqlx::query_as(
-        "SELECT event_index, type, body FROM events WHERE session_id = $1 AND event_index >= $2 \
-         ORDER BY event_index LIMIT $3",
+        "SELECT event_index, type, body FROM ( \
+             SELECT event_index, type, body, SUM(length(body)) OVER (ORDER BY event_index) AS total FROM ( \
+                 SELECT event_index, type, body FROM events WHERE session_id = $1 AND event_index >= $2 \
+                 ORDER BY event_index LIMIT $3) AS next) AS added \
+         WHERE total <= $4 OR event_index = $2 ORDER BY event_index",
     )
     .bind(id.0)
     .bind(rows::int(from))
     .bind(rows::int(limit))
+    .bind(LOG_PORTION)
     .fetch_all(pool)
     .await?;
     rows.into_iter().map(|row| rows::event(id.0, row)).collect()

@@ -1,8 +1,8 @@
 //! Reading the log.
 
-use crate::drafts::{Draft, commit, fresh, running, trouble};
-use quarterdeck_api::SessionId;
-use quarterdeck_core::Session;
+use crate::drafts::{Draft, command, commit, fact, fresh, running, trouble};
+use quarterdeck_api::{SessionId, UserMessage};
+use quarterdeck_core::{Command, Fact, Session};
 use quarterdeck_store::{EventFilter, Listing, Store};
 use serde_json::{Value, value::RawValue};
 use std::sync::Arc;
@@ -38,6 +38,20 @@ pub(crate) async fn events_from_an_index_stop_at_the_limit_and_at_the_end(store:
     ] {
         let events = store.events(session.id, from, limit).await.unwrap();
         assert_eq!(events.iter().map(|event| event.index).collect::<Vec<_>>(), expected, "{limit} from {from}");
+    }
+}
+
+pub(crate) async fn large_events_are_read_in_portions(store: &dyn Store) {
+    let mut session = running(store, Draft::new()).await;
+    let from = session.log_length;
+    for _ in 0..3 {
+        let messages = vec![UserMessage::text("x".repeat(9_000_000))];
+        session = commit(store, command(&session, Command::Message(messages.clone()))).await;
+        let inbox_through = session.inbox.next;
+        session = commit(store, fact(&session, Fact::Delivered { messages, inbox_through })).await;
+    }
+    for (from, expected) in [(from, 1), (from + 1, 1), (from + 2, 1), (from + 3, 0)] {
+        assert_eq!(store.events(session.id, from, 10).await.unwrap().len(), expected, "{from}");
     }
 }
 

@@ -97,6 +97,29 @@ async fn ten_thousand_appends_from_two_stores_leave_no_gap() {
     other.close().await;
 }
 
+/// Reads are grouped; a read that joined one sent before the commit would not see it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_committed_through_one_store_is_read_through_the_other_at_once() {
+    let world = postgres().await;
+    let other = open(&world.url).await;
+    let readers: Vec<_> = (0..32)
+        .map(|_| {
+            let (store, other) = (Arc::clone(&world.store), Arc::clone(&other));
+            tokio::spawn(async move {
+                let mut session = running(&*store, Draft::new()).await;
+                for _ in 0..30 {
+                    session = commit(&*store, say(&session, &["hello"])).await;
+                    assert_eq!(stored(&*other, session.id).await.session.version, session.version);
+                }
+            })
+        })
+        .collect();
+    for reader in readers {
+        within_a_minute(reader).await.unwrap();
+    }
+    other.close().await;
+}
+
 /// Sessions come, end and start again through two stores at once; each looks after each of its commits.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_limit_holds_for_all_stores_together_at_every_moment() {

@@ -1,0 +1,30 @@
+//! Creations that are repeated under their idempotency key.
+
+use crate::{
+    runner::FakeRunner,
+    world::{World, caller, request},
+};
+use quarterdeck_api::{Agent, IfMatch};
+use quarterdeck_engine::{CreateError, Created, IdempotencyKey};
+use serde_json::json;
+
+/// The client never heard of the first one.
+#[tokio::test]
+async fn a_repeated_creation_is_answered_as_the_first_whatever_became_of_its_agent() {
+    let world = World::new(FakeRunner::doing([])).await;
+    let catalog = world.sessions.catalog();
+    let agent = json!({"name": "short-lived", "description": "Goes.", "environments": ["h/web-environment"]});
+    catalog.create::<Agent>(caller(), serde_json::from_value(agent).unwrap(), None).await.unwrap();
+    let Ok(Created::New(first)) = create(&world, 1).await else { panic!("it is new") };
+    catalog.delete::<Agent>(caller(), "short-lived", IfMatch::Any).await.unwrap();
+
+    let repeated = create(&world, 1).await;
+    assert!(matches!(repeated, Ok(Created::Replayed(id)) if id == first.session.id.to_string()));
+    assert!(matches!(create(&world, 2).await, Err(CreateError::KeyReused)), "another body");
+}
+
+async fn create(world: &World, body: u8) -> Result<Created, CreateError> {
+    let key = IdempotencyKey { key: "key".into(), request_hash: [body; 32] };
+    let request = request(json!({"agent": "short-lived"}));
+    world.sessions.create(caller(), request, Some(key), |record| record.session.id.to_string()).await
+}
