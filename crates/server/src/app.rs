@@ -2,6 +2,7 @@
 
 use crate::{
     Metrics,
+    bodies::Bodies,
     error::ApiError,
     input::Input,
     keys::{Keys, key_hash},
@@ -18,6 +19,8 @@ pub struct ServerSettings {
     pub wait_max: Duration,
     /// The largest body accepted, in bytes; above the 10,000,000 that the SDK sends at most.
     pub body_max: usize,
+    /// The most that is in memory of all bodies at once, in bytes, beyond what each may have in any case.
+    pub bodies_max: usize,
     /// How long a body may take to arrive.
     pub body_timeout: Duration,
     /// How long a key is trusted without asking the store again; a revoked one works that long.
@@ -29,6 +32,7 @@ impl Default for ServerSettings {
         Self {
             wait_max: Duration::from_secs(55),
             body_max: 10 * 1024 * 1024,
+            bodies_max: 256 * 1024 * 1024,
             body_timeout: Duration::from_secs(30),
             key_cache: Duration::from_secs(1),
         }
@@ -43,6 +47,7 @@ pub struct App {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) settings: Arc<ServerSettings>,
     pub(crate) metrics: Option<Metrics>,
+    pub(crate) bodies: Bodies,
     keys: Keys,
 }
 
@@ -51,13 +56,21 @@ impl App {
     pub fn new(sessions: Sessions, store: Arc<dyn Store>, settings: ServerSettings) -> Self {
         let keys = Keys::new(Arc::clone(&store), settings.key_cache);
         let catalog = sessions.catalog();
-        Self { sessions, catalog, store, settings: Arc::new(settings), metrics: None, keys }
+        let bodies = Bodies::new(settings.bodies_max);
+        Self { sessions, catalog, store, settings: Arc::new(settings), metrics: None, bodies, keys }
     }
 
     /// With a page of metrics at `/metrics`; without them there is none.
     #[must_use]
     pub fn with_metrics(self, metrics: Metrics) -> Self {
         Self { metrics: Some(metrics), ..self }
+    }
+
+    /// Who sends a body. Broken JSON is told before the key is looked at, and a body is only parsed for somebody who
+    /// has one that works.
+    pub(crate) async fn sender(&self, input: &Input) -> Result<Caller, ApiError> {
+        input.check_body(&self.bodies).await?;
+        self.caller(input).await
     }
 
     /// Who calls; nobody is refused.

@@ -1,17 +1,19 @@
 //! A request as it came: the path's variables, the raw query, the headers, the body's bytes.
 
-use crate::{app::App, error::ApiError};
+use crate::{
+    app::App,
+    bodies::{Bodies, Held},
+    error::ApiError,
+};
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
-use bytes::Bytes;
 use http::{HeaderMap, header, request::Parts};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
-use quarterdeck_api::{Body, Problem};
+use quarterdeck_api::{Body, Decode, Errors, Problem};
 
 /// A request, read but not decoded.
 pub(crate) struct Input {
     parts: Parts,
     variables: Vec<(String, String)>,
-    body: Bytes,
+    body: Held,
 }
 
 impl Input {
@@ -40,14 +42,22 @@ impl Input {
         self.headers().get(header::AUTHORIZATION).map(http::HeaderValue::as_bytes)
     }
 
-    /// The parsed body. Broken JSON is told before anything else is looked at.
-    pub(crate) fn body(&self) -> Result<Body<'_>, ApiError> {
-        let content_type = self.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        Ok(Body::parse(content_type, &self.body)?)
+    /// Refuses a body that says it is JSON and is not.
+    pub(crate) async fn check_body(&self, bodies: &Bodies) -> Result<(), ApiError> {
+        bodies.check(self.content_type(), self.body_bytes()).await
+    }
+
+    /// Reads the body. What it was parsed into is many times as large as its text, and is gone when this returns.
+    pub(crate) fn body<T: Decode>(&self, errors: &Errors) -> Result<Option<T>, ApiError> {
+        Ok(errors.body(&Body::parse(self.content_type(), self.body_bytes())?))
+    }
+
+    fn content_type(&self) -> Option<&str> {
+        self.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok())
     }
 
     pub(crate) fn body_bytes(&self) -> &[u8] {
-        &self.body
+        self.body.bytes()
     }
 }
 
@@ -57,17 +67,11 @@ impl FromRequest<App> for Input {
     async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
         let (mut parts, body) = request.into_parts();
         let variables = variables(&mut parts).await?;
-        let body = Limited::new(body, app.settings.body_max).collect();
-        let body = match tokio::time::timeout(app.settings.body_timeout, body).await {
-            Ok(Ok(body)) => body.to_bytes(),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => {
-                let limit = app.settings.body_max;
-                return Err(Problem::too_large(format!("the body is larger than {limit} bytes")).into());
-            }
-            Ok(Err(_)) => return Err(Problem::bad_request("the body ended early").into()),
-            Err(_) => return Err(Problem::new(408, "the body did not arrive in time").into()),
-        };
-        Ok(Self { parts, variables, body })
+        let body = app.bodies.read(body, app.settings.body_max);
+        match tokio::time::timeout(app.settings.body_timeout, body).await {
+            Ok(body) => Ok(Self { parts, variables, body: body? }),
+            Err(_) => Err(Problem::new(408, "the body did not arrive in time").into()),
+        }
     }
 }
 

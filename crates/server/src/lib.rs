@@ -7,6 +7,7 @@
 //! what belongs to another organization answers like what does not exist.
 
 mod app;
+mod bodies;
 mod error;
 mod input;
 mod keys;

@@ -32,11 +32,10 @@ use utoipa::ToSchema;
         (status = 409, description = "There is one of that name.", body = ErrorBody),
         (status = 422, description = "A value is wrong.", body = ErrorBody)))]
 pub(crate) async fn create(State(app): State<App>, input: Input) -> Result<Response, ApiError> {
-    let body = input.body()?;
-    let caller = app.caller(&input).await?;
+    let caller = app.sender(&input).await?;
     let errors = Errors::default();
     let query = errors.query::<AgentWriteQuery>(input.query());
-    let agent = errors.body::<Agent>(&body);
+    let agent = input.body::<Agent>(&errors)?;
     let (query, agent) = errors.finish((query, agent))?;
     let found = app.catalog.create(caller, agent, query.message).await?;
     Ok((StatusCode::CREATED, tagged(found)).into_response())
@@ -134,12 +133,11 @@ pub(crate) async fn get(State(app): State<App>, input: Input) -> Result<Response
             headers(("ETag" = String, description = "The newest revision."))),
         (status = 422, description = "A value is wrong.", body = ErrorBody)))]
 pub(crate) async fn put(State(app): State<App>, input: Input) -> Result<Response, ApiError> {
-    let body = input.body()?;
-    let caller = app.caller(&input).await?;
+    let caller = app.sender(&input).await?;
     let condition = if_match(&input)?;
     let errors = Errors::default();
     let query = errors.query::<AgentWriteQuery>(input.query());
-    let agent = errors.body::<Agent>(&body);
+    let agent = input.body::<Agent>(&errors)?;
     let (query, agent) = errors.finish((query, agent))?;
     let name = input.variable("agent_name");
     Ok(tagged(app.catalog.put(caller, name, agent, condition, query.message).await?).into_response())
@@ -162,12 +160,11 @@ pub(crate) async fn put(State(app): State<App>, input: Input) -> Result<Response
             headers(("ETag" = String, description = "The newest revision."))),
         (status = 422, description = "A value is wrong, or the whole would be.", body = ErrorBody)))]
 pub(crate) async fn patch(State(app): State<App>, input: Input) -> Result<Response, ApiError> {
-    let body = input.body()?;
-    let caller = app.caller(&input).await?;
+    let caller = app.sender(&input).await?;
     let condition = if_match(&input)?;
     let errors = Errors::default();
     let query = errors.query::<AgentWriteQuery>(input.query());
-    let patch = errors.body::<PatchAgent>(&body);
+    let patch = input.body::<PatchAgent>(&errors)?;
     let (query, patch) = errors.finish((query, patch))?;
     let name = input.variable("agent_name");
     let found = app.catalog.patch::<Agent>(caller, name, &patch, condition, query.message).await?;

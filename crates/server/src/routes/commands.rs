@@ -22,11 +22,10 @@ use quarterdeck_core::Command;
         (status = 429, description = "Too many messages wait, or the session has ended and no slot is free for it.",
             body = ErrorBody)))]
 pub(crate) async fn messages(State(app): State<App>, input: Input) -> Result<StatusCode, ApiError> {
-    let body = input.body()?;
-    let caller = app.caller(&input).await?;
+    let caller = app.sender(&input).await?;
     let errors = Errors::default();
     let id = errors.session_id(input.variable("id"));
-    let messages = errors.body::<MessagesBody>(&body);
+    let messages = input.body::<MessagesBody>(&errors)?;
     let (id, messages) = errors.finish((id, messages))?;
     app.sessions.submit(caller, id, Command::Message(messages.into_vec())).await?;
     Ok(StatusCode::ACCEPTED)
@@ -44,11 +43,10 @@ pub(crate) async fn messages(State(app): State<App>, input: Input) -> Result<Sta
         (status = 413, description = "The body is too large.", body = ErrorBody),
         (status = 422, description = "A value is wrong.", body = ErrorBody)))]
 pub(crate) async fn tool_results(State(app): State<App>, input: Input) -> Result<StatusCode, ApiError> {
-    let body = input.body()?;
-    let caller = app.caller(&input).await?;
+    let caller = app.sender(&input).await?;
     let errors = Errors::default();
     let id = errors.session_id(input.variable("id"));
-    let results = errors.body::<ToolResultsBody>(&body);
+    let results = input.body::<ToolResultsBody>(&errors)?;
     let (id, results) = errors.finish((id, results))?;
     app.sessions.submit(caller, id, Command::ToolResults(results.into_vec())).await?;
     Ok(StatusCode::ACCEPTED)

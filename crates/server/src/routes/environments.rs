@@ -20,10 +20,9 @@ use quarterdeck_store::{EntryFilter, EntryKey};
         (status = 409, description = "There is one of that id.", body = ErrorBody),
         (status = 422, description = "A value is wrong.", body = ErrorBody)))]
 pub(crate) async fn create(State(app): State<App>, input: Input) -> Result<(StatusCode, Json<Environment>), ApiError> {
-    let body = input.body()?;
-    let caller = app.caller(&input).await?;
+    let caller = app.sender(&input).await?;
     let errors = Errors::default();
-    let environment = errors.body::<Environment>(&body);
+    let environment = input.body::<Environment>(&errors)?;
     let environment = errors.finish(environment)?;
     let found = app.catalog.create(caller, environment, None).await?;
     Ok((StatusCode::CREATED, Json(found.item)))
@@ -82,10 +81,9 @@ pub(crate) async fn get(State(app): State<App>, input: Input) -> Result<Json<Env
         (status = 404, description = "No such environment.", body = ErrorBody),
         (status = 422, description = "A value is wrong.", body = ErrorBody)))]
 pub(crate) async fn put(State(app): State<App>, input: Input) -> Result<Json<Environment>, ApiError> {
-    let body = input.body()?;
-    let caller = app.caller(&input).await?;
+    let caller = app.sender(&input).await?;
     let errors = Errors::default();
-    let environment = errors.body::<Environment>(&body);
+    let environment = input.body::<Environment>(&errors)?;
     let environment = errors.finish(environment)?;
     Ok(Json(app.catalog.put(caller, input.variable("id"), environment, IfMatch::Any, None).await?.item))
 }
@@ -101,10 +99,9 @@ pub(crate) async fn put(State(app): State<App>, input: Input) -> Result<Json<Env
         (status = 404, description = "No such environment.", body = ErrorBody),
         (status = 422, description = "A value is wrong, or the whole would be.", body = ErrorBody)))]
 pub(crate) async fn patch(State(app): State<App>, input: Input) -> Result<Json<Environment>, ApiError> {
-    let body = input.body()?;
-    let caller = app.caller(&input).await?;
+    let caller = app.sender(&input).await?;
     let errors = Errors::default();
-    let patch = errors.body::<PatchEnvironment>(&body);
+    let patch = input.body::<PatchEnvironment>(&errors)?;
     let patch = errors.finish(patch)?;
     Ok(Json(app.catalog.patch(caller, input.variable("id"), &patch, IfMatch::Any, None).await?.item))
 }

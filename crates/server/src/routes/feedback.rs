@@ -16,11 +16,10 @@ use quarterdeck_api::{ErrorBody, Errors, Feedback, SessionId};
         (status = 413, description = "The body is too large.", body = ErrorBody),
         (status = 422, description = "A value is wrong.", body = ErrorBody)))]
 pub(crate) async fn session(State(app): State<App>, input: Input) -> Result<StatusCode, ApiError> {
-    let body = input.body()?;
-    let caller = app.caller(&input).await?;
+    let caller = app.sender(&input).await?;
     let errors = Errors::default();
     let id = errors.session_id(input.variable("id"));
-    let feedback = errors.body::<Feedback>(&body);
+    let feedback = input.body::<Feedback>(&errors)?;
     let (id, feedback) = errors.finish((id, feedback))?;
     app.sessions.rate(caller, id, feedback).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -40,12 +39,11 @@ pub(crate) async fn session(State(app): State<App>, input: Input) -> Result<Stat
         (status = 413, description = "The body is too large.", body = ErrorBody),
         (status = 422, description = "A value is wrong.", body = ErrorBody)))]
 pub(crate) async fn event(State(app): State<App>, input: Input) -> Result<StatusCode, ApiError> {
-    let body = input.body()?;
-    let caller = app.caller(&input).await?;
+    let caller = app.sender(&input).await?;
     let errors = Errors::default();
     let id = errors.session_id(input.variable("id"));
     let index = errors.event_index(input.variable("event_index"));
-    let feedback = errors.body::<Feedback>(&body);
+    let feedback = input.body::<Feedback>(&errors)?;
     let (id, index, feedback) = errors.finish((id, index, feedback))?;
     app.sessions.rate_event(caller, id, index, feedback).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -34,11 +34,10 @@ use std::sync::Arc;
         (status = 429, description = "The organization has no slot free, and `queue` is false or the queue is full.",
             body = ErrorBody)))]
 pub(crate) async fn create(State(app): State<App>, input: Input) -> Result<Response, ApiError> {
-    let body = input.body()?;
-    let caller = app.caller(&input).await?;
+    let caller = app.sender(&input).await?;
     let errors = Errors::default();
     let key = errors.idempotency_key(input.headers().get("idempotency-key").map(http::HeaderValue::as_bytes));
-    let request = errors.body::<SessionRequest>(&body);
+    let request = input.body::<SessionRequest>(&errors)?;
     let (key, request) = errors.finish((key, request))?;
     let key = key.map(|key| IdempotencyKey {
         key: key.as_str().to_owned(),

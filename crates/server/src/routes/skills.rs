@@ -17,10 +17,9 @@ use quarterdeck_store::{EntryFilter, EntryKey};
         (status = 409, description = "There is one of that name.", body = ErrorBody),
         (status = 422, description = "A value is wrong.", body = ErrorBody)))]
 pub(crate) async fn create(State(app): State<App>, input: Input) -> Result<(StatusCode, Json<Skill>), ApiError> {
-    let body = input.body()?;
-    let caller = app.caller(&input).await?;
+    let caller = app.sender(&input).await?;
     let errors = Errors::default();
-    let skill = errors.body::<Skill>(&body);
+    let skill = input.body::<Skill>(&errors)?;
     let skill = errors.finish(skill)?;
     let found = app.catalog.create(caller, skill, None).await?;
     Ok((StatusCode::CREATED, Json(found.item)))
@@ -78,10 +77,9 @@ pub(crate) async fn get(State(app): State<App>, input: Input) -> Result<Json<Ski
         (status = 404, description = "No such skill.", body = ErrorBody),
         (status = 422, description = "A value is wrong.", body = ErrorBody)))]
 pub(crate) async fn put(State(app): State<App>, input: Input) -> Result<Json<Skill>, ApiError> {
-    let body = input.body()?;
-    let caller = app.caller(&input).await?;
+    let caller = app.sender(&input).await?;
     let errors = Errors::default();
-    let skill = errors.body::<Skill>(&body);
+    let skill = input.body::<Skill>(&errors)?;
     let skill = errors.finish(skill)?;
     Ok(Json(app.catalog.put(caller, input.variable("name"), skill, IfMatch::Any, None).await?.item))
 }
@@ -97,10 +95,9 @@ pub(crate) async fn put(State(app): State<App>, input: Input) -> Result<Json<Ski
         (status = 404, description = "No such skill.", body = ErrorBody),
         (status = 422, description = "A value is wrong, or the whole would be.", body = ErrorBody)))]
 pub(crate) async fn patch(State(app): State<App>, input: Input) -> Result<Json<Skill>, ApiError> {
-    let body = input.body()?;
-    let caller = app.caller(&input).await?;
+    let caller = app.sender(&input).await?;
     let errors = Errors::default();
-    let patch = errors.body::<PatchSkill>(&body);
+    let patch = input.body::<PatchSkill>(&errors)?;
     let patch = errors.finish(patch)?;
     Ok(Json(app.catalog.patch(caller, input.variable("name"), &patch, IfMatch::Any, None).await?.item))
 }

@@ -59,14 +59,14 @@ pub(crate) fn router() -> Router<App> {
 }
 
 async fn answer(app: App, input: Input, takes_body: bool) -> Result<(), ApiError> {
-    let body = if takes_body { Some(input.body()?) } else { None };
-    app.caller(&input).await?;
+    if takes_body {
+        app.sender(&input).await?
+    } else {
+        app.caller(&input).await?
+    };
     let errors = Errors::default();
     let id = path_id(&errors, &input);
-    let object = match &body {
-        Some(body) => errors.body::<AnyObject>(body),
-        None => Some(AnyObject),
-    };
+    let object = if takes_body { input.body(&errors)? } else { Some(AnyObject) };
     errors.finish((id, object))?;
     Err(Problem::new(501, "this version of the server does not serve this route yet").into())
 }

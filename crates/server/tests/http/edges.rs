@@ -94,6 +94,38 @@ async fn a_body_over_the_limit_is_too_large_however_it_is_sent() {
 }
 
 #[tokio::test]
+async fn large_bodies_beyond_the_room_for_them_are_asked_to_come_again_and_small_ones_are_not() {
+    let mut app = TestApp::new();
+    app.server.bodies_max = 100_000;
+    let server = app.start().await;
+    let mut slow = connect(&server).await;
+    let head = "POST /api/v2/sessions HTTP/1.1\r\nhost: h\r\ncontent-length: 100000\r\n\r\n";
+    slow.write_all(format!("{head}{}", "x".repeat(90_000)).as_bytes()).await.unwrap();
+    let large = || server.request(Method::POST, SESSIONS).json(&request(json!({"group_id": "g".repeat(80_000)})));
+    let crowded = async { while server.send(large()).await.status != 503 {} };
+    tokio::time::timeout(Duration::from_secs(10), crowded).await.expect("what was sent is counted");
+    let refused = server.send(large()).await;
+    assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")), "{refused:?}");
+    assert_eq!(server.post(SESSIONS, request(json!({"group_id": "g".repeat(15_000)}))).await.status, 201);
+    slow.write_all("x".repeat(10_000).as_bytes()).await.unwrap();
+    let free = async { while server.send(large()).await.status != 201 {} };
+    tokio::time::timeout(Duration::from_secs(10), free).await.expect("its room is free once it is answered");
+}
+
+#[tokio::test]
+async fn broken_json_is_told_before_the_key_is_looked_at() {
+    let server = TestApp::new().start().await;
+    let wrong_key = |body| {
+        let post = server.anonymous(Method::POST, SESSIONS).bearer_auth("hk-wrong").body(body);
+        server.send(post.header("content-type", "application/json"))
+    };
+    for (body, status) in [("[0,0", 422), ("\"\\ud800\"", 422), ("{}", 401), ("[0,0]", 401)] {
+        assert_eq!(wrong_key(body).await.status, status, "{body}");
+    }
+    assert_eq!(wrong_key(format!("{}{}", "[".repeat(500), "]".repeat(500)).leak()).await.status, 400);
+}
+
+#[tokio::test]
 async fn a_body_that_is_no_json_is_refused_with_its_place() {
     let server = TestApp::new().start().await;
     for body in ["", "{", "{\"agent\": }", "\u{0}", "[1, 2", "nul"] {
