@@ -69,19 +69,32 @@ impl View {
 }
 
 const FAILURE: &str = "AgentErrorEvent";
+const TROUBLE: &str = "error_event";
 
-/// A failure without its `info` and `trace`; none when the event is another one.
+/// What strangers read of trouble with the model, whatever it was.
+const MODEL_TROUBLE: &str = "the model call failed";
+
+/// A failure, or trouble with the model, without its causes; none when the event is another one.
 fn without_causes(event: &RawValue) -> Option<Arc<RawValue>> {
-    if !event.get().contains(FAILURE) {
+    if !event.get().contains(FAILURE) && !event.get().contains(TROUBLE) {
         return None; // nearly all events, and they may be long
     }
     let mut json: serde_json::Value = serde_json::from_str(event.get()).ok()?;
-    if json["type"] != FAILURE {
+    let data = &mut json["data"];
+    if is_model_trouble(data) {
+        data["error"] = MODEL_TROUBLE.into();
+    } else if json["type"] == FAILURE {
+        json["data"]["info"] = serde_json::Value::Null;
+        json["data"]["trace"] = "".into();
+    } else {
         return None;
     }
-    json["data"]["info"] = serde_json::Value::Null;
-    json["data"]["trace"] = "".into();
     serde_json::value::to_raw_value(&json).ok().map(Arc::from)
+}
+
+/// An error of a call belongs to the conversation. One of the model itself names hosts of the operator's.
+fn is_model_trouble(data: &serde_json::Value) -> bool {
+    data["kind"] == TROUBLE && data["origin"] == "model" && data["tool_req"].is_null()
 }
 
 #[cfg(test)]
@@ -104,6 +117,18 @@ mod tests {
         let full = failure("at line 1", json!({"cause": "connection to 10.0.0.1 refused"}));
         check(View::Own, &full, &full);
         check(View::Public, &full, &failure("", Value::Null));
+    }
+
+    #[test]
+    fn strangers_do_not_see_where_the_model_is() {
+        let event = |error: &str, origin: &str, call: Value| json!({"type": "AgentEvent", "data": {"kind": "error_event", "error": error, "origin": origin, "tool_req": call}});
+        let full = event("cannot connect to the model at 10.0.0.1:9", "model", Value::Null);
+        check(View::Own, &full, &full);
+        check(View::Public, &full, &event("the model call failed", "model", Value::Null));
+        let call = json!({"tool_name": "ask", "args": {}, "id": "c"});
+        for told in [event("no such page", "client", call.clone()), event("no such page", "model", call)] {
+            check(View::Public, &told, &told);
+        }
     }
 
     #[test]
