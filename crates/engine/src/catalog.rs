@@ -24,12 +24,16 @@ use crate::Clock;
 use item::{content, without_nul};
 use quarterdeck_api::{IfMatch, OrganizationId, Timestamp};
 use quarterdeck_store::{Caller, Entry, EntryFilter, Error, Listing, NewEntry, Note, Shelf, Version};
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 /// Tries at a change before the caller is told that too many want the same entry.
 const CHANGE_ATTEMPTS: usize = 32;
 /// The most that the helper files on one page of skills may have, in bytes as they are sent, in base64.
 const FILES_SIZE_MAX: u64 = 8 * 1024 * 1024;
+/// The most that the specifications on one page may have, in bytes.
+const PAGE_SIZE_MAX: usize = 32 * 1024 * 1024;
+/// Entries read at once: a page that is too large is found out before all of it was read.
+const ENTRIES_AT_ONCE: i64 = 8;
 
 /// An entry as a caller sees it.
 #[derive(Clone, Debug, PartialEq)]
@@ -99,7 +103,7 @@ impl Catalog {
     /// A page of entries; without a caller, of those built in. `reserved` asks only for those, or for none.
     ///
     /// # Errors
-    /// [`CatalogError::TooLarge`] when the helper files of a page of skills are.
+    /// [`CatalogError::TooLarge`], but for a page of one.
     pub async fn list<T: Item>(
         &self,
         caller: Option<Caller>,
@@ -113,12 +117,14 @@ impl Catalog {
         }
         let (stored, total) = match caller.filter(|_| reserved != Some(true)).zip(listing::stored_filter(&filter)) {
             Some((caller, stored)) => {
-                self.window::<T>(caller.organization, listing::window(&stored, built_in.len())).await?
+                let size_max = if filter.limit > 1 { PAGE_SIZE_MAX } else { usize::MAX };
+                let window = listing::window(&stored, built_in.len());
+                self.window::<T>(caller.organization, window, size_max).await?
             }
             None => (Vec::new(), 0),
         };
         let total = total + built_in.len() as u64;
-        let items = listing::page(built_in, stored, &filter).iter().map(Found::masked).collect();
+        let items = listing::page(built_in, stored, &filter).into_iter().map(|found| found.masked()).collect();
         Ok(Listing { items, total })
     }
 
@@ -126,13 +132,31 @@ impl Catalog {
         &self,
         organization: OrganizationId,
         filter: EntryFilter,
+        size_max: usize,
     ) -> Result<(Vec<Found<T>>, u64), CatalogError> {
         if T::SHELF == Shelf::Skills && self.store.files_size(organization, filter.clone()).await? > FILES_SIZE_MAX {
-            return Err(CatalogError::TooLarge);
+            return Err(CatalogError::TooLarge("helper files"));
         }
-        let listing = self.store.entries(T::SHELF, organization, filter).await?;
-        let items = listing.items.iter().map(|entry| Ok(Stored::read(entry)?.found())).collect::<Result<_, Error>>()?;
-        Ok((items, listing.total))
+        let (mut items, mut seen) = (Vec::new(), HashSet::new());
+        let (mut read, mut size) = (0, 0);
+        loop {
+            let limit = (filter.limit - read).min(ENTRIES_AT_ONCE);
+            let part = EntryFilter { offset: filter.offset.saturating_add(read), limit, ..filter.clone() };
+            let listing = self.store.entries(T::SHELF, organization, part).await?;
+            size += listing.items.iter().map(|entry| entry.spec.len()).sum::<usize>();
+            if size > size_max {
+                return Err(CatalogError::TooLarge("entries"));
+            }
+            // What is added in between moves the others on, and one comes again.
+            for entry in listing.items.iter().filter(|entry| seen.insert(entry.version.entry)) {
+                items.push(Stored::read(entry)?.found());
+            }
+            read += limit;
+            let end = filter.offset.saturating_add(read).unsigned_abs();
+            if read >= filter.limit || end >= listing.total {
+                return Ok((items, listing.total));
+            }
+        }
     }
 
     /// Puts another specification in place of an entry's.

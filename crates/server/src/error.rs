@@ -122,7 +122,7 @@ impl From<CatalogError> for ApiError {
             }
             CatalogError::Misnamed { .. } => Problem::bad_request(error.to_string()).into(),
             CatalogError::Invalid(problem) => (*problem).into(),
-            CatalogError::TooLarge => Problem::too_large(error.to_string()).into(),
+            CatalogError::TooLarge(_) => Problem::too_large(error.to_string()).into(),
             CatalogError::Contended { .. } => Problem::unavailable(error.to_string()).into(),
             CatalogError::Unresolved(error) => error.into(),
             CatalogError::Store(error) => error.into(),

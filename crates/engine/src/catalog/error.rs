@@ -61,9 +61,9 @@ pub enum CatalogError {
     /// What would come out breaks a rule.
     #[error("{0}")]
     Invalid(Box<Problem>),
-    /// A page of skills has too many helper files.
-    #[error("the helper files on this page are too large; ask for fewer skills, if need be with `size=1`")]
-    TooLarge,
+    /// A page would be too large, because of these.
+    #[error("the {0} on this page are too large together; ask for fewer, if need be with `size=1`")]
+    TooLarge(&'static str),
     /// Others kept changing it.
     #[error("the {noun} {name:?} is being changed by too many at once")]
     Contended {

@@ -207,8 +207,59 @@ async fn a_page_of_skills_with_too_many_files_is_refused() {
     assert_eq!(catalog.list::<Skill>(Some(caller), None, page(2)).await.unwrap().items.len(), 2);
     let skill = json!({"name": "c", "description": "d", "body": "b", "files": {"one": "AAAA"}});
     catalog.create::<Skill>(caller, decode_json(&skill).unwrap(), None).await.unwrap();
-    assert!(matches!(catalog.list::<Skill>(Some(caller), None, page(3)).await, Err(CatalogError::TooLarge)));
+    assert!(matches!(
+        catalog.list::<Skill>(Some(caller), None, page(3)).await,
+        Err(CatalogError::TooLarge("helper files"))
+    ));
     assert_eq!(catalog.list::<Skill>(Some(caller), None, page(1)).await.unwrap().total, 3);
+}
+
+#[tokio::test]
+async fn a_page_that_is_too_large_together_is_refused_on_every_shelf() {
+    let (catalog, [caller, _]) = catalog().await;
+    let text = "x".repeat(8 * 1024 * 1024);
+    for name in ["a", "b", "c", "d"] {
+        catalog.create(caller, spec(name, &json!({"instructions": text})), None).await.unwrap();
+        let environment =
+            json!({"kind": "mcp", "id": name, "servers": [{"name": text, "transport": "stdio", "command": "x"}]});
+        catalog.create::<Environment>(caller, decode_json(&environment).unwrap(), None).await.unwrap();
+        let skill = json!({"name": name, "description": "d", "body": text});
+        catalog.create::<Skill>(caller, decode_json(&skill).unwrap(), None).await.unwrap();
+    }
+    let page = |limit| EntryFilter { limit, name: None, ..EntryFilter::default() };
+    let stored = Some(false);
+    let too_large = |refused| assert!(matches!(refused, Some(CatalogError::TooLarge("entries"))), "{refused:?}");
+    too_large(catalog.list::<Agent>(Some(caller), stored, page(1_000)).await.err());
+    too_large(catalog.list::<Environment>(Some(caller), stored, page(1_000)).await.err());
+    too_large(catalog.list::<Skill>(Some(caller), stored, page(1_000)).await.err());
+    let three = catalog.list::<Agent>(Some(caller), stored, page(3)).await.unwrap();
+    assert_eq!((three.items.len(), three.total), (3, 4));
+}
+
+#[tokio::test]
+async fn a_page_of_one_is_given_however_large() {
+    let (catalog, [caller, _]) = catalog().await;
+    let text = "x".repeat(20 * 1024 * 1024);
+    add(&catalog, caller, ["a", "b"].map(|name| spec(name, &json!({"instructions": text})))).await;
+    let page = |offset| EntryFilter { offset, limit: 1, sort: vec![(EntryKey::Name, false)], ..EntryFilter::default() };
+    for (offset, name) in [(0, "a"), (1, "b"), (2, "h/web-surfer-flash")] {
+        let listing = catalog.list::<Agent>(Some(caller), None, page(offset)).await.unwrap();
+        assert_eq!((listing.items[0].item.name.as_str(), listing.total), (name, 4));
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_many_is_whole_and_in_order() {
+    let (catalog, [caller, _]) = catalog().await;
+    let all: Vec<String> = (10..50).map(|number| format!("n{number}")).collect();
+    add(&catalog, caller, all.iter().map(|name| agent(name))).await;
+    for (offset, limit) in [(0, 7), (0, 8), (0, 9), (3, 16), (3, 17), (30, 1_000), (40, 5), (0, 40), (0, i64::MAX)] {
+        let filter = EntryFilter { offset, limit, sort: vec![(EntryKey::Name, false)], ..EntryFilter::default() };
+        let listing = catalog.list::<Agent>(Some(caller), Some(false), filter).await.unwrap();
+        let names: Vec<String> = listing.items.into_iter().map(|found| found.item.name).collect();
+        let wanted = all.iter().skip(usize::try_from(offset).unwrap()).take(usize::try_from(limit).unwrap());
+        assert_eq!((names, listing.total), (wanted.cloned().collect(), 40), "{offset} {limit}");
+    }
 }
 
 #[tokio::test]

@@ -55,6 +55,8 @@ pub(crate) async fn create(State(app): State<App>, input: Input) -> Result<Respo
     responses(
         (status = 200, description = "A page of agents.", body = Page<ListedAgent>),
         (status = 401, description = "A key that does not work.", body = ErrorBody),
+        (status = 413, description = "The specifications on the page are too large together; ask for fewer.",
+            body = ErrorBody),
         (status = 422, description = "A value is wrong.", body = ErrorBody)))]
 pub(crate) async fn list(State(app): State<App>, input: Input) -> Result<Response, ApiError> {
     let caller = app.caller_if_any(&input).await?;
