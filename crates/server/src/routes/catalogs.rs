@@ -18,11 +18,22 @@ pub(super) fn if_match(input: &Input) -> Result<IfMatch, ApiError> {
 /// Which part of a listing, in which order.
 pub(super) fn part<K: Copy>(paging: Paging, sort: &[Sort<K>], key: impl Fn(K) -> EntryKey) -> EntryFilter {
     EntryFilter {
-        sort: sort.iter().map(|sort| (key(sort.field), sort.descending)).collect(),
+        sort: first_terms(sort.iter().map(|sort| (key(sort.field), sort.descending))),
         offset: signed(paging.offset()),
         limit: signed(paging.size),
         ..EntryFilter::default()
     }
+}
+
+/// The first term of each key. A later one has nothing left to order, and databases take only so many.
+fn first_terms(terms: impl Iterator<Item = (EntryKey, bool)>) -> Vec<(EntryKey, bool)> {
+    let mut first: Vec<(EntryKey, bool)> = Vec::new();
+    for (key, descending) in terms {
+        if first.iter().all(|(known, _)| *known != key) {
+            first.push((key, descending));
+        }
+    }
+    first
 }
 
 pub(super) fn page<T, U>(listing: Listing<T>, paging: Paging, view: impl Fn(T) -> U) -> Page<U> {

@@ -237,6 +237,22 @@ async fn a_server_is_alive_ready_and_documented_without_a_key() {
 }
 
 #[tokio::test]
+async fn of_many_terms_to_sort_by_the_first_of_each_field_counts() {
+    let server = TestApp::new().start().await;
+    for name in ["b", "a", "c"] {
+        let skill = json!({"name": name, "description": "d", "body": "b"});
+        assert_eq!(server.post("/api/v2/skills", skill).await.status, 201);
+    }
+    let names = async |sort: &str| {
+        let listed = server.get(&format!("/api/v2/skills?{sort}")).await;
+        assert_eq!(listed.status, 200, "{listed:?}");
+        listed.json()["items"].as_array().unwrap().iter().map(|skill| skill["name"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&vec!["sort=name"; 2_500].join("&")).await, ["a", "b", "c"]);
+    assert_eq!(names("sort=-name&sort=name&sort=created_at").await, ["c", "b", "a"]);
+}
+
+#[tokio::test]
 async fn a_closed_store_is_unavailable_and_says_when_to_come_again() {
     let server = TestApp::new().start().await;
     server.store.close().await;
