@@ -83,7 +83,12 @@ pub(crate) fn lease_not_renewed() {
     metrics::counter!("quarterdeck_lease_renewals_failed_total").increment(1);
 }
 
+/// The gauges are there from the start: what is absent cannot be told from what is not measured.
 #[expect(clippy::cast_precision_loss, reason = "a limit that large is no limit")]
 pub(crate) fn workers_max(limit: usize) {
     metrics::gauge!("quarterdeck_workers_limit").set(limit as f64);
+    for gauge in [WORKERS_BUSY, WAITERS] {
+        // Not set to nothing: another engine of this process may have counted already.
+        metrics::gauge!(gauge).increment(0);
+    }
 }

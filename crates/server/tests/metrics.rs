@@ -20,6 +20,9 @@ async fn a_run_can_be_read_off_the_page_and_no_text_of_its_own() {
     let before = read(&server).await;
     assert_eq!(before.get("quarterdeck_build_info{version=\"1.2.3\"}"), Some(&1.0));
     assert!(before["process_start_time_seconds"] > 1.7e9);
+    for gauge in ["quarterdeck_workers_busy", "quarterdeck_waiters"] {
+        assert_eq!(before.get(gauge), Some(&0.0), "{gauge} is there from the start");
+    }
 
     let script = "CANARY\n@fail 429 after 1ms\n@usage in=100 cached=20 out=30 reasoning=5\n@answer CANARY";
     let done = server.create(json!({"messages": script, "group_id": "CANARY"})).await;
