@@ -2,13 +2,14 @@
 
 import re
 import subprocess
+import time
 import urllib.request
 
 import pytest
 from hai_agents.core.api_error import ApiError
 
 from server import binary
-from steps import AGENT, WAIT_S
+from steps import AGENT, WAIT_S, ask
 
 KEY = re.compile(r"\bhk-[0-9A-Za-z_-]{20,}")
 
@@ -46,6 +47,24 @@ def test_a_key_made_beside_a_running_server_works_at_once(server, connect):
     key = KEY.search(quarterdeck(server, "keys", "create", "--org", "beside")).group(0)
     result = connect(server, key).run_session(agent=AGENT, messages="@answer 42", timeout_seconds=WAIT_S)
     assert result.answer == "42"
+
+
+def test_a_key_is_listed_and_stops_working_once_it_is_revoked(server, connect):
+    key = KEY.search(quarterdeck(server, "keys", "create", "--org", "listed", "--user", "ann")).group(0)
+    assert connect(server, key).sessions.list_sessions().total == 0
+    lines = [line for line in quarterdeck(server, "keys", "list").splitlines() if " listed/ann " in line]
+    assert len(lines) == 1
+    assert lines[0].endswith("active")
+    assert key[:9] in lines[0]
+    assert key not in lines[0]
+    key_id = lines[0].split()[0]
+    assert key_id in quarterdeck(server, "keys", "revoke", key_id)
+    deadline = time.monotonic() + 10
+    while ask(server, "GET", "/api/v2/sessions", headers={"Authorization": f"Bearer {key}"})[0] != 401:
+        assert time.monotonic() < deadline, "a revoked key works for a second more"
+    (line,) = [line for line in quarterdeck(server, "keys", "list").splitlines() if key_id in line]
+    assert " revoked " in line
+    quarterdeck(server, "keys", "revoke", key_id, code=1)
 
 
 def test_another_organization_sees_nothing(server, client, connect):

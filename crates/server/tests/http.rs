@@ -1,6 +1,25 @@
 //! The server from outside: real HTTP against a server in this process.
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up may panic")]
 
+/// Each story once on `SQLite` and once on Postgres.
+macro_rules! on_both_engines {
+    ($($story:ident),+ $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test]
+            async fn $story() {
+                super::$story(crate::app::TestApp::new()).await;
+            })+
+        }
+
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $story() {
+                super::$story(crate::app::TestApp::new().on_postgres().await).await;
+            })+
+        }
+    };
+}
+
 #[path = "http/app.rs"]
 mod app;
 #[path = "http/bucket.rs"]
@@ -11,8 +30,12 @@ mod delegation;
 mod edges;
 #[path = "http/environments.rs"]
 mod environments;
+#[path = "http/haste.rs"]
+mod haste;
 #[path = "http/models.rs"]
 mod models;
+#[path = "http/named.rs"]
+mod named;
 #[path = "http/polls.rs"]
 mod polls;
 #[path = "http/quota.rs"]
@@ -21,5 +44,7 @@ mod quota;
 mod random;
 #[path = "http/states.rs"]
 mod states;
+#[path = "http/steering.rs"]
+mod steering;
 #[path = "http/stories.rs"]
 mod stories;

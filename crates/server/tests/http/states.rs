@@ -102,16 +102,18 @@ async fn a_failed_session_meets_every_command() {
 /// On Postgres, where the server hears of what a test writes beside it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_timed_out_session_meets_every_command() {
-    let timed_out = async |server: &Server| {
-        let id = server.create(json!({"messages": "@wait 10m\n@answer late", "max_time_s": 600})).await;
-        server.until(&id, "running").await;
-        for minutes in [11, 13] {
-            pass_time(&*server.store, id.parse().unwrap(), TimeDelta::minutes(minutes)).await;
-        }
-        server.until(&id, "timed_out").await;
-        id
-    };
     check("timed_out", TestApp::new().on_postgres().await.start().await, timed_out, ENDED).await;
+}
+
+/// A session whose time is up. Only on Postgres does the server hear of it.
+pub(crate) async fn timed_out(server: &Server) -> String {
+    let id = server.create(json!({"messages": "@wait 10m\n@answer late", "max_time_s": 600})).await;
+    server.until(&id, "running").await;
+    for minutes in [11, 13] {
+        pass_time(&*server.store, id.parse().unwrap(), TimeDelta::minutes(minutes)).await;
+    }
+    server.until(&id, "timed_out").await;
+    id
 }
 
 /// Commits what a worker would after this time: first an answer is forced, then the session has ended.
