@@ -209,7 +209,13 @@ impl Session {
     fn failed(&self, mut transition: Transition, fault: Fault) -> Decision {
         match &self.state {
             State::Pending | State::Active(Phase::Running(_)) => {
-                transition.fail(fault);
+                match self.turn.force {
+                    // It was asked to answer because its time was up.
+                    Some(reason @ ForceReason::TimeLimit) if fault.code == ErrorCode::NoAnswer => {
+                        transition.no_answer(reason);
+                    }
+                    _ => transition.fail(fault),
+                }
                 Ok(transition.into_effect())
             }
             State::Queued | State::Active(_) | State::Paused { .. } | State::Ended(_) => self.moved_on(),

@@ -85,7 +85,7 @@ impl Shared {
         let Commit { transition, lease, slot } = commit;
         let id = transition.session.id;
         self.store.commit(Commit { transition: transition.clone(), lease, slot }).await?;
-        meter::committed(&transition.session);
+        meter::committed(&transition);
         if !transition.session.state.holds_slot() {
             self.queue.slot_freed();
         }

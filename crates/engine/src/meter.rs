@@ -1,6 +1,6 @@
 //! What the engine counts, for metrics. No name here holds an id or a word of a user's.
 
-use quarterdeck_core::{Ending, Phase, Session, State};
+use quarterdeck_core::{Ending, Phase, Session, State, Transition};
 use tokio::time::Instant;
 
 /// One more of something, until it is dropped.
@@ -44,9 +44,13 @@ impl Drop for Step {
     }
 }
 
-/// A session has ended, if that is what was committed: an ended session only changes by starting again.
-pub(crate) fn committed(session: &Session) {
-    let ending = match &session.state {
+/// A session has ended, if that is what was committed: every change of status writes an event, and what is noted of an
+/// ended session writes none.
+pub(crate) fn committed(transition: &Transition) {
+    if transition.events.is_empty() {
+        return;
+    }
+    let ending = match &transition.session.state {
         State::Ended(Ending::Completed) => "completed",
         State::Ended(Ending::Failed(_)) => "failed",
         State::Ended(Ending::TimedOut) => "timed_out",

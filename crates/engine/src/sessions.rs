@@ -143,9 +143,10 @@ impl Sessions {
             agent_revision: resolved.revision,
         };
         let (started, waiting) = (record(&transition.session), record(&queued.session));
-        let admission = match parent {
-            Some(_) => Admission::Granted,
-            None => Admission::Asked {
+        let admission = match &parent {
+            // It may be waited for by somebody who keeps a slot meanwhile.
+            Some(parent) if parent.state.holds_slot() => Admission::Granted,
+            Some(_) | None => Admission::Asked {
                 limits: self.shared.settings.limits,
                 queued: request.queue.then(|| {
                     Box::new(Queued { transition: queued, response: key.is_some().then(|| answer(&waiting)) })

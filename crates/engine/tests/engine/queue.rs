@@ -98,10 +98,12 @@ async fn an_ended_session_starts_again_only_in_a_free_slot() {
 async fn a_session_that_works_for_another_needs_no_slot_and_counts() {
     let world = world(1, [Act::Hang, Act::Hang]).await;
     let parent = world.create(json!({})).await;
-    let child = world.create(json!({"parent_session_id": parent.to_string(), "queue": false})).await;
+    let fields = json!({"parent_session_id": parent.to_string(), "queue": false});
+    let child = world.create(fields.clone()).await;
     in_time(world.runner.begun(2)).await;
     assert_eq!(world.quota().await, (1, 2));
     world.submit(parent, Command::Cancel).await;
+    assert!(world.try_create(fields).await.is_err(), "nobody waits for it any more");
     world.submit(child, Command::Cancel).await;
 }
 

@@ -4,14 +4,23 @@ use crate::{
     runner::FakeRunner,
     world::{World, caller, request},
 };
+use chrono::DateTime;
 use quarterdeck_api::{Agent, IfMatch};
 use quarterdeck_engine::{CreateError, Created, IdempotencyKey};
+use quarterdeck_store::NewOrganization;
 use serde_json::json;
 
 /// The client never heard of the first one.
 #[tokio::test]
 async fn a_repeated_creation_is_answered_as_the_first_whatever_became_of_its_agent() {
     let world = World::new(FakeRunner::doing([])).await;
+    let acme = NewOrganization {
+        id: caller().organization.0,
+        name: "acme".into(),
+        limit: None,
+        created_at: DateTime::UNIX_EPOCH,
+    };
+    world.store.create_organization(acme).await.unwrap();
     let catalog = world.sessions.catalog();
     let agent = json!({"name": "short-lived", "description": "Goes.", "environments": ["h/web-environment"]});
     catalog.create::<Agent>(caller(), serde_json::from_value(agent).unwrap(), None).await.unwrap();

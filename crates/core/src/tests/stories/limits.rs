@@ -1,5 +1,5 @@
 use crate::{
-    Command, Fact, Next, Rejection, Reply, Session, Settings, StepMode,
+    Command, Fact, Fault, Next, Rejection, Reply, Session, Settings, StepMode,
     tests::world::{self, Run, answered, awaiting, call, decided, noon, one_shot, result, results},
 };
 use chrono::TimeDelta;
@@ -48,6 +48,20 @@ fn a_user_who_forces_an_answer_at_max_steps_does_not_wait_for_the_client() {
     assert_eq!(run.command(Command::ForceAnswer), ["flow_event force_answer user"]);
     assert_eq!(run.fact(Fact::Returned(result("click"))), ["tool_result click", "error_event server ask"]);
     assert_eq!(run.next(), Next::Step(StepMode::AnswerOnly));
+}
+
+#[test]
+fn an_agent_that_never_answers_is_timed_out_when_its_time_was_up() {
+    let never = || Fact::Failed(Fault::because(ErrorCode::NoAnswer, "three useless replies"));
+    let mut run = Run::start(one_shot());
+    run.wait_s(600).fact(Fact::TimePassed);
+    assert_eq!(run.fact(never()), ["AgentCompletion timed_out"]);
+    assert_eq!((run.status(), run.session.error_code()), (Status::TimedOut, Some(ErrorCode::Timeout)));
+
+    let mut run = Run::start(at_most(1));
+    run.fact(decided(&[]));
+    assert_eq!(run.fact(never()), ["AgentError"]);
+    assert_eq!((run.status(), run.session.error_code()), (Status::Failed, Some(ErrorCode::NoAnswer)));
 }
 
 #[test]
