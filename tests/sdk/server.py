@@ -64,7 +64,11 @@ class Server:
     def stop(self):
         """Asks it to drain; it has to end well."""
         self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(STOP_S)
+        try:
+            code = self.process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"still there {STOP_S} s after SIGTERM:\n{self.read_log()}") from None
         assert code == 0, f"ended with {code} after SIGTERM:\n{self.read_log()}"
 
     def kill(self):

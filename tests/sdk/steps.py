@@ -53,6 +53,12 @@ def answers(events):
     return [event.data.answer for event in events if getattr(event.data, "kind", None) == "answer_event"]
 
 
+def texts_of_messages(log):
+    """What was said, in order, in the events as they are on the wire."""
+    said = [event["data"]["content"] for event in log if event["data"].get("kind") == "message_event"]
+    return [part for content in said for part in content if isinstance(part, str)]
+
+
 def raw_events(server, session_id, from_index=0, limit=None):
     """The events as the bytes on the wire hold them, with the index of the first; none is an empty list."""
     address = f"{server.base_url}/api/v2/sessions/{session_id}/changes?from_index={from_index}"

@@ -12,7 +12,7 @@ import threading
 import time
 
 from postgres import programs
-from steps import AGENT, WAIT_S, ask, assert_dense, raw_events
+from steps import AGENT, WAIT_S, ask, assert_dense, raw_events, texts_of_messages
 
 BACKUP_S = 60
 CLIENTS = 3
@@ -33,13 +33,14 @@ def test_a_backup_under_load_holds_what_was_acknowledged_and_its_sessions_go_on(
     database_url, data_dir = restore(backup, new_store)
     assert at_work(database_url, data_dir) > 0, "the backup holds no session at work"
     restored = start(database_url, data_dir=data_dir)
-    found = every_session(connect(restored))
+    client = connect(restored)
+    found = every_session(client)
     assert set(acknowledged) <= found <= set(sent)
     for session_id in found:
-        result = connect(restored).session(session_id).wait_for_completion(timeout_seconds=WAIT_S)
+        result = client.session(session_id).wait_for_completion(timeout_seconds=WAIT_S)
         log = assert_dense(restored, session_id)
         assert log[: len(told.get(session_id, []))] == told.get(session_id, []), "the log is another one"
-        said = messages_in(log)
+        said = texts_of_messages(log)
         assert said == sent[session_id][: len(said)], "each message once, in order"
         assert len(said) >= len(acknowledged.get(session_id, [])), "an acknowledged message is lost"
         files = files_in(log)
@@ -74,8 +75,8 @@ class Load:
             what()
 
     def task(self):
-        """A session that is at work for a second and then over."""
-        text = self.text("@wait 1s")
+        """A session that is at work for a while and then over."""
+        text = self.text("@wait 2s")
         session = self.client.start_session(agent=AGENT, messages=text)
         self.noted.append((session.id, text))
         session.wait_for_completion(timeout_seconds=WAIT_S)
@@ -137,7 +138,7 @@ def restore(backup, new_store):
     file, data_dir = backup
     database_url = new_store()
     if database_url:
-        run("pg_restore", "--exit-on-error", "--no-owner", "--dbname", database_url, file)
+        run("pg_restore", "--exit-on-error", "--dbname", database_url, file)
     return database_url, data_dir
 
 
@@ -161,10 +162,6 @@ def every_session(client):
         found |= {session.id for session in listed}
         page += 1
     return found
-
-
-def messages_in(log):
-    return [event["data"]["content"] for event in log if event["data"].get("kind") == "message_event"]
 
 
 def files_in(log):

@@ -130,7 +130,7 @@ def test_waiters_are_woken_although_the_listening_connection_is_dead_but_open(da
     for command in (session.pause, session.resume):
         _, log = raw_events(here, session.id)
         waiter = wait_on(there, session.id, len(log), POLL_S)
-        wait_until_waiting(there)
+        wait_for_metric(there, "quarterdeck_waiters 1")
         freeze_listener(proxy)
         command()
         assert readable(waiter, DEAF_S), f"not woken within {DEAF_S} s of the {command.__name__}"
@@ -139,18 +139,30 @@ def test_waiters_are_woken_although_the_listening_connection_is_dead_but_open(da
     session.cancel()
 
 
-def test_a_worker_hears_of_messages_although_the_listening_connection_is_dead_but_open(database_url, proxy, start, connect):
+def test_a_worker_hears_of_a_pause_although_the_listening_connection_is_dead_but_open(
+    database_url, proxy, start, connect
+):
     there = start(by_way_of(proxy, database_url))
     session = connect(there).start_session(agent=AGENT, messages="@wait 10m\n@answer late")
-    wait_for_status(connect(there), session.id, "running")  # so it is worked on there, and steered from here
+    wait_for_metric(there, "quarterdeck_workers_busy 1")  # so it is worked on there, and steered from here
     here = start(database_url)
-    freeze_listener(proxy)
     steered = connect(here).session(session.id)
+    freeze_listener(proxy)
     steered.pause()
+    wait_for_metric(there, "quarterdeck_workers_busy 0")
     steered.send_message("@answer now")
-    result = steered.wait_for_completion(timeout_seconds=DEAF_S)
+    result = steered.wait_for_completion(timeout_seconds=WAIT_S)
     assert (result.status, answers(result.events)) == ("completed", ["now"])
     assert assert_dense(here, session.id) == assert_dense(there, session.id)
+
+
+def test_a_server_stops_in_time_although_its_database_is_frozen(cluster, database_url, start):
+    server = start(database_url)
+    cluster.freeze()
+    try:
+        server.stop()
+    finally:
+        cluster.thaw()
 
 
 def test_servers_that_start_at_once_on_an_empty_database_take_turns(database_url, tmp_path):
@@ -273,7 +285,7 @@ def freeze_listener(proxy):
     assert frozen == 1
 
 
-def wait_until_waiting(server):
-    deadline = time.monotonic() + BACK_S
-    while "\nquarterdeck_waiters 1\n" not in ask(server, "GET", "/metrics")[2]:
-        assert time.monotonic() < deadline, "no poll waits"
+def wait_for_metric(server, line):
+    deadline = time.monotonic() + DEAF_S
+    while f"\n{line}\n" not in ask(server, "GET", "/metrics")[2]:
+        assert time.monotonic() < deadline, f"not {line} within {DEAF_S} s"
