@@ -168,6 +168,9 @@ pub struct Session {
     pub inbox: Inbox,
     /// Steps taken over all turns.
     pub steps: u64,
+    /// Pauses that began. Who hears only of what came of several commits can tell by it that there was one.
+    #[serde(default)]
+    pub pauses: u64,
     /// Workers that died while they ran it, since it last took a step.
     #[serde(default)]
     pub recoveries: u32,
@@ -273,6 +276,7 @@ impl Transition {
 
     pub(crate) fn pause(&mut self, resume_to: crate::Resumption) {
         self.write(&pause_now());
+        self.session.pauses += 1;
         self.enter(State::Paused { resume_to });
     }
 
@@ -384,6 +388,7 @@ impl Session {
             turn: Turn::default(),
             inbox: Inbox::default(),
             steps: 0,
+            pauses: 0,
             recoveries: 0,
             recovered_in: 0,
             usage: Vec::new(),

@@ -6,13 +6,16 @@ use crate::{
     notifier::{Snapshot, Watch},
     visibility::View,
 };
+use futures_util::FutureExt;
 use quarterdeck_api::SessionId;
 use quarterdeck_core::Session;
 use quarterdeck_store::Caller;
 use serde_json::value::RawValue;
 use std::{sync::Arc, time::Duration};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
+/// Pause before a poll that cannot be answered now tries again.
+const STORE_RETRY: Duration = Duration::from_millis(250);
 /// Events in one answer at most; who wants more asks again.
 const EVENTS_MAX: u64 = 10_000;
 
@@ -35,6 +38,14 @@ pub struct Changes {
     pub session: Arc<Session>,
     /// The events from `ChangesQuery::from` on.
     pub events: Vec<Arc<RawValue>>,
+}
+
+/// What a poll finds.
+enum Look {
+    /// Its answer.
+    Answer(Option<Changes>),
+    /// Something to wait for.
+    Nothing,
 }
 
 impl Sessions {
@@ -60,31 +71,45 @@ impl Sessions {
         Ok(changes.map(|changes| Changes { events: view.of_all(changes.events), ..changes }))
     }
 
-    /// What was read a moment ago is in the watch, or something newer.
     async fn next_changes(&self, mut watch: Watch, query: ChangesQuery) -> Result<Option<Changes>, SubmitError> {
-        let id = watch.id();
         let deadline = Instant::now() + query.wait;
         let draining = self.shared.draining.clone();
         let mut waiting = None;
         loop {
-            let snapshot = match watch.snapshot_and_update() {
-                Some(snapshot) => snapshot,
-                None => self.shared.load(id).await?.ok_or(SubmitError::NotFound(id))?,
+            let news = match self.look(&mut watch, query).await {
+                Ok(Look::Answer(changes)) => return Ok(changes),
+                Ok(Look::Nothing) => watch.changed().map(|()| true).boxed(),
+                // Who waits has the time.
+                Err(SubmitError::Store(error)) if error.is_transient() && Instant::now() < deadline => {
+                    sleep(STORE_RETRY).map(|()| false).boxed()
+                }
+                Err(error) => return Err(error),
             };
-            let over = snapshot.session.state.status().is_terminal();
-            if over || query.wait.is_zero() || snapshot.session.log_length > query.from {
-                return self.news(snapshot, query).await;
-            }
             waiting.get_or_insert_with(|| Present::new(WAITERS));
             tokio::select! {
                 biased;
-                in_time = timeout_at(deadline, watch.changed()) => match in_time {
-                    Ok(()) => meter::woken(),
+                in_time = timeout_at(deadline, news) => match in_time {
+                    Ok(true) => meter::woken(),
+                    Ok(false) => {}
                     Err(_) => return Ok(None),
                 },
                 () = draining.cancelled() => return Ok(None),
             }
         }
+    }
+
+    /// What was read a moment ago is in the watch, or something newer.
+    async fn look(&self, watch: &mut Watch, query: ChangesQuery) -> Result<Look, SubmitError> {
+        let id = watch.id();
+        let snapshot = match watch.snapshot_and_update() {
+            Some(snapshot) => snapshot,
+            None => self.shared.load(id).await?.ok_or(SubmitError::NotFound(id))?,
+        };
+        let over = snapshot.session.state.status().is_terminal();
+        if over || query.wait.is_zero() || snapshot.session.log_length > query.from {
+            return Ok(Look::Answer(self.news(snapshot, query).await?));
+        }
+        Ok(Look::Nothing)
     }
 
     async fn news(&self, snapshot: Snapshot, query: ChangesQuery) -> Result<Option<Changes>, SubmitError> {

@@ -298,7 +298,7 @@ impl Worker {
         let result = tokio::select! {
             biased;
             result = step => Some(result),
-            () = self.interrupted(mode) => None,
+            () = self.interrupted(&snapshot.session, mode) => None,
         };
         self.tools = tools;
         let Some(result) = result else { return Ok(()) };
@@ -325,11 +325,11 @@ impl Worker {
 
     /// Returns when the step in progress is not wanted any more: it was paused between calls or cancelled, an
     /// answer is forced, its time is up, or this process may not own the session any longer.
-    async fn interrupted(&self, mode: StepMode) {
+    async fn interrupted(&self, begun: &Session, mode: StepMode) {
         let mut watch = self.watch.again();
         loop {
             let Some(now) = watch.snapshot_and_update() else { return };
-            if !now.is_held_by(self.lease) || !is_wanted(&now.session, mode) {
+            if !now.is_held_by(self.lease) || !is_wanted(&now.session, begun.pauses, mode) {
                 return;
             }
             tokio::select! {
@@ -429,11 +429,13 @@ impl Worker {
 /// Events read from the store in one go.
 const EVENTS_AT_ONCE: u64 = 500;
 
-/// Whether a step in progress is to go on. A pause lets calls that are running return, and drops everything else.
-/// The step limit forces an answer only after the step that reached it.
-fn is_wanted(session: &Session, mode: StepMode) -> bool {
+/// Whether a step in progress, begun after so many pauses, is to go on. A pause lets calls that are running return, and
+/// drops everything else, also when it is over by the time it is seen. The step limit forces an answer only after the
+/// step that reached it.
+fn is_wanted(session: &Session, pauses: u64, mode: StepMode) -> bool {
     let forced = matches!(session.turn.force, Some(ForceReason::User | ForceReason::TimeLimit));
-    let acts = matches!(session.state, State::Active(Phase::Running(_))) || !session.state.running_calls().is_empty();
+    let runs = matches!(session.state, State::Active(Phase::Running(_))) && session.pauses == pauses;
+    let acts = runs || !session.state.running_calls().is_empty();
     acts && !(forced && mode == StepMode::Act)
 }
 
@@ -452,7 +454,7 @@ impl Recorder for Door {
         // An answer may have been forced while the model thought: then the calls are dropped, and must not be made.
         let is_over = decided_in.is_some_and(|mode| {
             let snapshot = self.shared.notifier.snapshot(self.id);
-            snapshot.is_none_or(|now| !now.is_held_by(self.lease) || !is_wanted(&now.session, mode))
+            snapshot.is_none_or(|now| !now.is_held_by(self.lease) || !is_wanted(&now.session, now.session.pauses, mode))
         });
         if is_over { Err(Superseded) } else { Ok(()) }
     }

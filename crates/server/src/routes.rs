@@ -13,7 +13,7 @@ mod sharing;
 mod skills;
 mod unbuilt;
 
-use crate::{App, error::ApiError, metrics, names, openapi};
+use crate::{App, error::ApiError, input::Input, metrics, names, openapi};
 use axum::{
     Router,
     extract::Request,
@@ -73,8 +73,8 @@ pub fn router(app: App) -> Router {
         .route("/metrics", get(metrics::page))
         .route("/openapi.yaml", get(openapi::yaml))
         .merge(openapi::pages())
-        .fallback(async || ApiError::from(Problem::not_found("there is no such route; see /docs")))
-        .method_not_allowed_fallback(async || ApiError::from(Problem::method_not_allowed()))
+        .fallback(unserved)
+        .method_not_allowed_fallback(not_allowed)
         .with_state(app)
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn(metrics::count))
@@ -83,6 +83,16 @@ pub fn router(app: App) -> Router {
         .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid));
     // A router's own layers run only once it has found the route, so this one stands around it.
     Router::new().fallback_service(MapRequestLayer::new(names::in_one_segment).layer(service))
+}
+
+/// The body is read, although nobody wants it: a connection with an unread one is closed, and who would use it again
+/// would not know.
+async fn unserved(_: Input) -> ApiError {
+    Problem::not_found("there is no such route; see /docs").into()
+}
+
+async fn not_allowed(_: Input) -> ApiError {
+    Problem::method_not_allowed().into()
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the layer hands the panic over")]

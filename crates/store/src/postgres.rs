@@ -1,9 +1,9 @@
 //! The engine for production: several server processes share one database.
 
 use crate::{
-    Backlog, Caller, Claimed, Commit, CreateOutcome, Creation, Error, EventFilter, KeyHash, KeyRecord, Lease, Listing,
-    NewKey, NewSession, Notices, Owned, ReplicaId, SessionFilter, SessionRecord, Standing, Store, StoredSession,
-    SummaryRow,
+    Backlog, Caller, Claimed, Commit, CommitSlot, CreateOutcome, Creation, Error, EventFilter, KeyHash, KeyRecord,
+    Lease, Listing, NewKey, NewSession, Notices, Owned, ReplicaId, SessionFilter, SessionRecord, Standing, Store,
+    StoredSession, SummaryRow,
     admission::asked,
     committer::{BatchWriter, Committer, Landed, Verdict, Write},
     migrations, rows,
@@ -51,6 +51,7 @@ mod reader;
 mod reads;
 #[path = "sql/sharing.rs"]
 mod sharing;
+mod trouble;
 #[path = "sql/writes.rs"]
 mod writes;
 
@@ -61,9 +62,11 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(4);
 /// How long a query may take, the wait for a connection included.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// Connections for everything but batches and group reads.
-const CONNECTIONS: u32 = 13;
-/// How long a connection may take to come back to its pool.
-const RETURN_TIMEOUT: Duration = Duration::from_secs(5);
+const CONNECTIONS: u32 = 12;
+/// Connections that write batches.
+const COMMITTERS: u32 = 2;
+/// How long a connection may take to say that it lives.
+const PING_TIMEOUT: Duration = Duration::from_secs(2);
 /// Notices that may wait to be looked at before some count as lost.
 const NOTICE_CAPACITY: usize = 4_096;
 
@@ -74,6 +77,8 @@ pub(crate) struct PostgresStore {
     /// Connections for batches and group reads.
     keyed: PgPool,
     committer: Committer,
+    /// For what takes a slot: it is counted under a lock and takes four round trips, for which what runs need not wait.
+    beginnings: Committer,
     reader: Reader,
 }
 
@@ -91,13 +96,15 @@ impl PostgresStore {
             ("lock_timeout", "5s"),
             ("idle_in_transaction_session_timeout", "15s"),
         ]);
-        let keyed = pool_of(1 + reader::LANES).after_connect(|connection, _| Box::pin(look_up_by_key(connection)));
+        let keyed =
+            pool_of(COMMITTERS + reader::LANES).after_connect(|connection, _| Box::pin(look_up_by_key(connection)));
         let keyed = keyed.connect_lazy_with(options.clone());
         let pool = pool_of(CONNECTIONS).connect_with(options).await?;
         migrations::postgres().run(&pool).await?;
-        let committer = Committer::start(Writer { pool: keyed.clone(), connection: None });
+        let committer = || Committer::start(Writer { pool: keyed.clone(), connection: None });
+        let (committer, beginnings) = (committer(), committer());
         let reader = Reader::start(&keyed);
-        Ok(Self { place, pool, keyed, committer, reader })
+        Ok(Self { place, pool, keyed, committer, beginnings, reader })
     }
 
     fn reader(&self) -> &PgPool {
@@ -110,20 +117,25 @@ impl PostgresStore {
 }
 
 /// A connection that comes back is asked whether it lives, which takes for ever when what was asked of it before never
-/// got an answer. Such a one is given up soon, or its place in the pool would be lost until the system notices.
+/// got an answer. Such a one is given up soon, or its place in the pool would be lost until the system notices. After
+/// trouble those that lie in the pool are asked too: they may be as dead as the one that was found out.
 fn pool_of(connections: u32) -> PgPoolOptions {
     PgPoolOptions::new()
         .max_connections(connections)
         .test_before_acquire(false)
         .acquire_timeout(ACQUIRE_TIMEOUT)
-        .after_release(|connection, _| {
-            Box::pin(async {
-                match tokio::time::timeout(RETURN_TIMEOUT, connection.ping()).await {
-                    Ok(lives) => lives.map(|()| true),
-                    Err(_) => Err(sqlx::Error::WorkerCrashed),
-                }
-            })
+        .after_release(|connection, _| Box::pin(is_alive(connection)))
+        .before_acquire(|connection, meta| {
+            let may_be_dead = trouble::since(meta.age);
+            Box::pin(async move { if may_be_dead { is_alive(connection).await } else { Ok(true) } })
         })
+}
+
+async fn is_alive(connection: &mut Connection) -> Result<bool, sqlx::Error> {
+    match tokio::time::timeout(PING_TIMEOUT, connection.ping()).await {
+        Ok(lives) => lives.map(|()| true),
+        Err(_) => Err(sqlx::Error::WorkerCrashed),
+    }
 }
 
 /// Rows are found by their keys, always: a plan that was made while the tables were small, and is kept for the
@@ -183,6 +195,7 @@ impl BatchWriter for Writer {
     }
 
     fn disconnect(&mut self) {
+        trouble::note();
         if let Some(connection) = self.connection.take() {
             drop(connection.detach());
         }
@@ -191,10 +204,14 @@ impl BatchWriter for Writer {
 
 /// What is asked here is answered, or given up: a database that is frozen must not hold anybody for ever.
 async fn in_time<T>(call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    match tokio::time::timeout(ANSWER_TIMEOUT, call).await {
+    let result = match tokio::time::timeout(ANSWER_TIMEOUT, call).await {
         Ok(result) => result,
         Err(_) => Err(Error::late()),
+    };
+    if let Err(Error::Unavailable(_)) = &result {
+        trouble::note();
     }
+    result
 }
 
 /// `replicas` tells who lives, by the database's own clock.
@@ -230,7 +247,7 @@ impl Store for PostgresStore {
     }
 
     async fn close(&self) {
-        self.committer.close().await;
+        tokio::join!(self.committer.close(), self.beginnings.close());
         self.keyed.close().await;
         self.pool.close().await;
     }
@@ -252,11 +269,14 @@ impl Store for PostgresStore {
     }
 
     async fn create(&self, session: NewSession) -> CreateOutcome {
-        self.committer.create(session).await
+        self.beginnings.create(session).await
     }
 
     async fn commit(&self, commit: Commit) -> Result<(), Error> {
-        self.committer.commit(commit).await
+        match commit.slot {
+            CommitSlot::Keep => self.committer.commit(commit).await,
+            CommitSlot::Take(_) | CommitSlot::Promote(_) => self.beginnings.commit(commit).await,
+        }
     }
 
     async fn session(&self, id: SessionId) -> Result<Option<StoredSession>, Error> {
