@@ -3,12 +3,13 @@
 use crate::{
     calls::DEPTH_MAX,
     model::ToolSpec,
-    text::{cut, depth_is_within},
+    schema::{Schema, off_the_workers},
+    text::depth_is_within,
 };
-use jsonschema::Validator;
 use quarterdeck_api::{Agent, Answer, ErrorCode, JsonObject, Outcome};
 use quarterdeck_core::Fault;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// The tool every agent has. A tool of the client's by this name is not offered.
 pub(crate) const ANSWER: &str = "answer";
@@ -16,55 +17,44 @@ pub(crate) const ANSWER: &str = "answer";
 /// How a validation error begins that `answer_format` is the reason of.
 pub(crate) const FORMAT_FAULT: &str = "answer_format: ";
 
-/// Schemas above this size are refused: compiling one takes time on every step.
-const SCHEMA_MAX_BYTES: usize = 1 << 20;
-
-/// Faults of one answer that are told; the rest is likely more of the same.
-const FAULTS_MAX: usize = 8;
-
 /// An agent's `answer_format`, ready to check answers.
+#[derive(Clone)]
 pub(crate) struct AnswerFormat {
-    schema: JsonObject,
-    validator: Validator,
+    source: JsonObject,
+    schema: Arc<Schema>,
 }
 
 impl AnswerFormat {
-    /// Compiles the agent's format, if it has one. Nothing is fetched: a schema that refers elsewhere is a fault.
-    pub(crate) fn of(agent: &Agent) -> Result<Option<Self>, Fault> {
-        let Some(schema) = &agent.answer_format else { return Ok(None) };
-        let fault = |cause: String| Fault::because(ErrorCode::AnswerValidation, cause);
-        let value = Value::Object(schema.clone());
-        if value.to_string().len() > SCHEMA_MAX_BYTES {
-            return Err(fault(format!("answer_format is larger than {SCHEMA_MAX_BYTES} bytes")));
-        }
-        let validator = jsonschema::options()
-            .offline()
-            .build(&value)
-            .map_err(|error| fault(format!("answer_format cannot be used: {}", cut(&error.to_string(), 500))))?;
-        Ok(Some(Self { schema: schema.clone(), validator }))
+    /// Compiles the agent's format, if it has one.
+    pub(crate) async fn of(agent: &Agent) -> Result<Option<Self>, Fault> {
+        let Some(source) = agent.answer_format.clone() else { return Ok(None) };
+        let format = off_the_workers(move || Self::new(source)).await;
+        format.map(Some).map_err(|cause| Fault::because(ErrorCode::AnswerValidation, cause))
+    }
+
+    pub(crate) fn new(source: JsonObject) -> Result<Self, String> {
+        let schema = Schema::of(&Value::Object(source.clone())).map_err(|cause| format!("answer_format {cause}"))?;
+        Ok(Self { source, schema: Arc::new(schema) })
     }
 
     /// The first candidate that fits, or what is wrong with the first.
-    fn pick(&self, candidates: Vec<Value>) -> Result<Answer, Vec<String>> {
-        let mut faults = None;
-        for candidate in candidates {
-            let wrong = self.faults(&candidate);
-            if wrong.is_empty() {
-                return Ok(as_answer(candidate));
-            }
-            faults.get_or_insert(wrong);
-        }
-        Err(faults.unwrap_or_else(|| vec![format!("{FORMAT_FAULT}there is no answer")]))
+    async fn pick(&self, candidates: Vec<Value>) -> Result<Answer, Vec<String>> {
+        let schema = Arc::clone(&self.schema);
+        off_the_workers(move || pick(&schema, candidates)).await
     }
+}
 
-    fn faults(&self, candidate: &Value) -> Vec<String> {
-        let tell = |error: jsonschema::ValidationError<'_>| {
-            let place = error.instance_path().to_string();
-            let place = if place.is_empty() { "/".to_owned() } else { place };
-            format!("{FORMAT_FAULT}at {place}: {}", cut(&error.to_string(), 300))
-        };
-        self.validator.iter_errors(candidate).take(FAULTS_MAX).map(tell).collect()
+fn pick(schema: &Schema, candidates: Vec<Value>) -> Result<Answer, Vec<String>> {
+    let mut faults = None;
+    for candidate in candidates {
+        let wrong = schema.faults(&candidate);
+        if wrong.is_empty() {
+            return Ok(as_answer(candidate));
+        }
+        faults.get_or_insert(wrong);
     }
+    let faults = faults.unwrap_or_else(|| vec!["there is no answer".into()]);
+    Err(faults.into_iter().map(|fault| format!("{FORMAT_FAULT}{fault}")).collect())
 }
 
 /// The `answer` tool as it is offered to the model.
@@ -72,7 +62,7 @@ pub(crate) fn answer_tool(format: Option<&AnswerFormat>) -> ToolSpec {
     let mut parameters = JsonObject::from_iter([("type".to_owned(), "object".into())]);
     let answer = match format {
         None => json!({"type": "string", "description": "The answer, for the user to read."}),
-        Some(format) => embedded(&format.schema, &mut parameters),
+        Some(format) => embedded(&format.source, &mut parameters),
     };
     let outcome = json!({
         "type": "string",
@@ -131,10 +121,10 @@ fn redirect_reference(target: &mut String) {
 }
 
 /// Reads the arguments of an `answer` call.
-pub(crate) fn in_call(format: Option<&AnswerFormat>, args: &JsonObject) -> Result<Answer, Vec<String>> {
+pub(crate) async fn in_call(format: Option<&AnswerFormat>, args: &JsonObject) -> Result<Answer, Vec<String>> {
     let given = args.get(ANSWER).filter(|answer| !answer.is_null());
     match (format, given) {
-        (Some(format), given) => format.pick(call_candidates(args, given)),
+        (Some(format), given) => format.pick(call_candidates(args, given)).await,
         (None, Some(Value::String(text))) => in_words(text),
         (None, Some(other)) => Ok(as_answer(Value::String(other.to_string()))),
         (None, None) => Err(vec!["the call of `answer` has no argument `answer`".into()]),
@@ -160,11 +150,11 @@ pub(crate) fn outcome_in_call(args: &JsonObject) -> Option<Outcome> {
 }
 
 /// Reads a reply that is only text.
-pub(crate) fn in_text(format: Option<&AnswerFormat>, text: &str) -> Result<Answer, Vec<String>> {
+pub(crate) async fn in_text(format: Option<&AnswerFormat>, text: &str) -> Result<Answer, Vec<String>> {
     let Some(format) = format else { return in_words(text) };
     let mut candidates: Vec<Value> = json_in(text).into_iter().collect();
     candidates.push(Value::String(text.to_owned()));
-    format.pick(candidates)
+    format.pick(candidates).await
 }
 
 fn in_words(text: &str) -> Result<Answer, Vec<String>> {
@@ -199,44 +189,44 @@ mod tests {
     use super::*;
     use crate::testing::agent;
 
-    #[test]
-    fn without_a_format_any_words_are_an_answer() {
-        assert_eq!(in_text(None, " hi "), Ok(Answer::Text("hi".into())));
-        assert_eq!(in_text(None, " \n"), Err(vec!["the answer is empty".into()]));
-        assert_eq!(in_call(None, &object(json!({"answer": 7}))), Ok(Answer::Text("7".into())));
-        assert!(in_call(None, &object(json!({"answer": null}))).is_err());
+    #[tokio::test]
+    async fn without_a_format_any_words_are_an_answer() {
+        assert_eq!(in_text(None, " hi ").await, Ok(Answer::Text("hi".into())));
+        assert_eq!(in_text(None, " \n").await, Err(vec!["the answer is empty".into()]));
+        assert_eq!(in_call(None, &object(json!({"answer": 7}))).await, Ok(Answer::Text("7".into())));
+        assert!(in_call(None, &object(json!({"answer": null}))).await.is_err());
     }
 
-    #[test]
-    fn with_a_format_the_json_is_found_where_models_put_it() {
+    #[tokio::test]
+    async fn with_a_format_the_json_is_found_where_models_put_it() {
         let price = json!({"price": 3});
         for text in ["{\"price\": 3}", "Here:\n```json\n{\"price\": 3}\n```\nDone.", "```\n{\"price\": 3}```"] {
-            assert_eq!(in_text(Some(&prices()), text), Ok(as_answer(price.clone())), "{text}");
+            assert_eq!(in_text(Some(&prices()), text).await, Ok(as_answer(price.clone())), "{text}");
         }
         for args in [json!({"answer": price}), json!({"answer": "{\"price\": 3}"}), json!({"price": 3, "outcome": "x"})]
         {
-            assert_eq!(in_call(Some(&prices()), &object(args.clone())), Ok(as_answer(price.clone())), "{args}");
+            assert_eq!(in_call(Some(&prices()), &object(args.clone())).await, Ok(as_answer(price.clone())), "{args}");
         }
     }
 
-    #[test]
-    fn a_misfit_is_told_with_its_place() {
-        let faults = in_text(Some(&prices()), "{\"price\": \"x\"}").unwrap_err();
+    #[tokio::test]
+    async fn a_misfit_is_told_with_its_place() {
+        let faults = in_text(Some(&prices()), "{\"price\": \"x\"}").await.unwrap_err();
         assert_eq!(faults, ["answer_format: at /price: \"x\" is not of type \"integer\""]);
-        assert!(in_call(Some(&prices()), &JsonObject::new()).is_err());
-        assert!(in_text(Some(&prices()), "no JSON").is_err());
+        assert!(in_call(Some(&prices()), &JsonObject::new()).await.is_err());
+        assert!(in_text(Some(&prices()), "no JSON").await.is_err());
     }
 
-    #[test]
-    fn a_format_that_allows_text_takes_text() {
+    #[tokio::test]
+    async fn a_format_that_allows_text_takes_text() {
         let format = format(json!({"type": "string"}));
-        assert_eq!(in_text(Some(&format), "hi"), Ok(Answer::Text("hi".into())));
+        assert_eq!(in_text(Some(&format), "hi").await, Ok(Answer::Text("hi".into())));
     }
 
-    #[test]
-    fn a_format_is_never_fetched() {
+    #[tokio::test]
+    async fn a_format_is_never_fetched() {
         for reference in ["http://127.0.0.1:9/schema.json", "file:///etc/hostname", "#/$defs/missing"] {
-            let fault = AnswerFormat::of(&agent(json!({"answer_format": {"$ref": reference}}))).err().unwrap();
+            let fault = AnswerFormat::of(&agent(json!({"answer_format": {"$ref": reference}}))).await.err().unwrap();
             assert_eq!(fault.code, ErrorCode::AnswerValidation, "{reference}");
             assert!(fault.cause.unwrap().starts_with("answer_format cannot be used: "));
         }
@@ -261,7 +251,7 @@ mod tests {
 
     #[expect(clippy::needless_pass_by_value, reason = "callers write json!(..) in place")]
     fn format(schema: Value) -> AnswerFormat {
-        AnswerFormat::of(&agent(json!({"answer_format": schema}))).unwrap().unwrap()
+        AnswerFormat::new(schema.as_object().unwrap().clone()).unwrap()
     }
 
     fn object(value: Value) -> JsonObject {

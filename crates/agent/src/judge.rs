@@ -44,8 +44,8 @@ pub(crate) struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    pub(crate) fn judge(&self, reply: &ChatReply) -> Verdict {
-        match self.try_judge(reply) {
+    pub(crate) async fn judge(&self, reply: &ChatReply) -> Verdict {
+        match self.try_judge(reply).await {
             Ok(verdict) => verdict,
             Err(mut faults) => {
                 faults.truncate(FAULTS_MAX);
@@ -54,34 +54,35 @@ impl Judge<'_> {
         }
     }
 
-    fn try_judge(&self, reply: &ChatReply) -> Result<Verdict, Vec<String>> {
+    async fn try_judge(&self, reply: &ChatReply) -> Result<Verdict, Vec<String>> {
         check_size(reply)?;
         if reply.calls.is_empty() {
-            return self.judge_words(reply);
+            return self.judge_words(reply).await;
         }
         match self.mode {
-            StepMode::Act => self.judge_calls(&reply.calls),
-            StepMode::AnswerOnly => self.judge_forced(&reply.calls),
+            StepMode::Act => self.judge_calls(&reply.calls).await,
+            StepMode::AnswerOnly => self.judge_forced(&reply.calls).await,
         }
     }
 
-    fn judge_calls(&self, calls: &[RawCall]) -> Result<Verdict, Vec<String>> {
+    async fn judge_calls(&self, calls: &[RawCall]) -> Result<Verdict, Vec<String>> {
         let calls = self.read_calls(calls)?;
         let (answers, others): (Vec<_>, Vec<_>) = calls.into_iter().partition(|call| call.tool_name == ANSWER);
         match answers.into_iter().next() {
-            Some(answer) if others.is_empty() => self.judge_answer(answer),
+            Some(answer) if others.is_empty() => self.judge_answer(answer).await,
             _ => Ok(Verdict::Act(others)),
         }
     }
 
-    fn judge_forced(&self, calls: &[RawCall]) -> Result<Verdict, Vec<String>> {
+    async fn judge_forced(&self, calls: &[RawCall]) -> Result<Verdict, Vec<String>> {
         let answer = calls.iter().find(|call| call.name == ANSWER);
         let answer = answer.ok_or_else(|| vec!["only `answer` may be called now".to_owned()])?;
         let read = self.read_calls(std::slice::from_ref(answer))?;
-        read.into_iter().next().map_or_else(|| Err(Vec::new()), |call| self.judge_answer(call))
+        let call = read.into_iter().next().ok_or_else(Vec::new)?;
+        self.judge_answer(call).await
     }
 
-    fn judge_words(&self, reply: &ChatReply) -> Result<Verdict, Vec<String>> {
+    async fn judge_words(&self, reply: &ChatReply) -> Result<Verdict, Vec<String>> {
         let words = reply.content.as_deref().unwrap_or_default();
         if words.trim().is_empty() {
             return Err(vec!["the reply is empty: call a tool, or answer".into()]);
@@ -89,14 +90,14 @@ impl Judge<'_> {
         if reply.cut_off {
             return Err(vec!["the reply was cut off at its length limit: be shorter".into()]);
         }
-        let answer = answer::in_text(self.format, words)?;
+        let answer = answer::in_text(self.format, words).await?;
         Ok(Verdict::Answer { call: None, answer, outcome: None })
     }
 
-    fn judge_answer(&self, call: ToolRequest) -> Result<Verdict, Vec<String>> {
+    async fn judge_answer(&self, call: ToolRequest) -> Result<Verdict, Vec<String>> {
         let empty = JsonObject::new();
         let args = call.args.as_ref().unwrap_or(&empty);
-        let answer = answer::in_call(self.format, args)?;
+        let answer = answer::in_call(self.format, args).await?;
         let outcome = answer::outcome_in_call(args);
         Ok(Verdict::Answer { call: Some(call), answer, outcome })
     }

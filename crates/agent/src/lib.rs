@@ -20,6 +20,7 @@ mod offer;
 mod openai;
 mod prompt;
 mod runner;
+mod schema;
 mod scripted;
 mod skills;
 mod standing;

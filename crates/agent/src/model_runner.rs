@@ -80,7 +80,7 @@ impl ModelRunner {
 #[async_trait]
 impl Runner for ModelRunner {
     async fn step(&self, context: &StepContext, recorder: &mut dyn Recorder) -> Result<(), StepError> {
-        let format = AnswerFormat::of(&context.agent).map_err(StepError::Failed)?;
+        let format = AnswerFormat::of(&context.agent).await.map_err(StepError::Failed)?;
         let standing = Standing::of(&context.transcript);
         self.give_up_if_spent(&standing)?;
         let transcript = observe(context, recorder).await?;
@@ -96,7 +96,7 @@ impl Runner for ModelRunner {
             taken_ids: taken_ids(&transcript),
             replies: replies(&transcript),
         };
-        let verdict = judge.judge(&reply);
+        let verdict = judge.judge(&reply).await;
         let calls = self.record(context.mode, &standing, reply, verdict, recorder).await?;
         let limits = CallLimits { at_once: self.settings.calls_at_once, timeout: self.settings.call_timeout };
         Ok(calls::run(context, &skills, &calls, &limits, recorder).await?)

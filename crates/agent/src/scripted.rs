@@ -8,10 +8,12 @@ mod script;
 
 use crate::{
     answer::{ANSWER, answer_tool},
-    model::{ChatMessage, ChatReply, ChatRequest, ModelClient, ModelError, Part, RawCall, TokenUsage, ToolSpec},
+    model::{ChatMessage, ChatReply, ChatRequest, ModelClient, ModelError, Part, RawCall, TokenUsage},
+    schema::off_the_workers,
     text::cut,
 };
 use async_trait::async_trait;
+use quarterdeck_api::JsonObject;
 use sample::sample;
 use script::{Script, ScriptFault};
 use serde_json::{Value, json};
@@ -61,9 +63,11 @@ impl ScriptedModel {
 #[async_trait]
 impl ModelClient for ScriptedModel {
     async fn complete(&self, request: &ChatRequest) -> Result<ChatReply, ModelError> {
-        let Some((script, played)) = self.script(request) else { return Ok(finished(unscripted(request), request)) };
+        let Some((script, played)) = self.script(request) else {
+            return Ok(finished(unscripted(request).await, request));
+        };
         let script = script.map_err(|fault| ModelError::fatal(fault.to_string()))?;
-        let Some(cue) = script.cue(played) else { return Ok(finished(unscripted(request), request)) };
+        let Some(cue) = script.cue(played) else { return Ok(finished(unscripted(request).await, request)) };
         if !cue.wait.is_zero() {
             tokio::time::sleep(cue.wait).await;
         }
@@ -134,11 +138,11 @@ fn part_length(part: &Part) -> usize {
 }
 
 /// What it says without a script: an answer of the right form, at once.
-fn unscripted(request: &ChatRequest) -> ChatReply {
+async fn unscripted(request: &ChatRequest) -> ChatReply {
     let answer = request.tools.iter().find(|tool| tool.name == ANSWER);
     match answer.filter(|tool| tool.parameters != answer_tool(None).parameters) {
         None => text(greeting(request)),
-        Some(tool) => formatted(tool),
+        Some(tool) => formatted(tool.parameters.clone()).await,
     }
 }
 
@@ -149,8 +153,8 @@ fn greeting(request: &ChatRequest) -> String {
     format!("No model is configured, so the built-in scripted model answers in its place.{asked}")
 }
 
-fn formatted(tool: &ToolSpec) -> ChatReply {
-    let Some(answer) = sample(&tool.parameters) else {
+async fn formatted(parameters: JsonObject) -> ChatReply {
+    let Some(answer) = off_the_workers(move || sample(&parameters)).await else {
         return text(
             "No model is configured, and the built-in scripted model found no example that satisfies answer_format."
                 .into(),

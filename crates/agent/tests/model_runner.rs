@@ -194,10 +194,19 @@ async fn an_answer_has_the_form_that_was_asked_for() {
 
 #[tokio::test]
 async fn a_format_that_cannot_be_used_fails_before_the_model_is_asked() {
-    let (model, mut world) = world(json!({"answer_format": {"$ref": "http://127.0.0.1:9/s.json"}})).await;
-    world.run().await;
-    world.assert_failed(ErrorCode::AnswerValidation, "answer_format cannot be used");
-    assert!(model.requests().is_empty());
+    let linked = |length: usize, link: fn(Value) -> Value| {
+        let linked = |place: usize| link(json!({"$ref": format!("#/$defs/a{}", place + 1)}));
+        let schemas: serde_json::Map<_, _> = (0..length).map(|place| (format!("a{place}"), linked(place))).collect();
+        let last = json!({format!("a{length}"): {"type": "string"}}).as_object().unwrap().clone();
+        json!({"$ref": "#/$defs/a0", "$defs": schemas.into_iter().chain(last).collect::<serde_json::Map<_, _>>()})
+    };
+    let twice = linked(23, |next| json!({"allOf": [next, next]}));
+    for format in [json!({"$ref": "http://127.0.0.1:9/s.json"}), linked(20_000, |next| next), twice] {
+        let (model, mut world) = world(json!({"answer_format": format})).await;
+        world.run().await;
+        world.assert_failed(ErrorCode::AnswerValidation, "answer_format cannot be used");
+        assert!(model.requests().is_empty());
+    }
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 use super::*;
 use crate::{offer, testing::agent};
+use futures_util::FutureExt;
 use serde_json::json;
 
 #[test]
@@ -103,5 +104,6 @@ fn check(mode: StepMode, calls: &[(&str, &str)], expected: &Expected<'_>) {
 fn judge(mode: StepMode, reply: &ChatReply) -> Verdict {
     let agent = agent(json!({"tools": [{"name": "look", "description": "Looks."}]}));
     let tools = offer::tools(&agent, Vec::new(), mode, None);
-    Judge { mode, tools: &tools, format: None, taken_ids: HashSet::from(["old"]), replies: 7 }.judge(reply)
+    let judge = Judge { mode, tools: &tools, format: None, taken_ids: HashSet::from(["old"]), replies: 7 };
+    judge.judge(reply).now_or_never().unwrap()
 }

@@ -2,6 +2,7 @@
 //!
 //! Not every schema that can be satisfied is: patterns, for one, are only satisfied by luck.
 
+use crate::schema::Schema;
 use quarterdeck_api::JsonObject;
 use serde_json::{Map, Value, json};
 
@@ -20,10 +21,10 @@ const SIZE_MAX: u64 = 10_000;
 /// An instance for the property `answer` of an object with these `parameters`.
 pub(super) fn sample(parameters: &JsonObject) -> Option<Value> {
     let root = Value::Object(parameters.clone());
-    let validator = jsonschema::options().offline().build(&root).ok()?;
+    let schema = Schema::of(&root).ok()?;
     let answer = root.pointer("/properties/answer")?;
     let candidates = Sampler { root: &root, looks: LOOKS_MAX }.candidates(answer, 0);
-    let fits = |answer: &Value| validator.is_valid(&json!({"answer": answer, "outcome": "success"}));
+    let fits = |answer: &Value| schema.is_satisfied_by(&json!({"answer": answer, "outcome": "success"}));
     candidates.into_iter().find(fits)
 }
 
