@@ -99,9 +99,10 @@ impl Errors {
     }
 }
 
-/// Reads a single JSON value, for instance one that was stored or changed after it was decoded.
+/// Reads a single JSON value that was stored, or changed after it was decoded. It may hold secrets of others, so its
+/// faults do not show it.
 pub fn decode_json<T: Decode>(json: &serde_json::Value) -> Result<T, Problem> {
-    let errors = Errors::default();
+    let errors = Errors { faults: Faults::showing_nothing(), ..Errors::default() };
     let decoded = errors.body(&Body::Json(super::json::from_json(json)));
     errors.finish(decoded)
 }

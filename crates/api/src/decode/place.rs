@@ -20,9 +20,15 @@ const MSG_MAX: usize = 1000;
 pub struct Faults {
     details: RefCell<Vec<Detail>>,
     echo: RefCell<Budget>,
+    shows_nothing: bool,
 }
 
 impl Faults {
+    /// For values that whoever reads of the faults may not see: none of them is echoed.
+    pub fn showing_nothing() -> Self {
+        Self { shows_nothing: true, ..Self::default() }
+    }
+
     /// The root of a part of the request: `body`, `query`, `path` or `header`.
     pub fn root<'a>(&'a self, part: &'a str) -> Place<'a> {
         Place { faults: self, parent: None, step: Step::Name(part), depth: 0 }
@@ -43,14 +49,14 @@ impl Faults {
         if details.len() >= FAULTS_MAX {
             return;
         }
-        let input = echo::echo(input, &mut self.echo.borrow_mut());
+        let input = (!self.shows_nothing).then(|| echo::echo(input, &mut self.echo.borrow_mut()));
         details.push(Detail {
             kind: fault.kind.into(),
             loc: Some(loc),
             msg: Some(fault.msg.to_string()),
             message: fault.msg.into_owned(),
             scope: None,
-            input: Some(input),
+            input,
             ctx: fault.ctx.map(serde_json::Value::Object),
         });
     }
