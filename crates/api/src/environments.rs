@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use url::{Origin, Url};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -287,6 +288,20 @@ pub struct McpServer {
     /// Headers to send; values read back as `***`.
     #[schema(required = false)]
     pub headers: BTreeMap<String, String>,
+}
+
+impl McpServer {
+    /// Whether both are the same program or at the same address, so that what one may know the other may.
+    pub(crate) fn is_where(&self, other: &Self) -> bool {
+        let has_moved = self.url != other.url && (origin(self).is_none() || origin(self) != origin(other));
+        self.transport == other.transport && self.command == other.command && !has_moved
+    }
+}
+
+/// Scheme, host and port; none where the address has no such thing.
+fn origin(server: &McpServer) -> Option<Origin> {
+    let origin = Url::parse(server.url.as_deref()?).ok()?.origin();
+    origin.is_tuple().then_some(origin)
 }
 
 /// How an MCP server is spoken to.

@@ -4,12 +4,15 @@
 //! does the path exist in the shape of a request, does the value fit there. [`apply_overrides`] runs on the
 //! resolved request: does every selector match exactly one entry, does the whole still satisfy every rule.
 
+mod moved;
 mod shape;
 
 use crate::decode::json;
 use crate::decode::place::Faults;
 use crate::{JsonObject, Problem, SessionRequest, decode_json};
+use moved::Touched;
 use serde_json::Value;
+use std::fmt::Write as _;
 
 /// Whether every path leads somewhere and every value fits there.
 pub(crate) fn check(overrides: &JsonObject) -> Result<(), String> {
@@ -37,36 +40,51 @@ pub fn apply_overrides(request: &SessionRequest) -> Result<SessionRequest, Probl
         return Ok(request.clone());
     }
     let mut whole = serde_json::to_value(request).map_err(|_| Problem::internal())?;
+    let mut touched = Touched::default();
     for (path, value) in &request.overrides {
-        write(path, value, &mut whole)
+        write(path, value, &mut whole, &mut touched)
             .map_err(|why| Problem::invalid_body(format!("override {}: {why}", brief(path))))?;
     }
-    decode_json(&whole)
+    let changed = decode_json(&whole)?;
+    touched.check(&whole).map_err(Problem::invalid_body)?;
+    Ok(changed)
 }
 
-fn write(path: &str, value: &Value, whole: &mut Value) -> Result<(), String> {
+fn write(path: &str, value: &Value, whole: &mut Value, touched: &mut Touched) -> Result<(), String> {
+    let segments = parse(path)?;
     let mut place = whole;
-    for segment in parse(path)? {
-        place = enter(segment, place)?;
+    let mut pointer = String::new();
+    for (index, segment) in segments.iter().enumerate() {
+        place = enter(*segment, place, &mut pointer)?;
+        if let Some(next) = segments.get(index + 1) {
+            touched.enter(segment.field, &pointer, place, next.field);
+        }
     }
+    touched.replace(pointer);
     *place = value.clone();
     Ok(())
 }
 
-fn enter<'v>(segment: Segment<'_>, value: &'v mut Value) -> Result<&'v mut Value, String> {
+/// Goes on to what a segment leads to, and adds the step to `pointer`.
+fn enter<'v>(segment: Segment<'_>, value: &'v mut Value, pointer: &mut String) -> Result<&'v mut Value, String> {
     let field =
         value.get_mut(segment.field).ok_or_else(|| format!("there is no {} here to change", brief(segment.field)))?;
+    let _ = write!(pointer, "/{}", segment.field);
     match segment.selector {
-        Some(selector) => select(selector, field),
+        Some(selector) => {
+            let (index, entry) = select(selector, field)?;
+            let _ = write!(pointer, "/{index}");
+            Ok(entry)
+        }
         None => Ok(field),
     }
 }
 
-fn select<'v>(selector: Selector<'_>, list: &'v mut Value) -> Result<&'v mut Value, String> {
+fn select<'v>(selector: Selector<'_>, list: &'v mut Value) -> Result<(usize, &'v mut Value), String> {
     let entries = list.as_array_mut().ok_or("there is no list to select from")?;
-    let mut matching = entries.iter_mut().filter(|entry| selector.matches(entry));
+    let mut matching = entries.iter_mut().enumerate().filter(|(_, entry)| selector.matches(entry));
     match (matching.next(), matching.next()) {
-        (Some(entry), None) => Ok(entry),
+        (Some(found), None) => Ok(found),
         (None, _) => Err(format!("no entry is selected by {}", brief(selector.value))),
         (Some(_), Some(_)) => Err(format!("several entries are selected by {}", brief(selector.value))),
     }

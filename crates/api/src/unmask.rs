@@ -1,7 +1,8 @@
 //! The way back from [`mask`](crate::mask): who edits what was read and writes it back sends `***` where a
 //! secret stood, and means the secret that is stored there.
 //!
-//! A `***` for which nothing is stored stays what it is.
+//! A `***` for which nothing is stored stays what it is. So does one of an MCP server that became another: what was
+//! stored for one address or program is not handed to the next.
 
 use crate::mask::MASK;
 use crate::{Agent, Environment, McpServer, Reference};
@@ -45,6 +46,9 @@ pub fn environment(written: &mut Environment, stored: &Environment) {
 
 fn servers(written: &mut [McpServer], stored: &[McpServer]) {
     for (server, before) in pairs(written.iter_mut(), stored.iter(), |s| s.name.clone(), |s| s.name.clone()) {
+        if !server.is_where(before) {
+            continue;
+        }
         values(&mut server.env, &before.env);
         values(&mut server.headers, &before.headers);
         for (argument, before) in server.args.iter_mut().zip(&before.args) {
@@ -97,7 +101,7 @@ fn inline_mut<T>(reference: &mut Reference<T>) -> Option<&mut T> {
 
 #[cfg(test)]
 mod tests {
-    use crate::{Agent, decode_json, mask, unmask};
+    use crate::{Agent, Environment, decode_json, mask, unmask};
     use serde_json::{Value, json};
 
     fn agent(secrets: [&str; 4]) -> Agent {
@@ -129,6 +133,52 @@ mod tests {
         let mut written = agent(["new", "***", "***", "***"]);
         unmask::agent(&mut written, &agent(["p", "h", "-", "n"]));
         assert_eq!(written, agent(["new", "h", "-", "n"]));
+    }
+
+    #[test]
+    fn a_server_that_moved_does_not_take_secrets_along() {
+        let sse = |url: &str| json!({"transport": "sse", "url": url, "headers": {"K": "CANARY"}});
+        let stdio = |command: &str| json!({"transport": "stdio", "command": command, "args": ["CANARY"], "env": {"K": "CANARY"}});
+        let streamable =
+            json!({"transport": "streamable_http", "url": "https://a.example/1", "headers": {"K": "CANARY"}});
+        let stays = [
+            (sse("https://a.example/1"), sse("https://A.example:443/2?x")),
+            (sse("not an address"), sse("not an address")),
+            (stdio("c"), stdio("c")),
+        ];
+        for (before, after) in stays {
+            assert_eq!(written_over(&before, &after), server(&after), "{after}");
+        }
+        let moves = [
+            (sse("https://a.example/1"), sse("https://b.example/1")),
+            (sse("https://a.example/1"), sse("http://a.example/1")),
+            (sse("https://a.example/1"), sse("https://a.example:444/1")),
+            (sse("https://a.example/1"), sse("https://a.example@b.example/1")),
+            (sse("https:///a.example/1"), sse("https:///b.example/1")),
+            (sse("not an address"), sse("no address either")),
+            (streamable.clone(), sse("https://a.example/1")),
+            (stdio("c"), stdio("d")),
+        ];
+        for (before, after) in moves {
+            assert_eq!(written_over(&before, &after), masked(&after), "{after}");
+        }
+    }
+
+    /// What becomes of a masked copy of `after`, written over `before`.
+    fn written_over(before: &Value, after: &Value) -> Environment {
+        let mut written = masked(after);
+        unmask::environment(&mut written, &server(before));
+        written
+    }
+
+    fn masked(fields: &Value) -> Environment {
+        mask::environment(&server(fields))
+    }
+
+    fn server(fields: &Value) -> Environment {
+        let mut server = json!({"name": "s"});
+        server.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        decode_json(&json!({"kind": "mcp", "id": "m", "servers": [server]})).unwrap()
     }
 
     #[test]

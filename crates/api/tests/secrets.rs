@@ -1,4 +1,4 @@
-//! What was stored in secret is shown to nobody, whatever a request says.
+//! What was stored in secret is shown to nobody, and told to no other server, whatever a request says.
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up may panic")]
 
 use quarterdeck_api::{
@@ -24,6 +24,30 @@ fn an_agent_in_full_that_breaks_a_rule_shows_nothing_that_is_stored() {
     let mut agent = agent();
     agent["environments"] = json!([agent["environments"][0], agent["environments"][0]]);
     check_refused(decode_json::<Agent>(&agent), "at most one of each kind");
+}
+
+#[test]
+fn an_override_sends_no_secret_elsewhere() {
+    for (overrides, field) in [
+        (json!({"servers[name=http].url": "https://b.example/mcp"}), "its headers"),
+        (json!({"servers[name=http].name": "b", "servers[name=b].url": "https://b.example/mcp"}), "its headers"),
+        (json!({"servers[name=http].transport": "streamable_http"}), "its headers"),
+        (json!({"servers[name=program].command": "other"}), "its env"),
+        (json!({"servers[name=program].command": "other", "servers[name=program].env": {}}), "its args"),
+    ] {
+        check_refused(overridden(&overrides), field);
+    }
+    let other = json!({"name": "http", "transport": "sse", "url": "https://b.example", "headers": {"A": "own"}});
+    for overrides in [
+        json!({"servers[name=http].url": "https://a.example/elsewhere"}),
+        json!({"servers[name=http].url": "https://b.example", "servers[name=http].headers": {"A": "own"}}),
+        json!({"servers[name=http].headers": {}, "servers[name=http].url": "https://b.example"}),
+        json!({"servers[name=program].command": "c", "servers[name=program].env": {}, "servers[name=program].args": []}),
+        json!({"servers[name=http].url": "https://c.example", "servers[name=http]": other}),
+        json!({"servers": [other], "servers[name=http].url": "https://c.example"}),
+    ] {
+        assert!(overridden(&overrides).is_ok(), "{overrides}");
+    }
 }
 
 /// The agent with overrides of its environment.
