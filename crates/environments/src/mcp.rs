@@ -14,7 +14,7 @@ mod sse;
 
 use crate::{CallError, Environment, Hosting, HostingSettings, OpenError, Output, Tool};
 use async_trait::async_trait;
-use futures_util::future::join_all;
+use futures_util::{StreamExt, TryStreamExt, future::join_all, stream};
 use quarterdeck_api::{EnvironmentKind, JsonObject, McpEnvironment};
 use server::Server;
 use std::{
@@ -27,6 +27,9 @@ use std::{
 const TOOLS_MAX: usize = 128;
 /// What tools and their schemas may weigh in all, as JSON.
 const TOOLS_MAX_BYTES: usize = 1 << 20;
+
+/// Servers of one environment that are connected to at once.
+const OPENING_MAX: usize = 4;
 
 /// How long things may take.
 #[derive(Clone, Copy, Debug)]
@@ -51,13 +54,12 @@ pub(crate) struct McpEnvironmentOpen {
 }
 
 impl McpEnvironmentOpen {
-    /// Connects to all servers at once. All are required: an agent was set up for their tools.
+    /// Connects to all servers, a few at a time. All are required: an agent was set up for their tools.
     pub(crate) async fn open(spec: &McpEnvironment, hosting: &Hosting) -> Result<Self, OpenError> {
         let servers = spec.servers.iter().map(|server| Server::new(server, hosting));
         let servers = servers.collect::<Result<Vec<_>, _>>()?;
-        for opened in join_all(servers.iter().map(Server::open)).await {
-            opened?;
-        }
+        let opening = stream::iter(&servers).map(Ok).try_for_each_concurrent(OPENING_MAX, Server::open);
+        opening.await?;
         Ok(Self { servers, offered: Mutex::default() })
     }
 }
@@ -81,10 +83,9 @@ impl Environment for McpEnvironmentOpen {
         let mut bytes = 0;
         for (place, (server, list)) in self.servers.iter().zip(lists).enumerate() {
             for tool in list {
-                let own = tool.name.to_string();
+                let own = tool.name.clone();
                 let tool = server.offer(tool, place, &mut taken);
-                bytes +=
-                    tool.description.len() + serde_json::to_string(&tool.input_schema).map_or(0, |text| text.len());
+                bytes += tool.description.len() + size(&tool.input_schema);
                 if tools.len() == TOOLS_MAX || bytes > TOOLS_MAX_BYTES {
                     tracing::warn!(server = server.name(), "has more tools than can be offered");
                     break;
@@ -107,4 +108,8 @@ impl Environment for McpEnvironmentOpen {
     async fn close(&self) {
         join_all(self.servers.iter().map(Server::close)).await;
     }
+}
+
+fn size(schema: &JsonObject) -> usize {
+    serde_json::to_string(schema).map_or(usize::MAX, |text| text.len())
 }

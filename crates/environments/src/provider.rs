@@ -15,6 +15,9 @@ use std::{
 };
 use thiserror::Error;
 
+/// MCP servers of one environment. Each is a connection or a program, for as long as the session works.
+const SERVERS_MAX: usize = 16;
+
 /// Decides which environments a session may have, and opens them.
 #[async_trait]
 pub trait Provider: Debug + Send + Sync + 'static {
@@ -108,6 +111,16 @@ impl Hosting {
         Ok(self.client.get_or_init(|| client).clone())
     }
 
+    fn check_servers(&self, servers: &[McpServer]) -> Result<(), Refused> {
+        if servers.len() > SERVERS_MAX {
+            let count = servers.len();
+            return Err(Refused::Invalid(format!(
+                "an environment may have at most {SERVERS_MAX} MCP servers, not {count}"
+            )));
+        }
+        servers.iter().try_for_each(|server| self.check_server(server))
+    }
+
     fn check_server(&self, server: &McpServer) -> Result<(), Refused> {
         match server.transport {
             McpTransport::Stdio => self.check_command(server),
@@ -160,7 +173,7 @@ impl Provider for Hosting {
             return Err(Refused::NotPublic(format!("this server does not run environments of kind {kind:?}")));
         }
         match spec {
-            Spec::Mcp(mcp) => mcp.servers.iter().try_for_each(|server| self.check_server(server)),
+            Spec::Mcp(mcp) => self.check_servers(&mcp.servers),
             Spec::Memory(_)
             | Spec::Web(_)
             | Spec::Desktop(_)
@@ -222,6 +235,17 @@ mod tests {
         for url in ["http://127.0.0.1/", "nope"] {
             assert!(matches!(check(&hosting, http(url)), Err(Refused::Invalid(_))), "{url}");
         }
+    }
+
+    #[test]
+    fn an_environment_has_a_bounded_number_of_servers() {
+        let hosting = Hosting::new(HostingSettings::default());
+        let server = json!({
+            "name": "s", "transport": "sse", "url": "https://example.com", "args": [], "env": {}, "headers": {},
+        });
+        let with = |count: usize| json!({"kind": "mcp", "id": "e", "servers": vec![server.clone(); count]});
+        assert_eq!(check(&hosting, with(SERVERS_MAX)), Ok(()));
+        assert!(matches!(check(&hosting, with(SERVERS_MAX + 1)), Err(Refused::Invalid(_))));
     }
 
     fn check(hosting: &Hosting, spec: Value) -> Result<(), Refused> {
