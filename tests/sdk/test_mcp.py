@@ -194,6 +194,34 @@ def test_secrets_of_servers_are_nowhere_to_be_read(own, connect, mcp, transport)
         assert [call.result for call in of_kind(client, session_id, "tool_result")] == [SECRET]
 
 
+REPEATER = """
+import json, os, sys
+
+def say(**message):
+    print(json.dumps({"jsonrpc": "2.0", **message}), flush=True)
+
+for line in sys.stdin:
+    message, secret = json.loads(line), os.environ["TOKEN"]
+    say(method="notifications/message", params={"level": "error", "data": secret})
+    say(method=f"notifications/{secret}")
+    if message["method"] == "initialize":
+        result = {"protocolVersion": "2025-06-18", "serverInfo": {"name": secret, "version": secret}}
+        say(id=message["id"], result={**result, "capabilities": {"tools": {}, "logging": {}}})
+    elif "id" in message:
+        say(id=message["id"], result={"tools": [{"name": "nothing", "inputSchema": {"type": "object"}}]})
+"""
+
+
+def test_a_server_that_repeats_its_secret_is_not_logged(new_store, start, connect, tmp_path):
+    program = tmp_path / "repeater.py"
+    program.write_text(REPEATER)
+    server = start(new_store(), ["--mcp-allow-command", f"repeater={sys.executable} {program}"])
+    spec = {"name": "r", "transport": "stdio", "command": "repeater", "env": {"TOKEN": SECRET}}
+    session_id, result = run(server, connect(server), with_servers(spec), "@call r_nothing\n@answer 42")
+    assert result.status == "completed", raw_events(server, session_id)
+    assert SECRET not in server.log.read_text()
+
+
 @pytest.mark.parametrize(
     "spec, status",
     [

@@ -124,8 +124,7 @@ fn engine_settings(options: &ServerOptions, hosting: Hosting) -> EngineSettings 
 }
 
 fn start_log(options: &ServerOptions) -> anyhow::Result<()> {
-    let filter = options.log.as_deref().unwrap_or(LOG);
-    let filter = EnvFilter::try_new(filter).with_context(|| format!("--log {filter:?} is no log filter"))?;
+    let filter = log_filter(options.log.as_deref().unwrap_or(LOG))?;
     // A log that cannot be written, on a full disk, would be complained of on the log itself, with a panic.
     let log = tracing_subscriber::fmt().log_internal_errors(false);
     let log = log.with_env_filter(filter).with_writer(std::io::stderr);
@@ -134,6 +133,19 @@ fn start_log(options: &ServerOptions) -> anyhow::Result<()> {
         LogFormat::Json => log.json().flatten_event(true).try_init(),
     };
     started.map_err(|error| anyhow!("cannot start the log: {error}"))
+}
+
+/// The library for MCP logs what servers say as it is, and servers repeat the secrets they were told. We log of it what
+/// is to be known, masked.
+fn log_filter(text: &str) -> anyhow::Result<EnvFilter> {
+    let names_it = text.split(',').any(|directive| is_of("rmcp", directive.trim()));
+    let whole = if names_it { text.to_owned() } else { format!("{text},rmcp=off") };
+    EnvFilter::try_new(whole).with_context(|| format!("--log {text:?} is no log filter"))
+}
+
+/// Whether a directive is about a crate: `rmcp`, `rmcp::service=debug`, `rmcp[span]=info`.
+fn is_of(name: &str, directive: &str) -> bool {
+    directive.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with(['=', ':', '[']))
 }
 
 /// The first signal drains, the second ends the process at once.
@@ -167,4 +179,25 @@ fn greet(url: &str, store: &dyn Store, model: &str, new_key: Option<&str>) {
     println!("  export HAI_API_KEY={}", new_key.unwrap_or("…"));
     println!();
     println!("listening on {url}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_mcp_servers_say_is_logged_only_for_who_asks_for_it_by_name() {
+        for (given, is_off) in [
+            (LOG, true),
+            ("debug", true),
+            ("trace,rmcp_else=info", true),
+            ("info,rmcp=debug", false),
+            ("rmcp::service=info", false),
+            ("info, rmcp", false),
+        ] {
+            assert_eq!(log_filter(given).unwrap().to_string().contains("rmcp=off"), is_off, "{given}");
+        }
+        let refused = log_filter("a=b=c").unwrap_err();
+        assert!(refused.to_string().contains("--log \"a=b=c\""), "{refused}");
+    }
 }
