@@ -29,6 +29,11 @@ impl ApiKey {
     pub(crate) fn expose(&self) -> &str {
         &self.0
     }
+
+    /// What a host says, without the key.
+    fn cut_out_of(&self, words: &str) -> String {
+        if self.0.is_empty() { words.to_owned() } else { words.replace(&self.0, "***") }
+    }
 }
 
 impl fmt::Debug for ApiKey {
@@ -186,7 +191,7 @@ impl ModelClient for OpenAiClient {
         };
         let http = self.authorized(self.http.post(self.completions.clone())).json(&wire::body(request, model));
         let body = self.exchange(self.settings.reply_max_bytes).json(http).await?;
-        reply::read(body, model).map_err(|fault| fault.at(&self.host))
+        reply::read(body, model).map_err(|fault| fault.at(&self.host, self.settings.api_key.as_ref()))
     }
 }
 

@@ -138,6 +138,25 @@ async fn what_cannot_get_better_fails_at_once() {
 }
 
 #[tokio::test]
+async fn an_error_in_place_of_a_reply_is_told_without_the_key() {
+    let said = |error: Value| Behaviour::Body(json!({"error": error}).to_string().into_bytes());
+    let long = format!("{}CANARY-KEY", "x".repeat(295));
+    for (error, expected) in [
+        (json!({"message": "Incorrect API key provided: CANARY-KEY"}), "Incorrect API key provided: ***"),
+        (json!("CANARY-KEY"), "replied with an error: ***"),
+        (json!({"key": "CANARY-KEY"}), "{\"key\":\"***\"}"),
+        (json!({"message": long}), "xxx***"),
+        (json!({"message": "CANARY-K… is wrong", "code": "invalid_api_key"}), "does not accept the key"),
+    ] {
+        let (model, mut world) = world(json!({})).await;
+        model.otherwise(said(error));
+        world.run().await;
+        world.assert_failed(ErrorCode::Internal, expected);
+        assert!(!world.log_text().contains("CANARY"), "{}", world.log_text());
+    }
+}
+
+#[tokio::test]
 async fn nobody_listening_is_trouble() {
     let model = FakeModel::start().await.unwrap();
     let mut world = World::asking(&model, json!({"model": "m"}), quick(), OpenAiSettings::new(""));

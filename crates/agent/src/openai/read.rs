@@ -72,11 +72,7 @@ impl Exchange<'_> {
         }
         let words = ["/error/message", "/message", "/detail", "/error"];
         let words = words.iter().find_map(|place| body.pointer(place)?.as_str())?;
-        let words = match self.key.map(ApiKey::expose) {
-            Some(key) if !key.is_empty() => words.replace(key, "***"),
-            _ => words.to_owned(),
-        };
-        Some(one_line(&words, SAID_MAX))
+        Some(told(words, self.key))
     }
 
     fn broken(&self, error: &reqwest::Error) -> ModelError {
@@ -91,6 +87,12 @@ impl Exchange<'_> {
             format!("the connection to the model at {host} broke: {}", root_cause(error))
         })
     }
+}
+
+/// A host's words, fit for a log.
+pub(super) fn told(words: &str, key: Option<&ApiKey>) -> String {
+    let words = key.map_or_else(|| words.to_owned(), |key| key.cut_out_of(words));
+    one_line(&words, SAID_MAX)
 }
 
 /// The innermost cause is the telling one, and holds no address.

@@ -1,7 +1,7 @@
 //! A reply as endpoints spell it: the common shape and the usual departures from it.
 
+use super::{ApiKey, read::told};
 use crate::model::{ChatReply, ModelError, RawCall, TokenUsage};
-use crate::text::one_line;
 use serde_json::Value;
 
 /// Calls of one reply that are kept.
@@ -12,15 +12,18 @@ const CALLS_MAX: usize = 128;
 pub(super) enum ReplyFault {
     /// It has no message in it.
     NoMessage,
-    /// It holds an error, although the status said that all is well.
+    /// It holds an error, although the status said that all is well: in the host's words, which may hold the key.
     Error(String),
+    /// The same, about the key: the words may repeat parts of it.
+    OfKey,
 }
 
 impl ReplyFault {
-    pub(super) fn at(self, host: &str) -> ModelError {
+    pub(super) fn at(self, host: &str, key: Option<&ApiKey>) -> ModelError {
         ModelError::retryable(match self {
             Self::NoMessage => format!("the model at {host} sent a reply without a message in it"),
-            Self::Error(said) => format!("the model at {host} replied with an error: {said}"),
+            Self::Error(said) => format!("the model at {host} replied with an error: {}", told(&said, key)),
+            Self::OfKey => format!("the model at {host} replied with an error: it does not accept the key"),
         })
     }
 }
@@ -29,7 +32,7 @@ impl ReplyFault {
 pub(super) fn read(mut body: Value, model: &str) -> Result<ChatReply, ReplyFault> {
     let usage = body.get("usage").and_then(usage);
     let Some(choice) = body.pointer_mut("/choices/0").map(Value::take) else {
-        return Err(error_in(&body).map_or(ReplyFault::NoMessage, ReplyFault::Error));
+        return Err(error_in(&body).unwrap_or(ReplyFault::NoMessage));
     };
     let Some(message) = choice.get("message").filter(|message| message.is_object()) else {
         return Err(ReplyFault::NoMessage);
@@ -49,11 +52,19 @@ pub(super) fn read(mut body: Value, model: &str) -> Result<ChatReply, ReplyFault
     })
 }
 
-fn error_in(body: &Value) -> Option<String> {
+fn error_in(body: &Value) -> Option<ReplyFault> {
     let error = body.get("error").filter(|error| !error.is_null())?;
+    if is_of_key(error) {
+        return Some(ReplyFault::OfKey);
+    }
     let said = error.get("message").unwrap_or(error);
-    let said = said.as_str().map_or_else(|| said.to_string(), str::to_owned);
-    Some(one_line(&said, 300))
+    Some(ReplyFault::Error(said.as_str().map_or_else(|| said.to_string(), str::to_owned)))
+}
+
+fn is_of_key(error: &Value) -> bool {
+    let is = |place: &str, known: &[Value]| error.get(place).is_some_and(|said| known.contains(said));
+    let codes = [401.into(), 403.into(), "401".into(), "403".into(), "invalid_api_key".into()];
+    is("code", &codes) || is("type", &["authentication_error".into()])
 }
 
 /// A text, or a list of parts of which some are texts.
@@ -168,7 +179,13 @@ mod tests {
             assert_eq!(read(body, "m"), Err(ReplyFault::NoMessage));
         }
         let error = json!({"error": {"message": "overloaded\ntrace"}});
-        assert_eq!(read(error, "m"), Err(ReplyFault::Error("overloaded".into())));
+        let ModelError::Retryable { message, .. } = read(error, "m").unwrap_err().at("h", None) else {
+            panic!("retryable")
+        };
+        assert_eq!(message, "the model at h replied with an error: overloaded");
+        for of_key in [json!({"code": 401}), json!({"code": "403"}), json!({"type": "authentication_error"})] {
+            assert_eq!(read(json!({"error": of_key}), "m"), Err(ReplyFault::OfKey));
+        }
     }
 
     fn check_words(message: &Value, content: Option<&str>, reasoning: Option<&str>) {
