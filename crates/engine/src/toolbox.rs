@@ -60,10 +60,14 @@ fn unopened(error: &OpenError) -> Fault {
     Fault::because(ErrorCode::EnvironmentError, error.to_string())
 }
 
-/// Whether a session may be created with an agent's environments.
+/// Whether a session may be created with the environments of an agent in full, and of all that it may delegate to.
 pub(crate) fn check(provider: &dyn Provider, agent: &Agent) -> Result<(), Refused> {
     agent.environments.iter().try_for_each(|environment| match environment {
         Reference::Inline(spec) => provider.check(spec),
+        Reference::Name(_) => Ok(()),
+    })?;
+    agent.subagents.iter().flatten().try_for_each(|subagent| match subagent {
+        Reference::Inline(subagent) => check(provider, subagent),
         Reference::Name(_) => Ok(()),
     })
 }

@@ -11,7 +11,7 @@ use fake::FakeProvider;
 use quarterdeck_api::{ErrorCode, Status};
 use quarterdeck_core::{Command, Ending, State};
 use quarterdeck_engine::CreateError;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 use world::{World, in_time, open};
@@ -186,5 +186,15 @@ async fn a_forced_answer_does_not_wait_for_an_environment_to_open() {
 async fn what_the_provider_refuses_is_not_created() {
     let world = World::new(FakeProvider::refusing()).await;
     let refused = world.try_create("@answer Never.", json!({})).await.err().unwrap();
+    assert!(matches!(refused, CreateError::Environment(_)), "{refused}");
+}
+
+#[tokio::test]
+async fn what_the_provider_refuses_to_a_subagent_is_not_created_either() {
+    let world = World::new(FakeProvider::refusing()).await;
+    let agent = |environments: Value, subagents: Value| json!({"name": "a", "description": "d", "environments": environments, "subagents": subagents});
+    let memory = json!([{"kind": "memory", "id": "m", "namespace": "n"}]);
+    let nested = agent(json!([]), json!([agent(json!([]), json!([agent(memory, json!([]))]))]));
+    let refused = world.try_create("@answer Never.", json!({"agent": nested})).await.err().unwrap();
     assert!(matches!(refused, CreateError::Environment(_)), "{refused}");
 }
