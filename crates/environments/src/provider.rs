@@ -18,6 +18,9 @@ use thiserror::Error;
 /// MCP servers of one environment. Each is a connection or a program, for as long as the session works.
 const SERVERS_MAX: usize = 16;
 
+/// Bytes of a memory's namespace. It is part of the key of each entry, which a database can index only up to a size.
+const NAMESPACE_MAX_BYTES: usize = 1_024;
+
 /// Decides which environments a session may have, and opens them.
 #[async_trait]
 pub trait Provider: Debug + Send + Sync + 'static {
@@ -151,6 +154,13 @@ impl Hosting {
     }
 }
 
+fn check_namespace(memory: &Memory) -> Result<(), Refused> {
+    if memory.namespace.len() <= NAMESPACE_MAX_BYTES {
+        return Ok(());
+    }
+    Err(Refused::Invalid(format!("the namespace of a memory must have at most {NAMESPACE_MAX_BYTES} bytes")))
+}
+
 /// Variables by which a program that is allowed could be made to run another one. The list cannot be complete: who
 /// allows a command trusts those who may create sessions with its arguments and variables.
 fn loads_code(name: &str) -> bool {
@@ -174,12 +184,8 @@ impl Provider for Hosting {
         }
         match spec {
             Spec::Mcp(mcp) => self.check_servers(&mcp.servers),
-            Spec::Memory(_)
-            | Spec::Web(_)
-            | Spec::Desktop(_)
-            | Spec::Android(_)
-            | Spec::Code(_)
-            | Spec::Workstation(_) => Ok(()),
+            Spec::Memory(memory) => check_namespace(memory),
+            Spec::Web(_) | Spec::Desktop(_) | Spec::Android(_) | Spec::Code(_) | Spec::Workstation(_) => Ok(()),
         }
     }
 
@@ -246,6 +252,15 @@ mod tests {
         let with = |count: usize| json!({"kind": "mcp", "id": "e", "servers": vec![server.clone(); count]});
         assert_eq!(check(&hosting, with(SERVERS_MAX)), Ok(()));
         assert!(matches!(check(&hosting, with(SERVERS_MAX + 1)), Err(Refused::Invalid(_))));
+    }
+
+    #[test]
+    fn a_namespace_fits_into_an_index() {
+        let hosting = Hosting::new(HostingSettings::default());
+        let named = |namespace: &str| json!({"kind": "memory", "id": "m", "namespace": namespace});
+        assert_eq!(check(&hosting, named(&"n".repeat(NAMESPACE_MAX_BYTES))), Ok(()));
+        let long = check(&hosting, named(&"é".repeat(NAMESPACE_MAX_BYTES / 2 + 1)));
+        assert!(matches!(long, Err(Refused::Invalid(_))), "{long:?}");
     }
 
     fn check(hosting: &Hosting, spec: Value) -> Result<(), Refused> {
