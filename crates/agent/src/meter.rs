@@ -8,7 +8,7 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// Names of models that are told apart; hosts answer with what they like.
+/// Names of models that are told apart; hosts list what they like.
 const NAMES_MAX: usize = 50;
 /// Characters of such a name.
 const NAME_MAX: usize = 80;
@@ -47,7 +47,7 @@ impl Drop for Call {
 
 fn count_tokens(reply: &ChatReply) {
     let Some(usage) = &reply.usage else { return };
-    let model = NAMES.told_apart(&reply.model);
+    let model = NAMES.label(reply);
     for (kind, tokens) in
         [("input", usage.input), ("cached", usage.cached), ("output", usage.output), ("reasoning", usage.reasoning)]
     {
@@ -62,6 +62,11 @@ static NAMES: Names = Names(Mutex::new(None));
 struct Names(Mutex<Option<HashSet<String>>>);
 
 impl Names {
+    /// What agents call a model is their callers' word: it is not for everybody who may read metrics.
+    fn label(&self, reply: &ChatReply) -> String {
+        if reply.model_is_known { self.told_apart(&reply.model) } else { OTHER.to_owned() }
+    }
+
     fn told_apart(&self, name: &str) -> String {
         let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let names = names.get_or_insert_default();
@@ -77,7 +82,15 @@ impl Names {
 #[cfg(test)]
 mod tests {
     use super::{NAME_MAX, NAMES_MAX, Names};
+    use crate::model::ChatReply;
     use std::sync::Mutex;
+
+    #[test]
+    fn a_name_that_only_an_agent_says_is_not_told() {
+        let names = Names(Mutex::new(None));
+        let reply = |model_is_known| ChatReply { model: "m".into(), model_is_known, ..ChatReply::default() };
+        assert_eq!((names.label(&reply(true)), names.label(&reply(false))), ("m".into(), "other".into()));
+    }
 
     #[test]
     fn a_host_cannot_make_up_names_without_end() {

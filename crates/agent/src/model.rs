@@ -105,6 +105,8 @@ pub struct ToolSpec {
 pub struct ChatReply {
     /// The model that replied, for the usage record.
     pub model: String,
+    /// Whether the operator or the endpoint itself named it, and not an agent alone. Metrics tell only such models apart.
+    pub model_is_known: bool,
     /// What it said.
     pub content: Option<String>,
     /// What it thought.

@@ -112,7 +112,8 @@ pub struct OpenAiClient {
     models: Url,
     authorization: Option<HeaderValue>,
     settings: OpenAiSettings,
-    first_model: OnceCell<String>,
+    /// The models it lists, the default first.
+    listed: OnceCell<Vec<String>>,
     host: String,
 }
 
@@ -137,7 +138,7 @@ impl OpenAiClient {
             completions: below(&base, &["chat", "completions"]),
             models: below(&base, &["models"]),
             authorization: settings.api_key.as_ref().map(authorization).transpose()?,
-            first_model: OnceCell::new(),
+            listed: OnceCell::new(),
             host: host_of(&base),
             settings,
         })
@@ -156,18 +157,31 @@ impl OpenAiClient {
         if let Some(model) = &self.settings.model {
             return Ok(model);
         }
-        self.first_model.get_or_try_init(|| self.ask_first_model()).await.map(String::as_str)
+        let listed = self.listed.get_or_try_init(|| self.ask_models()).await?;
+        listed.first().map(String::as_str).ok_or_else(|| self.lists_none())
     }
 
-    async fn ask_first_model(&self) -> Result<String, ModelError> {
+    /// The names of its models, at least one.
+    async fn ask_models(&self) -> Result<Vec<String>, ModelError> {
         let limit = self.settings.reply_max_bytes.min(NAMES_MAX_BYTES);
         let asked = self.exchange(limit).json(self.authorized(self.http.get(self.models.clone()))).await;
         let body = asked.map_err(|error| match error {
             ModelError::Fatal { message } => ModelError::fatal(format!("{message}, when asked for its list of models")),
             passing @ ModelError::Retryable { .. } => passing,
         })?;
-        let first = body.pointer("/data/0/id").and_then(Value::as_str).map(str::to_owned);
-        first.ok_or_else(|| ModelError::fatal(format!("the model host {} lists no model; name one", self.host)))
+        let listed = body.get("data").and_then(Value::as_array).into_iter().flatten();
+        let names: Vec<String> = listed.map_while(|model| Some(model.get("id")?.as_str()?.to_owned())).collect();
+        if names.is_empty() { Err(self.lists_none()) } else { Ok(names) }
+    }
+
+    fn lists_none(&self) -> ModelError {
+        ModelError::fatal(format!("the model host {} lists no model; name one", self.host))
+    }
+
+    /// Whether the operator or the endpoint named this model.
+    fn knows(&self, model: &str) -> bool {
+        let is_listed = |listed: &Vec<String>| listed.iter().any(|name| name == model);
+        self.settings.model.as_deref() == Some(model) || self.listed.get().is_some_and(is_listed)
     }
 
     fn authorized(&self, request: RequestBuilder) -> RequestBuilder {
@@ -191,7 +205,8 @@ impl ModelClient for OpenAiClient {
         };
         let http = self.authorized(self.http.post(self.completions.clone())).json(&wire::body(request, model));
         let body = self.exchange(self.settings.reply_max_bytes).json(http).await?;
-        reply::read(body, model).map_err(|fault| fault.at(&self.host, self.settings.api_key.as_ref()))
+        let reply = reply::read(body, model).map_err(|fault| fault.at(&self.host, self.settings.api_key.as_ref()))?;
+        Ok(ChatReply { model_is_known: self.knows(model), ..reply })
     }
 }
 

@@ -93,6 +93,7 @@ fn words_of_a_person(message: &ChatMessage) -> Option<String> {
 
 /// Fills in what a script leaves open: the model's name and the tokens, about one for four characters.
 fn finished(mut reply: ChatReply, request: &ChatRequest) -> ChatReply {
+    reply.model_is_known = request.model.is_none();
     reply.model = request.model.clone().unwrap_or_else(|| "scripted".into());
     reply.usage = reply.usage.or_else(|| Some(counted(&reply, request)));
     reply

@@ -5,7 +5,7 @@
 
 mod world;
 
-use quarterdeck_agent::{OpenAiSettings, RunnerSettings, ScriptedModel};
+use quarterdeck_agent::{ChatRequest, ModelClient, OpenAiClient, OpenAiSettings, RunnerSettings, ScriptedModel};
 use quarterdeck_api::{AgentEvent, Answer, ErrorCode, Status};
 use quarterdeck_core::Command;
 use quarterdeck_test_support::fake_model::{Behaviour, FakeModel};
@@ -34,6 +34,27 @@ async fn the_agents_own_model_is_asked() {
     assert_eq!(model.requests()[0].body["model"], "big");
     assert_eq!(model.requests()[0].body["reasoning_effort"], "low");
     assert_eq!(world.session.usage[0].name, "big");
+}
+
+#[tokio::test]
+async fn a_model_is_known_once_the_operator_or_the_endpoint_has_named_it() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let model = FakeModel::start().await.unwrap();
+    let chosen = OpenAiSettings { model: Some("chosen".into()), ..OpenAiSettings::new(model.base_url()) };
+    let listing = OpenAiClient::new(OpenAiSettings::new(model.base_url())).unwrap();
+    let chosen = OpenAiClient::new(chosen).unwrap();
+    for (client, asked, is_known) in [
+        (&listing, Some("a caller's words"), false),
+        (&listing, None, true),
+        (&listing, Some("fake-model"), true),
+        (&listing, Some("a caller's words"), false),
+        (&chosen, None, true),
+        (&chosen, Some("chosen"), true),
+        (&chosen, Some("a caller's words"), false),
+    ] {
+        let request = ChatRequest { model: asked.map(str::to_owned), ..ChatRequest::default() };
+        assert_eq!(client.complete(&request).await.unwrap().model_is_known, is_known, "{asked:?}");
+    }
 }
 
 #[tokio::test]

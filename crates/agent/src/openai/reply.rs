@@ -43,6 +43,7 @@ pub(super) fn read(mut body: Value, model: &str) -> Result<ChatReply, ReplyFault
     let reasoning = words(&message["reasoning_content"]).or_else(|| words(&message["reasoning"]));
     Ok(ChatReply {
         model: model.to_owned(),
+        model_is_known: false,
         content,
         reasoning: reasoning.or(thought),
         calls: calls.iter().take(CALLS_MAX).map(call).collect(),
