@@ -233,6 +233,23 @@ def test_one_unreadable_session_harms_no_other(engine, request, start, connect):
     assert client.start_session(agent=AGENT, messages="@answer new").wait_for_completion(timeout_seconds=WAIT_S).answer == "new"
 
 
+@pytest.mark.parametrize("engine", ["sqlite", "postgres"])
+def test_an_unreadable_session_in_the_queue_keeps_no_other_waiting(engine, request, start, connect):
+    database_url = request.getfixturevalue("database_url") if engine == "postgres" else None
+    server = start(database_url, options=["--max-concurrent-sessions", "1"])
+    client = connect(server)
+    first = client.start_session(agent=AGENT, messages="@wait 60s\n@answer 1")
+    broken, waiting = (client.start_session(agent=AGENT, messages="@answer 42") for _ in range(2))
+    wait_for_status(client, waiting.id, "queued")
+    server.kill()
+    session_id = f"x'{broken.id.replace('-', '')}'" if engine == "sqlite" else f"'{broken.id}'"
+    run_sql(server, f"UPDATE sessions SET projection = '{{not json' WHERE id = {session_id}")
+    server.start()
+    client = connect(server)
+    client.session(first.id).cancel()
+    assert client.session(waiting.id).wait_for_completion(timeout_seconds=WAIT_S).answer == "42"
+
+
 def run_sql(server, statement):
     if server.database_url:
         command = [str(programs() / "psql"), "--no-psqlrc", "--set=ON_ERROR_STOP=1", "--dbname", server.database_url]
