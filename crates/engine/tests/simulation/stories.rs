@@ -7,8 +7,8 @@ use crate::{
 };
 use async_trait::async_trait;
 use quarterdeck_agent::{Recorder, Runner, StepContext, StepError};
-use quarterdeck_api::{Answer, SessionId, SessionRequest, Status};
-use quarterdeck_core::{Fact, Reply, StepMode};
+use quarterdeck_api::{Answer, SessionId, SessionRequest, Status, UserMessage};
+use quarterdeck_core::{Command, Fact, Reply, StepMode};
 use quarterdeck_engine::{Created, Engine, EngineSettings};
 use quarterdeck_store::{Blobs, Limits};
 use quarterdeck_test_support::{
@@ -108,6 +108,23 @@ async fn five_hundred_orphans_are_taken_in_within_a_minute_and_not_all_at_once()
     assert!(died.elapsed() < MINUTE, "{:?}", died.elapsed());
     assert!(living.iter().all(|replica| replica.steps.at_once_max() <= 20), "agents are not stampeded");
     assert_eq!(living.iter().map(|replica| replica.steps.begun()).sum::<usize>(), 500, "each is run once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_that_is_over_before_it_is_heard_of_drops_the_step_all_the_same() {
+    let world = World::new();
+    let busy = world.replica(Steps::of(MINUTE * 60), 10).await;
+    let other = world.replica(Steps::of(MINUTE * 60), 10).await;
+    let id = busy.create().await;
+    sleep(Duration::from_secs(1)).await;
+    // It is told of the pause at once, and sees what came of it only when a message has ended it.
+    busy.faults.script(Method::Session, 0, Plan { before: Duration::from_secs(1), ..Plan::default() });
+    for command in [Command::Pause, Command::Message(vec![UserMessage::text("Go on")])] {
+        other.engine.sessions().submit(caller(), id, command).await.unwrap();
+    }
+    sleep(Duration::from_secs(10)).await;
+    assert_eq!((busy.steps.begun(), other.steps.begun()), (2, 0));
+    assert!(busy.steps.dropped_at().is_some());
 }
 
 struct World {
