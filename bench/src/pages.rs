@@ -35,6 +35,8 @@ pub(crate) async fn measure(arguments: &Arguments, engine: &Engine, table: &mut 
     let figure = times(&mut client, &path).await?.percentiles();
     table.row(engine.name, "the last 50 by changes", figure, String::new());
     many_sessions(&server.address).await?;
+    // The server has closed the connection that was not used meanwhile.
+    let mut client = Client::connect(&server.address).await?;
     for query in [
         "",
         "page=2000",

@@ -95,27 +95,33 @@ pub(crate) async fn sessions(
     organization: OrganizationId,
     filter: SessionFilter,
 ) -> Result<Listing<SummaryRow>> {
-    let mut count = QueryBuilder::<Db>::new(
-        "SELECT COUNT(*) FROM sessions s JOIN session_requests r ON r.session_id = s.id WHERE ",
-    );
-    push_conditions(&mut count, organization, &filter);
+    let mut count = QueryBuilder::<Db>::new("SELECT COUNT(*)");
+    push_matching(&mut count, organization, &filter);
     let total: i64 = count.build_query_scalar().fetch_one(pool).await?;
 
-    let mut page = QueryBuilder::<Db>::new(
-        "SELECT s.id, s.version, s.projection, s.agent_name, s.agent_revision, r.first_message \
-         FROM sessions s JOIN session_requests r ON r.session_id = s.id WHERE ",
+    let order =
+        if filter.ascending { " ORDER BY s.created_at, s.id" } else { " ORDER BY s.created_at DESC, s.id DESC" };
+    let mut page = QueryBuilder::<Db>::new("WITH page AS (SELECT s.id");
+    push_matching(&mut page, organization, &filter);
+    page.push(order).push(" LIMIT ").push_bind(filter.limit).push(" OFFSET ").push_bind(filter.offset);
+    page.push(
+        ") SELECT s.id, s.version, s.projection, s.agent_name, s.agent_revision, r.first_message \
+         FROM page JOIN sessions s ON s.id = page.id JOIN session_requests r ON r.session_id = s.id",
     );
-    push_conditions(&mut page, organization, &filter);
-    page.push(if filter.ascending { " ORDER BY s.created_at, s.id" } else { " ORDER BY s.created_at DESC, s.id DESC" });
-    page.push(" LIMIT ").push_bind(filter.limit).push(" OFFSET ").push_bind(filter.offset);
+    page.push(order);
     let rows: Vec<ListRow> = page.build_query_as().fetch_all(pool).await?;
     let unreadable = |error: &Error| tracing::error!(%error, "a session cannot be listed");
     let items = rows.into_iter().filter_map(|row| rows::summary(row).inspect_err(unreadable).ok()).collect();
     Ok(Listing { items, total: total.unsigned_abs() })
 }
 
-fn push_conditions(query: &mut QueryBuilder<Db>, organization: OrganizationId, filter: &SessionFilter) {
-    query.push("s.organization_id = ").push_bind(organization.0);
+/// What is counted or passed over is found by indexes alone, as far as the filter allows.
+fn push_matching(query: &mut QueryBuilder<Db>, organization: OrganizationId, filter: &SessionFilter) {
+    query.push(" FROM sessions s");
+    if filter.search.is_some() {
+        query.push(" JOIN session_requests r ON r.session_id = s.id");
+    }
+    query.push(" WHERE s.organization_id = ").push_bind(organization.0);
     if let Some(user) = filter.user {
         query.push(" AND s.user_id = ").push_bind(user.0);
     }
@@ -321,8 +327,9 @@ pub(crate) async fn sweep_keys(pool: &Pool, now: Timestamp) -> Result<bool> {
     Ok(removed >= u64::from(SLICE))
 }
 
+/// Lets go of what somebody has to look at. All else is asked for by a command, and claimed then: its owner is gone.
 pub(crate) async fn retire(pool: &Pool, replica: ReplicaId) -> Result<()> {
-    sqlx::query("UPDATE sessions SET owner = NULL, version = version + 1 WHERE owner = $1")
+    sqlx::query("UPDATE sessions SET owner = NULL, version = version + 1 WHERE due_at IS NOT NULL AND owner = $1")
         .bind(replica.0)
         .execute(pool)
         .await?;
