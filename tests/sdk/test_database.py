@@ -236,7 +236,8 @@ def test_one_unreadable_session_harms_no_other(engine, request, start, connect):
 @pytest.mark.parametrize("engine", ["sqlite", "postgres"])
 def test_an_unreadable_session_in_the_queue_keeps_no_other_waiting(engine, request, start, connect):
     database_url = request.getfixturevalue("database_url") if engine == "postgres" else None
-    server = start(database_url, options=["--max-concurrent-sessions", "1"])
+    server = start(database_url)
+    run_sql(server, "UPDATE organizations SET max_concurrent_sessions = 1")
     client = connect(server)
     first = client.start_session(agent=AGENT, messages="@wait 60s\n@answer 1")
     broken, waiting = (client.start_session(agent=AGENT, messages="@answer 42") for _ in range(2))
