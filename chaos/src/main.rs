@@ -153,9 +153,12 @@ async fn run(engine: &str, store: Store, replicas: usize, seed: u64, arguments: 
 async fn overload(engine: &str, store: &Store, arguments: &Arguments) -> Result<bool> {
     println!("overload on {engine}");
     let data = tempfile::tempdir()?;
+    // The disk that is there to be filled is too small for what is created here.
+    let own_file = format!("sqlite://{}", data.path().join("quarterdeck.db").display());
+    let database_url = if store.is_postgres() { store.url() } else { own_file };
     let launch = Launch {
         binary: arguments.binary.clone(),
-        database_url: store.url(),
+        database_url,
         data: data.path().to_owned(),
         logs: fresh_folder(&arguments.folder.join(format!("{engine}-overload")))?,
         model_url: None,

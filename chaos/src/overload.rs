@@ -101,8 +101,9 @@ async fn flood(address: &str, per_second: f64, length: Duration) -> Result<(Tall
             let Some(mut connection) = crate::world::lock(&idle).pop() else { break };
             sent += 1;
             let (idle, total) = (Arc::clone(&idle), Arc::clone(&total));
+            let address = address.to_owned();
             requests.spawn(async move {
-                let result = create(&mut connection).await;
+                let result = create_anew(&mut connection, &address).await;
                 let is_usable = result.is_ok();
                 crate::world::lock(&total).count(&result);
                 if is_usable {
@@ -115,6 +116,14 @@ async fn flood(address: &str, per_second: f64, length: Duration) -> Result<(Tall
     while requests.join_next().await.is_some() {}
     let total = std::mem::take(&mut *crate::world::lock(&total));
     Ok((total, sent))
+}
+
+/// A server closes a connection that nobody has used for a while.
+async fn create_anew(connection: &mut Connection, address: &str) -> Result<Option<Duration>> {
+    if connection.is_closed() {
+        *connection = connect(address).await?;
+    }
+    create(connection).await
 }
 
 async fn connect(address: &str) -> Result<Connection> {
