@@ -2,6 +2,7 @@
 
 use crate::{
     Sessions, SubmitError,
+    engine::STORE_RETRY,
     meter::{self, Present, WAITERS},
     notifier::{Snapshot, Watch},
     visibility::View,
@@ -14,8 +15,6 @@ use serde_json::value::RawValue;
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep, timeout_at};
 
-/// Pause before a poll that cannot be answered now tries again.
-const STORE_RETRY: Duration = Duration::from_millis(250);
 /// Events in one answer at most; who wants more asks again.
 const EVENTS_MAX: u64 = 10_000;
 

@@ -4,7 +4,7 @@
 //! has run out; a new session is one that is due at once. All three are claimed here, in the same way.
 
 use crate::{
-    engine::Shared,
+    engine::{STORE_RETRY, Shared},
     meter, queue,
     worker::{self, Hold},
 };
@@ -21,8 +21,6 @@ use tokio::{
 const SWEEP_INTERVAL: Duration = Duration::from_hours(1);
 /// Changed sessions that are read side by side.
 const RELOADS_AT_ONCE: usize = 64;
-/// Pause before what could not be read is read again.
-const STORE_RETRY: Duration = Duration::from_millis(250);
 /// Sessions claimed in one go, so that replicas share a backlog.
 const CLAIM_MAX: usize = 64;
 

@@ -52,6 +52,9 @@ impl Default for EngineSettings {
     }
 }
 
+/// Pause between tries while the store is away.
+pub(crate) const STORE_RETRY: Duration = Duration::from_millis(250);
+
 /// What all parts of the engine share.
 pub(crate) struct Shared {
     pub(crate) store: Arc<dyn Store>,

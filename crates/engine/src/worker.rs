@@ -7,7 +7,7 @@
 mod delegation;
 
 use crate::{
-    engine::Shared,
+    engine::{STORE_RETRY, Shared},
     meter::{self, Present, WORKERS_BUSY},
     notifier::{Snapshot, Watch},
     toolbox::{self, SessionTools},
@@ -22,13 +22,11 @@ use quarterdeck_core::{
     Effect, Fact, Fault, ForceReason, LoggedEvent, Next, Phase, Session, State, StepMode, Transition,
 };
 use quarterdeck_store::{Commit, CommitLease, CommitSlot, Error, Lease, Owner};
-use std::{any::Any, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{any::Any, panic::AssertUnwindSafe, sync::Arc};
 use tokio::{sync::OwnedSemaphorePermit, time::sleep};
 
 /// Facts in a row that may be refused before the worker gives up.
 const REFUSALS_MAX: u32 = 100;
-/// Pause between tries while the store is away.
-const STORE_RETRY: Duration = Duration::from_millis(250);
 
 /// A place for one more worker, if there is one.
 pub(crate) fn slot(shared: &Shared) -> Option<OwnedSemaphorePermit> {

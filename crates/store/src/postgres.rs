@@ -67,7 +67,7 @@ const CONNECTIONS: u32 = 12;
 const COMMITTERS: u32 = 2;
 /// How long a connection may take to say that it lives.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
-/// Notices that may wait to be looked at before some count as lost.
+/// Notices that may wait to be looked at; beyond that, listening waits.
 const NOTICE_CAPACITY: usize = 4_096;
 
 /// Sessions in a Postgres database.

@@ -3,10 +3,10 @@
 //! Nothing of this needs one of the places in which steps are taken. A parent that waits in one would keep its own
 //! children out, and an order must not wait until a child has made room for it.
 
-use super::{STORE_RETRY, Stop, Transcript, Worker, patiently, slot};
+use super::{Stop, Transcript, Worker, patiently, slot};
 use crate::{
     SubmitError,
-    engine::Shared,
+    engine::{STORE_RETRY, Shared},
     notifier::Snapshot,
     sessions::Sessions,
     subagents::{self, Task},

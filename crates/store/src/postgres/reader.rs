@@ -17,8 +17,8 @@ use uuid::Uuid;
 pub(super) const LANES: u32 = 2;
 /// Sessions in one query.
 const BATCH_MAX: usize = 256;
-/// Questions that may wait; beyond that the store is overloaded.
-const QUEUE_CAPACITY: usize = 4_096;
+/// Questions that may wait; beyond that the store is overloaded. Each connection of a server may have one.
+const QUEUE_CAPACITY: usize = 16_384;
 
 const READ: &str = "SELECT id, version, projection, owner, epoch FROM sessions WHERE id = ANY($1)";
 
