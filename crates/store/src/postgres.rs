@@ -57,6 +57,8 @@ mod writes;
 
 /// Where changes are announced.
 const CHANNEL: &str = "quarterdeck";
+/// How long the first connection may take, when the server starts.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a caller waits for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(4);
 /// How long a query may take, the wait for a connection included.
@@ -96,10 +98,12 @@ impl PostgresStore {
             ("lock_timeout", "5s"),
             ("idle_in_transaction_session_timeout", "15s"),
         ]);
+        check(&options, &place).await?;
         let keyed =
             pool_of(COMMITTERS + reader::LANES).after_connect(|connection, _| Box::pin(look_up_by_key(connection)));
         let keyed = keyed.connect_lazy_with(options.clone());
         let pool = pool_of(CONNECTIONS).connect_with(options).await?;
+        migrations::refuse_foreign_database(&pool, &place).await?;
         migrations::postgres().run(&pool).await?;
         let committer = || Committer::start(Writer { pool: keyed.clone(), connection: None });
         let (committer, beginnings) = (committer(), committer());
@@ -114,6 +118,29 @@ impl PostgresStore {
     fn writer(&self) -> &PgPool {
         &self.pool
     }
+}
+
+/// Says in one sentence why the database cannot be used: a pool would only say that it waited for a connection.
+async fn check(options: &PgConnectOptions, place: &str) -> Result<(), crate::OpenError> {
+    let failed =
+        |cause| crate::OpenError::Connect { place: place.to_owned(), user: options.get_username().to_owned(), cause };
+    let encoding = async {
+        let mut connection = Connection::connect_with(options).await?;
+        let encoding: String = sqlx::query_scalar("SHOW server_encoding").fetch_one(&mut connection).await?;
+        connection.close().await?;
+        Ok::<_, sqlx::Error>(encoding)
+    };
+    let encoding = match tokio::time::timeout(CONNECT_TIMEOUT, encoding).await {
+        Ok(Ok(encoding)) => encoding,
+        Ok(Err(sqlx::Error::Database(error))) => return Err(failed(error.message().to_owned())),
+        Ok(Err(sqlx::Error::Io(error))) => return Err(failed(error.to_string())),
+        Ok(Err(error)) => return Err(failed(error.to_string())),
+        Err(_) => return Err(failed(format!("no answer within {} s", CONNECT_TIMEOUT.as_secs()))),
+    };
+    if encoding != "UTF8" {
+        return Err(crate::OpenError::Encoding { place: place.to_owned(), encoding });
+    }
+    Ok(())
 }
 
 /// A connection that comes back is asked whether it lives, which takes for ever when what was asked of it before never
