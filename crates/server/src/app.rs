@@ -87,12 +87,12 @@ impl App {
     }
 }
 
-fn bearer(credentials: &[u8]) -> Option<&[u8]> {
+pub(crate) fn bearer(credentials: &[u8]) -> Option<&[u8]> {
     let (scheme, key) = credentials.split_at_checked("Bearer ".len())?;
     let key = key.trim_ascii();
     (scheme.eq_ignore_ascii_case(b"Bearer ") && !key.is_empty()).then_some(key)
 }
 
-fn unauthorized() -> ApiError {
+pub(crate) fn unauthorized() -> ApiError {
     Problem::unauthorized().into()
 }

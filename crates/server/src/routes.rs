@@ -21,16 +21,19 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{delete, get},
 };
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, header};
 use quarterdeck_api::Problem;
 use tower::{Layer, util::MapRequestLayer};
 use tower_http::{
     catch_panic::CatchPanicLayer,
+    compression::{CompressionLayer, Predicate, predicate::SizeAbove},
     request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
 };
 use tracing::Instrument;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+/// Bytes of an answer below which compressing gains nothing.
+const COMPRESSED_MIN: u64 = 1_024;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The documented routes.
@@ -72,17 +75,31 @@ pub fn router(app: App) -> Router {
         .route("/api/v2/sessions/quota", delete(sessions::cancel_named_quota))
         .route("/metrics", get(metrics::page))
         .route("/openapi.yaml", get(openapi::yaml))
+        .route("/openapi.json", get(openapi::json))
         .merge(openapi::pages())
         .fallback(unserved)
         .method_not_allowed_fallback(not_allowed)
         .with_state(app)
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(CompressionLayer::new().compress_when(SizeAbove::new(COMPRESSED_MIN).and(is_worth_compressing)))
         .layer(middleware::from_fn(metrics::count))
         .layer(middleware::from_fn(log))
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))
         .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid));
     // A router's own layers run only once it has found the route, so this one stands around it.
     Router::new().fallback_service(MapRequestLayer::new(names::in_one_segment).layer(service))
+}
+
+/// Answers in JSON. A file has a name for its very bytes, and keeps them.
+fn is_worth_compressing(
+    _: http::StatusCode,
+    _: http::Version,
+    headers: &http::HeaderMap,
+    _: &http::Extensions,
+) -> bool {
+    let is_json =
+        headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
+    is_json && !headers.contains_key(header::ETAG)
 }
 
 /// The body is read, although nobody wants it: a connection with an unread one is closed, and who would use it again
@@ -107,8 +124,10 @@ async fn log(request: Request, next: Next) -> Response {
     let id = request.headers().get(&REQUEST_ID).and_then(|id: &HeaderValue| id.to_str().ok()).unwrap_or_default();
     let span = tracing::info_span!("request", id, method = %request.method(), path = request.uri().path());
     async move {
+        let begun = tokio::time::Instant::now();
         let response = next.run(request).await;
-        tracing::debug!(status = response.status().as_u16(), "answered");
+        let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        tracing::debug!(status = response.status().as_u16(), duration_ms, "answered");
         response
     }
     .instrument(span)
