@@ -27,9 +27,9 @@ SNIPPET_S = 90
 # As the pages write them.
 ADDRESS = "http://127.0.0.1:8430"
 KEY = re.compile(r"hk-(8da1)?…")
-FENCE = re.compile(r"^```(\w*(?: \w+)?)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^```([\w,]*(?: \w+)?)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # What other tests look after: Rust is compiled, and text is what programs print.
-ELSEWHERE = {"rust", "", "text"}
+ELSEWHERE = {"rust", "rust,ignore", "", "text"}
 
 
 def snippets(language):

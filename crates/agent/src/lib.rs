@@ -39,3 +39,8 @@ pub use toolbox::{NoTools, ToolFault, ToolOutput, Toolbox};
 
 #[cfg(test)]
 mod testing;
+
+/// Compiles what the page about runners shows.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/writing-a-runner.md")]
+struct PageAboutRunners;
