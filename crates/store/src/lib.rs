@@ -44,4 +44,4 @@ pub use port::{
     Store, StoredSession, SummaryRow,
 };
 pub use sharing::{Rated, Rating, Share, Sharing};
-pub use url::{OpenError, database_file, file_url, open, open_beside};
+pub use url::{OpenError, database_file, file_url, open, open_beside, pending_migrations};

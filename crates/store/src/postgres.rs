@@ -67,6 +67,9 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 const CONNECTIONS: u32 = 12;
 /// Connections that write batches.
 const COMMITTERS: u32 = 2;
+/// Connections of one server: the above, those for group reads, and the one that hears of changes.
+#[expect(clippy::cast_possible_wrap, reason = "a small number")]
+const CONNECTIONS_NEEDED: i32 = (CONNECTIONS + COMMITTERS + reader::LANES + 1) as i32;
 /// How long a connection may take to say that it lives.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
 /// Notices that may wait to be looked at; beyond that, listening waits.
@@ -85,14 +88,10 @@ pub(crate) struct PostgresStore {
 }
 
 impl PostgresStore {
-    /// Connects and migrates; replicas that start at once take turns.
-    pub(crate) async fn open(options: PgConnectOptions) -> Result<Self, crate::OpenError> {
-        let place = format!(
-            "{}:{}/{}",
-            options.get_host(),
-            options.get_port(),
-            options.get_database().unwrap_or_else(|| options.get_username())
-        );
+    /// Connects and migrates; replicas that start at once take turns. Only a server, or who stands in for one, makes the
+    /// tables of an empty database.
+    pub(crate) async fn open(options: PgConnectOptions, may_make: bool) -> Result<Self, crate::OpenError> {
+        let place = place(&options);
         let options = options.application_name("quarterdeck").options([
             ("statement_timeout", "10s"),
             ("lock_timeout", "5s"),
@@ -104,7 +103,10 @@ impl PostgresStore {
         let keyed = keyed.connect_lazy_with(options.clone());
         let pool = pool_of(CONNECTIONS).connect_with(options).await?;
         migrations::refuse_foreign_database(&pool, &place).await?;
-        migrations::postgres().run(&pool).await?;
+        if !may_make && !migrations::is_ours(&pool).await? {
+            return Err(crate::OpenError::Empty { place });
+        }
+        migrations::run_on_database(&pool).await?;
         let committer = || Committer::start(Writer { pool: keyed.clone(), connection: None });
         let (committer, beginnings) = (committer(), committer());
         let reader = Reader::start(&keyed);
@@ -118,6 +120,25 @@ impl PostgresStore {
     fn writer(&self) -> &PgPool {
         &self.pool
     }
+}
+
+/// The migrations that a database does not have yet.
+pub(crate) async fn pending(options: PgConnectOptions) -> Result<Vec<String>, crate::OpenError> {
+    let place = place(&options);
+    check(&options, &place).await?;
+    let pool = pool_of(1).connect_with(options).await?;
+    let pending = match migrations::refuse_foreign_database(&pool, &place).await {
+        Ok(()) => migrations::pending_on_database(&pool).await,
+        Err(foreign) => Err(foreign),
+    };
+    pool.close().await;
+    pending
+}
+
+/// Host, port and database, for people.
+fn place(options: &PgConnectOptions) -> String {
+    let database = options.get_database().unwrap_or_else(|| options.get_username());
+    format!("{}:{}/{database}", options.get_host(), options.get_port())
 }
 
 /// Says in one sentence why the database cannot be used: a pool would only say that it waited for a connection.
@@ -137,10 +158,30 @@ async fn check(options: &PgConnectOptions, place: &str) -> Result<(), crate::Ope
         Ok(Err(error)) => return Err(failed(error.to_string())),
         Err(_) => return Err(failed(format!("no answer within {} s", CONNECT_TIMEOUT.as_secs()))),
     };
+    if let Some(allowed) = connections_allowed(options).await?.filter(|allowed| *allowed < CONNECTIONS_NEEDED) {
+        return Err(crate::OpenError::TooFewConnections {
+            place: place.to_owned(),
+            user: options.get_username().to_owned(),
+            allowed,
+            needed: CONNECTIONS_NEEDED,
+        });
+    }
     if encoding != "UTF8" {
         return Err(crate::OpenError::Encoding { place: place.to_owned(), encoding });
     }
     Ok(())
+}
+
+/// How many connections the role or the database may have, when one of them says so.
+async fn connections_allowed(options: &PgConnectOptions) -> Result<Option<i32>, crate::OpenError> {
+    let mut connection = Connection::connect_with(options).await?;
+    let allowed = sqlx::query_scalar(
+        "SELECT min(allowed) FROM (SELECT rolconnlimit AS allowed FROM pg_roles WHERE rolname = current_user UNION ALL \
+         SELECT datconnlimit FROM pg_database WHERE datname = current_database()) AS limits WHERE allowed >= 0",
+    );
+    let allowed: Option<i32> = allowed.fetch_one(&mut connection).await?;
+    connection.close().await?;
+    Ok(allowed)
 }
 
 /// A connection that comes back is asked whether it lives, which takes for ever when what was asked of it before never

@@ -28,6 +28,15 @@ pub enum OpenError {
         /// The file that is not there.
         path: PathBuf,
     },
+    /// The same for a database on a server.
+    #[error(
+        "{place} holds no tables of Quarterdeck yet; name the server's database with --database-url, start the server first, or \
+         run `quarterdeck migrate`"
+    )]
+    Empty {
+        /// Host, port and database.
+        place: String,
+    },
     /// The database holds tables of another program, and none of ours.
     #[error(
         "{place} holds tables of another program (such as {table:?}) and none of Quarterdeck's; make a database of its own \
@@ -38,6 +47,21 @@ pub enum OpenError {
         place: String,
         /// One of its tables.
         table: String,
+    },
+    /// The role or the database may have fewer connections than a server holds.
+    #[error(
+        "{user:?} may have {allowed} connections to {place}, and a server needs {needed}: raise the CONNECTION LIMIT of the role \
+         or the database, or name another role with --database-url"
+    )]
+    TooFewConnections {
+        /// Host, port and database.
+        place: String,
+        /// The role's name.
+        user: String,
+        /// How many it may have.
+        allowed: i32,
+        /// How many a server holds.
+        needed: i32,
     },
     /// The database cannot hold all characters.
     #[error(
@@ -106,7 +130,8 @@ pub async fn open(url: &str) -> Result<Arc<dyn Store>, OpenError> {
     open_as(url, true).await
 }
 
-/// As [`open`], for a tool that works beside a running server: an embedded database is shared with it.
+/// As [`open`], for a tool that works beside a running server: an embedded database is shared with it, and none is made
+/// that is not there.
 ///
 /// # Errors
 /// [`OpenError`], each variant with its remedy.
@@ -121,8 +146,21 @@ async fn open_as(url: &str, alone: bool) -> Result<Arc<dyn Store>, OpenError> {
         Place::File(file) => Ok(Arc::new(SqliteStore::open(Some(&file), alone).await?)),
         Place::Postgres => {
             let options = sqlx::postgres::PgConnectOptions::from_str(url)?;
-            Ok(Arc::new(PostgresStore::open(options).await?))
+            Ok(Arc::new(PostgresStore::open(options, alone).await?))
         }
+    }
+}
+
+/// The names of the migrations that the database at `url` does not have yet; changes nothing. A file that is not there has
+/// none of them.
+///
+/// # Errors
+/// [`OpenError`], each variant with its remedy.
+pub async fn pending_migrations(url: &str) -> Result<Vec<String>, OpenError> {
+    match place(url)? {
+        Place::Memory => Ok(Vec::new()),
+        Place::File(file) => crate::sqlite::pending(&file).await,
+        Place::Postgres => crate::postgres::pending(sqlx::postgres::PgConnectOptions::from_str(url)?).await,
     }
 }
 
