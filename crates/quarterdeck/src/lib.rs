@@ -10,6 +10,7 @@ mod hosting;
 mod keys;
 mod log;
 mod manual;
+mod migrate;
 mod options;
 mod orgs;
 mod output;
@@ -79,6 +80,7 @@ fn start(Reading { options: Options { command }, values, warnings }: Reading) ->
         Command::Keys(options) => keys::run(options),
         Command::Orgs(options) => orgs::run(options),
         Command::Health(options) => health::run(&options.address.listen).map_err(Failure::Fault),
+        Command::Migrate(options) => migrate::run(&options),
         Command::Openapi => say(&quarterdeck_server::document().to_yaml().map_err(|e| Failure::Fault(e.into()))?),
         Command::Config(_) => say(&config::lines(&values)),
         Command::Doctor(options) => doctor::run(&options.settings),

@@ -4,7 +4,7 @@ use crate::{
     Failure, hosting,
     keys::{self, FirstKey},
     log, output,
-    settings::{LimitSettings, ModelSettings, Settings, places},
+    settings::{LimitSettings, ModelSettings, Settings, StoreSettings, places},
 };
 use anyhow::Context;
 use quarterdeck_agent::{ApiKey, ModelClient, ModelRunner, OpenAiClient, OpenAiSettings, ScriptedModel};
@@ -31,6 +31,11 @@ pub(crate) async fn run(settings: Settings, warnings: Vec<String>) -> Result<(),
     serve(&settings, parts).await.map_err(Failure::Fault)
 }
 
+async fn open_store(settings: &StoreSettings) -> anyhow::Result<Arc<dyn Store>> {
+    let url = places::database_url(&settings.database)?;
+    Ok(quarterdeck_store::open_with(&url, settings.database_connections).await?)
+}
+
 /// What a server is made of, ready for use.
 struct Parts {
     model: Model,
@@ -52,7 +57,7 @@ impl Parts {
             .await
             .with_context(|| format!("cannot listen on {listen}; choose another address with --listen"))?;
         places::make_data_folder(&settings.store)?;
-        let store = quarterdeck_store::open(&places::database_url(&settings.store.database)?).await?;
+        let store = open_store(&settings.store).await?;
         let files = places::blob_url(&settings.store)?;
         let blobs = Blobs::open(&files, places::aws_variables())?;
         if store.is_shared() && settings.store.blob_url.is_none() {
