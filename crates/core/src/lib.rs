@@ -26,7 +26,7 @@ pub use delegation::{Child, DELEGATE, Delegation, Errand, Order, Steering};
 pub use facts::{Fact, Reply};
 pub use forms::SKILL;
 pub use log::LoggedEvent;
-pub use session::{Effect, Inbox, Next, Session, Settings, StepMode, Transition, Turn};
+pub use session::{AnswerGrace, Effect, Inbox, Next, Session, Settings, StepMode, Transition, Turn};
 pub use state::{Ending, Fault, ForceReason, OpenStep, Phase, Rejection, Resumption, State};
 pub use views::error_sentence;
 
