@@ -4,6 +4,7 @@
 //! nothing below it reads the environment.
 
 mod environments;
+mod front;
 mod health;
 mod keys;
 mod options;

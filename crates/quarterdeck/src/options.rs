@@ -134,6 +134,32 @@ pub(crate) struct ServerOptions {
     #[arg(long, env = "QUARTERDECK_REFUSE_ENVIRONMENTS", value_name = "KINDS", value_delimiter = ',')]
     pub(crate) refuse_environments: Option<Vec<String>>,
 
+    /// A JSON file of agents, environments and skills that all organizations see beside their own [default: none]
+    #[arg(long, env = "QUARTERDECK_CATALOG", value_name = "FILE")]
+    pub(crate) catalog: Option<PathBuf>,
+
+    /// Origins whose web pages may call the server, separated by commas, such as https://app.example.com; * for all,
+    /// none for no page [default: *]
+    #[arg(long, env = "QUARTERDECK_CORS_ORIGINS", value_name = "ORIGINS", value_delimiter = ',')]
+    pub(crate) cors_origins: Option<Vec<String>>,
+
+    /// The address that clients reach the server at, for the addresses of files in its answers [default: the address
+    /// that each request was sent to]
+    #[arg(long, env = "QUARTERDECK_PUBLIC_URL", value_name = "URL")]
+    pub(crate) public_url: Option<String>,
+
+    /// Believe X-Forwarded-Host and X-Forwarded-Proto; only behind a proxy that sets both [default: false]
+    #[arg(long, env = "QUARTERDECK_TRUST_FORWARDED", num_args = 0..=1, default_missing_value = "true")]
+    pub(crate) trust_forwarded: Option<bool>,
+
+    /// Refuse requests that hold names which are not known; for test suites [default: false]
+    #[arg(long, env = "QUARTERDECK_STRICT", num_args = 0..=1, default_missing_value = "true")]
+    pub(crate) strict: Option<bool>,
+
+    /// Seconds that a session has for its answer once its max_time_s is over; clients wait 30 [default: 25]
+    #[arg(long, env = "QUARTERDECK_ANSWER_GRACE", value_name = "SECONDS")]
+    pub(crate) answer_grace: Option<u32>,
+
     /// What is logged to stderr: a level, or a tracing filter such as quarterdeck_engine=debug [default: info]
     #[arg(long, env = "QUARTERDECK_LOG")]
     pub(crate) log: Option<String>,

@@ -1,13 +1,13 @@
 //! `quarterdeck serve`: builds the parts, starts them, stops them in order.
 
 use crate::{
-    Failure, environments, keys,
+    Failure, environments, front, keys,
     options::{LogFormat, ServeOptions, ServerOptions},
     settings::{self, Secret},
 };
 use anyhow::{Context, anyhow};
 use quarterdeck_agent::{ApiKey, ModelClient, ModelRunner, OpenAiClient, OpenAiSettings, ScriptedModel};
-use quarterdeck_engine::{Engine, EngineSettings, SystemClock};
+use quarterdeck_engine::{AnswerGrace, BuiltIn, Engine, EngineSettings, SystemClock};
 use quarterdeck_environments::Hosting;
 use quarterdeck_server::{App, ListenerSettings, Metrics, ServerSettings, router};
 use quarterdeck_store::{Blobs, Limits, Store};
@@ -34,13 +34,15 @@ pub(crate) async fn run(options: ServeOptions) -> Result<(), Failure> {
         rustls::crypto::ring::default_provider().install_default().map_err(|_| anyhow!("TLS is set up twice"))?;
         let model = Model::from_options(&options)?;
         let hosting = environments::hosting(&options)?;
+        let front = front::server_settings(&options)?;
+        let built_in = front::built_in(options.catalog.as_deref())?;
         let listen = options.listen.as_deref().unwrap_or(LISTEN);
         let listener = TcpListener::bind(listen)
             .await
             .with_context(|| format!("cannot listen on {listen}; choose another address with --listen"))?;
         let blobs = Blobs::open(&settings::blob_url(&options, &store_options)?, settings::aws_variables())?;
         let store = quarterdeck_store::open(&settings::database_url(&store_options)?).await?;
-        anyhow::Ok(Parts { model, hosting, listener, store, blobs })
+        anyhow::Ok(Parts { model, hosting, front, built_in, listener, store, blobs })
     };
     let parts = parts.await.map_err(Failure::Settings)?;
     serve(&options, parts).await.map_err(Failure::Fault)
@@ -50,20 +52,22 @@ pub(crate) async fn run(options: ServeOptions) -> Result<(), Failure> {
 struct Parts {
     model: Model,
     hosting: Hosting,
+    front: ServerSettings,
+    built_in: BuiltIn,
     listener: TcpListener,
     store: Arc<dyn Store>,
     blobs: Blobs,
 }
 
 async fn serve(options: &ServerOptions, parts: Parts) -> anyhow::Result<()> {
-    let Parts { model, hosting, listener, store, blobs } = parts;
+    let Parts { model, hosting, front, built_in, listener, store, blobs } = parts;
     // Before anything counts.
     let metrics = Metrics::install(env!("CARGO_PKG_VERSION")).context("cannot collect metrics")?;
     let key = keys::first_key(&*store, options.api_key.as_ref()).await?;
     let runner = Arc::new(ModelRunner::new(model.client));
-    let settings = engine_settings(options, hosting);
+    let settings = engine_settings(options, hosting, built_in);
     let engine = Engine::start(Arc::clone(&store), blobs, runner, Arc::new(SystemClock), settings).await?;
-    let app = App::new(engine.sessions(), Arc::clone(&store), ServerSettings::default()).with_metrics(metrics.clone());
+    let app = App::new(engine.sessions(), Arc::clone(&store), front).with_metrics(metrics.clone());
     tokio::spawn(metrics.keep_small());
     let draining = engine.draining();
     // Before anybody is told that it listens: a signal that comes sooner would just end the process.
@@ -108,7 +112,7 @@ fn raise_open_files() {
     }
 }
 
-fn engine_settings(options: &ServerOptions, hosting: Hosting) -> EngineSettings {
+fn engine_settings(options: &ServerOptions, hosting: Hosting, built_in: BuiltIn) -> EngineSettings {
     let defaults = EngineSettings::default();
     EngineSettings {
         limits: Limits {
@@ -119,6 +123,8 @@ fn engine_settings(options: &ServerOptions, hosting: Hosting) -> EngineSettings 
         lease: options.lease.map_or(defaults.lease, |seconds| Duration::from_secs(seconds.max(1))),
         drain_grace: options.drain_grace.map_or(defaults.drain_grace, Duration::from_secs),
         environments: Arc::new(hosting),
+        answer_grace: options.answer_grace.map_or(defaults.answer_grace, AnswerGrace),
+        built_in: Arc::new(built_in),
         ..defaults
     }
 }
