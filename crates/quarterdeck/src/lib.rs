@@ -5,6 +5,7 @@
 
 mod config;
 mod doctor;
+mod front;
 mod health;
 mod hosting;
 mod keys;

@@ -1,7 +1,7 @@
 use super::text;
 use clap::{Args, builder::TypedValueParser};
 use quarterdeck_api::EnvironmentKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What agents' tools may do.
 #[derive(Args, Clone, Debug, Default)]
@@ -16,6 +16,10 @@ pub struct EnvironmentSettings {
     /// arguments of their own; once for each program (in the variable, separated by commas) [default: none]
     #[arg(long, value_name = "NAME=PROGRAM", value_delimiter = ',', value_parser = command)]
     pub mcp_allow_command: Vec<AllowedCommand>,
+
+    /// A JSON file of agents, environments and skills that all organizations see beside their own [default: none]
+    #[arg(long, value_name = "FILE")]
+    pub catalog: Option<PathBuf>,
 
     /// Kinds of environment that sessions are refused for, separated by commas [default: none; those that this server
     /// does not have are told to the agent]
