@@ -8,6 +8,9 @@ use utoipa::ToSchema;
 /// Error bodies are kept below this size, in bytes.
 const SIZE_MAX: usize = 64 * 1024;
 
+/// What is said of one fault is cut here, in characters: much of it quotes whoever asked.
+const MESSAGE_MAX: usize = 1_000;
+
 /// What every status of 400 and above answers with.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ErrorBody {
@@ -47,7 +50,8 @@ pub struct Detail {
 impl Detail {
     /// A fault that no field is to blame for.
     pub fn plain(kind: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { kind: kind.into(), loc: None, msg: None, message: message.into(), scope: None, input: None, ctx: None }
+        let message = cut(message.into());
+        Self { kind: kind.into(), loc: None, msg: None, message, scope: None, input: None, ctx: None }
     }
 
     /// The line of [`ErrorBody::message`] for this fault: `agent.tools[0].name: must be a string`.
@@ -122,7 +126,7 @@ impl Problem {
 
     /// A problem with a type of its own, such as `environment_not_public`.
     pub fn typed(status: u16, kind: impl Into<String>, message: impl Into<String>) -> Self {
-        let message = message.into();
+        let message = cut(message.into());
         Self { status, body: ErrorBody { detail: vec![Detail::plain(kind, message.clone())], message } }
     }
 
@@ -202,6 +206,7 @@ impl Problem {
 
     /// A 422 always names a place: the SDK takes one without for no answer of ours at all.
     fn invalid_at(loc: Vec<LocationPart>, message: String) -> Self {
+        let message = cut(message);
         let detail = Detail { loc: Some(loc), msg: Some(message.clone()), ..Detail::plain("value_error", message) };
         Self::invalid(vec![detail])
     }
@@ -247,6 +252,14 @@ impl ErrorBody {
             body.message = format!("{}; and {left_out} more", body.message);
         }
         body
+    }
+}
+
+/// A text that may quote whoever asked, as an error may say it.
+fn cut(text: String) -> String {
+    match text.char_indices().nth(MESSAGE_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
     }
 }
 
