@@ -19,10 +19,12 @@ mod clock;
 mod dispatcher;
 mod engine;
 mod handover;
+mod heavy;
 mod latest;
 mod meter;
 mod notifier;
 mod queue;
+mod searches;
 mod sessions;
 mod sharing;
 mod subagents;
@@ -35,6 +37,7 @@ pub use catalog::{Catalog, CatalogError, Found, Item, ResolveError, UnknownName}
 pub use changes::{Changes, ChangesQuery};
 pub use clock::{Clock, SystemClock};
 pub use engine::{Engine, EngineSettings};
+pub use heavy::heavy;
 /// Why [`CreateError::Environment`]; the edge gives each its status.
 pub use quarterdeck_environments::Refused;
 pub use sessions::{CreateError, Created, IdempotencyKey, Quota, Sessions, SubmitError};

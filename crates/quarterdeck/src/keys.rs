@@ -68,6 +68,20 @@ async fn revoke(store: &dyn Store, id: Uuid) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Characters of a key that is chosen by hand, when others than this machine can try keys.
+const LENGTH_MIN: usize = 16;
+
+/// Refuses a key that can be guessed, unless only this machine can try.
+pub(crate) fn check_strength(configured: Option<&Secret>, is_local: bool) -> anyhow::Result<()> {
+    let Some(Secret(key)) = configured else { return Ok(()) };
+    if !is_local && key.trim().len() < LENGTH_MIN {
+        bail!(
+            "--api-key is shorter than {LENGTH_MIN} characters and can be guessed from other machines: make it longer"
+        );
+    }
+    Ok(())
+}
+
 /// Makes sure that somebody can call: stores the configured key, or makes one when there is none at all.
 /// Returns a key that was made.
 pub(crate) async fn first_key(store: &dyn Store, configured: Option<&Secret>) -> anyhow::Result<Option<String>> {

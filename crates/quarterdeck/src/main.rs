@@ -8,6 +8,7 @@ mod health;
 mod keys;
 mod options;
 mod orgs;
+mod secret_keys;
 mod serve;
 mod settings;
 

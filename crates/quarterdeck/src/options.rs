@@ -72,6 +72,11 @@ pub(crate) struct ServerOptions {
     #[arg(long, env = "QUARTERDECK_LISTEN")]
     pub(crate) listen: Option<String>,
 
+    /// Where clients reach this server, when that is not where it listens, such as https://agents.example.com: a server
+    /// on loopback answers for its host, too [default: none]
+    #[arg(long, env = "QUARTERDECK_PUBLIC_URL")]
+    pub(crate) public_url: Option<String>,
+
     /// Where files are kept: file:///FOLDER, memory: or s3://BUCKET/PREFIX, which reads the AWS_* variables; several
     /// servers on one Postgres need one place for all [default: blobs beside the embedded database, else in the data
     /// folder]
@@ -81,6 +86,12 @@ pub(crate) struct ServerOptions {
     /// An API key to accept [default: the first start on an empty store makes one and prints it once]
     #[arg(long, env = "QUARTERDECK_API_KEY", hide_env_values = true)]
     pub(crate) api_key: Option<Secret>,
+
+    /// Keys that stored secrets are encrypted with, each 32 bytes in base64, separated by commas: the first encrypts, all
+    /// decrypt; the same for all servers on one Postgres [default: secret.key beside an embedded database, made at the
+    /// first start; none on Postgres]
+    #[arg(long, env = "QUARTERDECK_SECRET_KEY", hide_env_values = true)]
+    pub(crate) secret_key: Option<Secret>,
 
     /// Base URL of an OpenAI-compatible endpoint, such as http://127.0.0.1:8000/v1 [default: none, the scripted model]
     #[arg(long, env = "QUARTERDECK_MODEL_BASE_URL")]

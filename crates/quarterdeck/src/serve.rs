@@ -3,6 +3,7 @@
 use crate::{
     Failure, environments, keys,
     options::{LogFormat, ServeOptions, ServerOptions},
+    secret_keys,
     settings::{self, Secret},
 };
 use anyhow::{Context, anyhow};
@@ -18,14 +19,25 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
+use url::Url;
 
 const LISTEN: &str = "127.0.0.1:8430";
 /// Of the database driver only what is wrong.
 const LOG: &str = "info,sqlx=warn";
 
-/// Runs the server until it is told to stop.
-#[tokio::main]
-pub(crate) async fn run(options: ServeOptions) -> Result<(), Failure> {
+/// How long the process waits at its end for threads that are not done: an answer that is checked, a file that hangs.
+const LAST_WAIT: Duration = Duration::from_secs(1);
+
+/// Runs the server until it is told to stop. Nothing on another thread keeps the process from ending.
+pub(crate) fn run(options: ServeOptions) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.context("cannot start threads").map_err(Failure::Fault)?;
+    let ended = runtime.block_on(run_to_the_end(options));
+    runtime.shutdown_timeout(LAST_WAIT);
+    ended
+}
+
+async fn run_to_the_end(options: ServeOptions) -> Result<(), Failure> {
     let (store_options, options) = settings::merged(options).map_err(Failure::Settings)?;
     start_log(&options).map_err(Failure::Settings)?;
     raise_open_files();
@@ -39,10 +51,18 @@ pub(crate) async fn run(options: ServeOptions) -> Result<(), Failure> {
             .await
             .with_context(|| format!("cannot listen on {listen}; choose another address with --listen"))?;
         let blobs = Blobs::open(&settings::blob_url(&options, &store_options)?, settings::aws_variables())?;
-        let store = quarterdeck_store::open(&settings::database_url(&store_options)?).await?;
+        let database_url = settings::database_url(&store_options)?;
+        let store = quarterdeck_store::open(&database_url).await?;
+        let database = settings::database_file(&database_url);
+        let secret_keys = secret_keys::secret_keys(options.secret_key.as_ref(), database.as_deref())?;
+        if secret_keys.is_empty() && store.is_shared() {
+            tracing::warn!("secrets are stored in clear: set --secret-key to encrypt them");
+        }
+        quarterdeck_store::set_secret_keys(&secret_keys);
         anyhow::Ok(Parts { model, hosting, listener, store, blobs })
     };
     let parts = parts.await.map_err(Failure::Settings)?;
+    keys::check_strength(options.api_key.as_ref(), is_local(&parts.listener)).map_err(Failure::Settings)?;
     serve(&options, parts).await.map_err(Failure::Fault)
 }
 
@@ -63,18 +83,33 @@ async fn serve(options: &ServerOptions, parts: Parts) -> anyhow::Result<()> {
     let runner = Arc::new(ModelRunner::new(model.client));
     let settings = engine_settings(options, hosting);
     let engine = Engine::start(Arc::clone(&store), blobs, runner, Arc::new(SystemClock), settings).await?;
-    let app = App::new(engine.sessions(), Arc::clone(&store), ServerSettings::default()).with_metrics(metrics.clone());
+    let server_settings = ServerSettings { hosts: known_hosts(options, &listener)?, ..ServerSettings::default() };
+    let app = App::new(engine.sessions(), Arc::clone(&store), server_settings).with_metrics(metrics.clone());
     tokio::spawn(metrics.keep_small());
     let draining = engine.draining();
     // Before anybody is told that it listens: a signal that comes sooner would just end the process.
-    let signals = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    tokio::spawn(stop_on_signal(signals, draining.clone()));
+    stop_on_signals(draining.clone())?;
     greet(&format!("http://{}", listener.local_addr()?), &*store, &model.name, key.as_deref());
     quarterdeck_server::serve(listener, router(app), ListenerSettings::default(), draining).await;
     engine.stop().await;
     store.close().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+fn is_local(listener: &TcpListener) -> bool {
+    listener.local_addr().is_ok_and(|address| address.ip().is_loopback())
+}
+
+/// The hosts that a server on loopback goes by; none, so any, for one that can be reached from elsewhere.
+fn known_hosts(options: &ServerOptions, listener: &TcpListener) -> anyhow::Result<Option<Arc<[String]>>> {
+    if !is_local(listener) {
+        return Ok(None);
+    }
+    let Some(url) = &options.public_url else { return Ok(Some(Arc::default())) };
+    let host = Url::parse(url).ok().and_then(|url| url.host_str().map(str::to_owned));
+    let host = host.with_context(|| format!("--public-url {url:?} is no URL such as https://agents.example.com"))?;
+    Ok(Some(Arc::new([host])))
 }
 
 /// The model that drives sessions, and what it is called.
@@ -146,6 +181,19 @@ fn log_filter(text: &str) -> anyhow::Result<EnvFilter> {
 /// Whether a directive is about a crate: `rmcp`, `rmcp::service=debug`, `rmcp[span]=info`.
 fn is_of(name: &str, directive: &str) -> bool {
     directive.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with(['=', ':', '[']))
+}
+
+/// Heeds signals on a thread of its own: whatever keeps the others busy, even after the server has stopped, the second
+/// signal is heard.
+fn stop_on_signals(draining: CancellationToken) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let signals = {
+        let _entered = runtime.enter();
+        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?)
+    };
+    let heed = move || runtime.block_on(stop_on_signal(signals, draining));
+    std::thread::Builder::new().name("signals".into()).spawn(heed).context("cannot start a thread")?;
+    Ok(())
 }
 
 /// The first signal drains, the second ends the process at once.

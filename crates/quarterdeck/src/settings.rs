@@ -32,8 +32,10 @@ struct SettingsFile {
     data_dir: Option<PathBuf>,
     database_url: Option<Secret>,
     listen: Option<String>,
+    public_url: Option<String>,
     blob_url: Option<String>,
     api_key: Option<Secret>,
+    secret_key: Option<Secret>,
     model_base_url: Option<String>,
     model_api_key: Option<Secret>,
     model: Option<String>,
@@ -61,8 +63,10 @@ pub(crate) fn merged(options: ServeOptions) -> anyhow::Result<(StoreOptions, Ser
         },
         ServerOptions {
             listen: server.listen.or(file.listen),
+            public_url: server.public_url.or(file.public_url),
             blob_url: server.blob_url.or(file.blob_url),
             api_key: server.api_key.or(file.api_key),
+            secret_key: server.secret_key.or(file.secret_key),
             model_base_url: server.model_base_url.or(file.model_base_url),
             model_api_key: server.model_api_key.or(file.model_api_key),
             model: server.model.or(file.model),
@@ -101,6 +105,13 @@ pub(crate) fn database_url(options: &StoreOptions) -> anyhow::Result<String> {
     let folder = data_folder(options)?;
     fs::create_dir_all(&folder).with_context(|| format!("cannot make the data folder {}", folder.display()))?;
     Ok(format!("sqlite://{}", folder.join("quarterdeck.db").display()))
+}
+
+/// The file of an embedded database; none for one in memory, or elsewhere.
+pub(crate) fn database_file(database_url: &str) -> Option<PathBuf> {
+    let file = database_url.strip_prefix("sqlite:").filter(|file| *file != ":memory:")?;
+    let file = file.trim_start_matches("//").split('?').next().unwrap_or_default();
+    Some(PathBuf::from(file))
 }
 
 /// Where files are kept: in memory beside a database in memory, in a folder beside one in a file.

@@ -25,6 +25,9 @@ pub struct ServerSettings {
     pub body_timeout: Duration,
     /// How long a key is trusted without asking the store again; a revoked one works that long.
     pub key_cache: Duration,
+    /// The names that this server goes by, without ports. A request for another host is refused: it comes from a page
+    /// whose own name was made to lead here. None: any.
+    pub hosts: Option<Arc<[String]>>,
 }
 
 impl Default for ServerSettings {
@@ -35,6 +38,7 @@ impl Default for ServerSettings {
             bodies_max: 256 * 1024 * 1024,
             body_timeout: Duration::from_secs(30),
             key_cache: Duration::from_secs(1),
+            hosts: None,
         }
     }
 }
@@ -70,7 +74,9 @@ impl App {
     /// has one that works.
     pub(crate) async fn sender(&self, input: &Input) -> Result<Caller, ApiError> {
         input.check_body(&self.bodies).await?;
-        self.caller(input).await
+        let caller = self.caller(input).await?;
+        input.wait_for_turn(&self.bodies).await;
+        Ok(caller)
     }
 
     /// Who calls; nobody is refused.
@@ -87,12 +93,26 @@ impl App {
     }
 }
 
+impl App {
+    /// What a request that waits has to look at meanwhile: returns once its key does not work any more.
+    pub(crate) fn revoked(&self, input: &Input) -> impl Future<Output = ()> + Send + use<> {
+        let keys = self.keys.clone();
+        let hash = input.authorization().and_then(bearer).map(key_hash);
+        async move {
+            match hash {
+                Some(hash) => keys.revoked(hash).await,
+                None => std::future::pending().await,
+            }
+        }
+    }
+}
+
 fn bearer(credentials: &[u8]) -> Option<&[u8]> {
     let (scheme, key) = credentials.split_at_checked("Bearer ".len())?;
     let key = key.trim_ascii();
     (scheme.eq_ignore_ascii_case(b"Bearer ") && !key.is_empty()).then_some(key)
 }
 
-fn unauthorized() -> ApiError {
+pub(crate) fn unauthorized() -> ApiError {
     Problem::unauthorized().into()
 }

@@ -8,12 +8,20 @@ use crate::{
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use http::{HeaderMap, header, request::Parts};
 use quarterdeck_api::{Body, Decode, Errors, Problem};
+use quarterdeck_engine::heavy;
+use std::sync::{Mutex, PoisonError};
+use tokio::sync::OwnedSemaphorePermit;
+
+/// Bodies above this size, in bytes, are read off the threads that serve everybody.
+const LARGE: usize = 64 * 1024;
 
 /// A request, read but not decoded.
 pub(crate) struct Input {
     parts: Parts,
     variables: Vec<(String, String)>,
     body: Held,
+    /// Held by who is about to read a large body.
+    turn: Mutex<Option<OwnedSemaphorePermit>>,
 }
 
 impl Input {
@@ -49,7 +57,22 @@ impl Input {
 
     /// Reads the body. What it was parsed into is many times as large as its text, and is gone when this returns.
     pub(crate) fn body<T: Decode>(&self, errors: &Errors) -> Result<Option<T>, ApiError> {
-        Ok(errors.body(&Body::parse(self.content_type(), self.body_bytes())?))
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let read = || Ok(errors.body(&Body::parse(self.content_type(), self.body_bytes())?));
+        if self.is_large() { heavy(read) } else { read() }
+    }
+
+    /// Waits until this body may be read. Large ones take turns: what they are parsed into takes much memory, and all
+    /// the time of a thread.
+    pub(crate) async fn wait_for_turn(&self, bodies: &Bodies) {
+        if self.is_large() {
+            let turn = bodies.turn().await;
+            *self.turn.lock().unwrap_or_else(PoisonError::into_inner) = turn;
+        }
+    }
+
+    fn is_large(&self) -> bool {
+        self.body_bytes().len() > LARGE
     }
 
     fn content_type(&self) -> Option<&str> {
@@ -69,7 +92,7 @@ impl FromRequest<App> for Input {
         let variables = variables(&mut parts).await?;
         let body = app.bodies.read(body, app.settings.body_max);
         match tokio::time::timeout(app.settings.body_timeout, body).await {
-            Ok(body) => Ok(Self { parts, variables, body: body? }),
+            Ok(body) => Ok(Self { parts, variables, body: body?, turn: Mutex::default() }),
             Err(_) => Err(Problem::new(408, "the body did not arrive in time").into()),
         }
     }

@@ -6,9 +6,12 @@
 //! Invariant: every request that names stored things is scoped by its [`Caller`](quarterdeck_store::Caller);
 //! what belongs to another organization answers like what does not exist.
 
+mod answers;
 mod app;
 mod bodies;
 mod error;
+mod heads;
+mod hosts;
 mod input;
 mod keys;
 mod listener;

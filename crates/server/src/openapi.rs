@@ -6,9 +6,13 @@ mod schemas;
 mod tests;
 
 use crate::{App, routes};
-use axum::{Router, response::IntoResponse};
-use http::header;
+use axum::{
+    Router,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderValue, header};
 use std::sync::LazyLock;
+use tower::util::MapResponseLayer;
 use utoipa::{
     Modify, OpenApi,
     openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
@@ -65,7 +69,18 @@ pub(crate) async fn yaml() -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "application/yaml")], YAML.as_str())
 }
 
+/// What the pages may do: run their own script, and ask this server.
+const POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; \
+     connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+);
+
 /// `/docs`, served from the binary: no other host is asked for anything.
 pub(crate) fn pages() -> Router<App> {
-    SwaggerUi::new("/docs").config(Config::from("/openapi.yaml")).into()
+    let pages: Router<App> = SwaggerUi::new("/docs").config(Config::from("/openapi.yaml")).into();
+    pages.layer(MapResponseLayer::new(|mut response: Response| {
+        response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, POLICY);
+        response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        response
+    }))
 }

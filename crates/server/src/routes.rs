@@ -13,7 +13,14 @@ mod sharing;
 mod skills;
 mod unbuilt;
 
-use crate::{App, error::ApiError, input::Input, metrics, names, openapi};
+use crate::{
+    App,
+    answers::{self, Answers},
+    error::ApiError,
+    heads, hosts,
+    input::Input,
+    metrics, names, openapi,
+};
 use axum::{
     Router,
     extract::Request,
@@ -67,6 +74,7 @@ pub(crate) fn documented() -> OpenApiRouter<App> {
 /// The whole server as a service.
 pub fn router(app: App) -> Router {
     let (router, _) = documented().split_for_parts();
+    let hosts = app.settings.hosts.clone();
     let service = router
         .merge(unbuilt::router())
         .route("/api/v2/sessions/quota", delete(sessions::cancel_named_quota))
@@ -77,12 +85,30 @@ pub fn router(app: App) -> Router {
         .method_not_allowed_fallback(not_allowed)
         .with_state(app)
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn_with_state(Answers::default(), answers::within_room))
         .layer(middleware::from_fn(metrics::count))
         .layer(middleware::from_fn(log))
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))
-        .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid));
+        .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
+        .layer(MapRequestLayer::new(with_a_short_id))
+        .layer(middleware::from_fn_with_state(hosts, hosts::known_only))
+        .layer(middleware::from_fn(heads::small_only));
     // A router's own layers run only once it has found the route, so this one stands around it.
     Router::new().fallback_service(MapRequestLayer::new(names::in_one_segment).layer(service))
+}
+
+/// Characters of a request's id; one that is longer is no id.
+const REQUEST_ID_MAX: usize = 128;
+
+/// An id that a client chose goes back to it and into the log. It is copied: what came with the head of the request
+/// would keep the whole head in memory for as long as the id lives.
+fn with_a_short_id(mut request: Request) -> Request {
+    let sent = request.headers_mut().remove(&REQUEST_ID);
+    let short = sent.filter(|id| (1..=REQUEST_ID_MAX).contains(&id.len()) && id.to_str().is_ok());
+    if let Some(copy) = short.and_then(|id| HeaderValue::from_bytes(id.as_bytes()).ok()) {
+        request.headers_mut().insert(REQUEST_ID, copy);
+    }
+    request
 }
 
 /// The body is read, although nobody wants it: a connection with an unread one is closed, and who would use it again

@@ -24,6 +24,8 @@ macro_rules! on_both_engines {
 mod app;
 #[path = "http/bucket.rs"]
 mod bucket;
+#[path = "http/budgets.rs"]
+mod budgets;
 #[path = "http/delegation.rs"]
 mod delegation;
 #[path = "http/edges.rs"]

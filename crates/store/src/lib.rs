@@ -26,6 +26,7 @@ mod organizations;
 mod port;
 mod postgres;
 mod rows;
+mod seal;
 mod sharing;
 mod sqlite;
 mod url;
@@ -42,5 +43,6 @@ pub use port::{
     KeyHash, KeyRecord, Lease, Listing, NewKey, NewSession, Owned, Owner, ReplicaId, SessionFilter, SessionRecord,
     Store, StoredSession, SummaryRow,
 };
+pub use seal::{SecretKey, set_secret_keys};
 pub use sharing::{Rated, Rating, Share, Sharing};
 pub use url::{OpenError, open, open_beside};

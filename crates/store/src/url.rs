@@ -78,7 +78,8 @@ async fn open_as(url: &str, alone: bool) -> Result<Arc<dyn Store>, OpenError> {
     Err(OpenError::UnknownUrl(without_secrets(url)))
 }
 
-fn without_secrets(url: &str) -> String {
+/// A URL to be shown: without a user and a password.
+pub(crate) fn without_secrets(url: &str) -> String {
     match url.rsplit_once('@') {
         Some((_, place)) => format!("***@{place}"),
         None => url.to_owned(),

@@ -1,6 +1,6 @@
 //! The long poll.
 
-use crate::{App, error::ApiError, input::Input};
+use crate::{App, app::unauthorized, error::ApiError, input::Input};
 use axum::{
     Json,
     extract::State,
@@ -32,6 +32,7 @@ pub(crate) async fn changes(State(app): State<App>, input: Input) -> Result<Resp
     let id = errors.session_id(input.variable("id"));
     let query = errors.query::<ChangesQuery>(input.query());
     let (id, query) = errors.finish((id, query))?;
+    let revoked = app.revoked(&input);
     // A waiter is kept small: what it was read from goes before it sleeps.
     drop(input);
     let wait = Duration::from_secs(query.wait_for_seconds).min(app.settings.wait_max);
@@ -41,7 +42,12 @@ pub(crate) async fn changes(State(app): State<App>, input: Input) -> Result<Resp
         include_events: query.include_events,
         wait,
     };
-    match app.sessions.changes(caller, id, asked).await? {
+    let changes = tokio::select! {
+        biased;
+        () = revoked, if !wait.is_zero() => return Err(unauthorized()),
+        changes = app.sessions.changes(caller, id, asked) => changes?,
+    };
+    match changes {
         Some(changes) => Ok(Json(view(changes, query.from_index)).into_response()),
         None => Ok((StatusCode::NO_CONTENT, [(header::ETAG, query.from_index.to_string())]).into_response()),
     }

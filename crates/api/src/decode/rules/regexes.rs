@@ -251,11 +251,11 @@ impl Parser {
 
     fn item(&mut self, letter: char) -> Parsed<Option<Item>> {
         match letter {
-            '^' => Ok(self.anchor("^")),
-            '$' if self.multiline => Ok(self.anchor("$")),
+            '^' => Ok(Some(self.anchor("^"))),
+            '$' if self.multiline => Ok(Some(self.anchor("$"))),
             // What follows nothing may take the newline; what follows something must leave it.
-            '$' if self.peek().is_none() => Ok(self.anchor("\\n?\\z")),
-            '$' => Ok(self.anchor("(?=\\n?\\z)")),
+            '$' if self.peek().is_none() => Ok(Some(self.anchor("\\n?\\z"))),
+            '$' => Ok(Some(self.anchor("(?=\\n?\\z)"))),
             '[' => self.class().map(|()| Some(Item::Part(Width::ONE))),
             '\\' => self.escape().map(Some),
             '(' => self.group(),
@@ -270,9 +270,9 @@ impl Parser {
         }
     }
 
-    fn anchor(&mut self, text: &str) -> Option<Item> {
+    fn anchor(&mut self, text: &str) -> Item {
         self.out.push(text);
-        Some(Item::Anchor)
+        Item::Anchor
     }
 
     fn escape(&mut self) -> Parsed<Item> {
