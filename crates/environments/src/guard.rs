@@ -214,7 +214,7 @@ mod tests {
     use super::*;
 
     /// Ways to write an address that leads inside.
-    const INSIDE: [&str; 48] = [
+    const INSIDE: [&str; 50] = [
         "http://127.0.0.1/",
         "http://127.1/",
         "http://2130706433/",
