@@ -9,7 +9,7 @@ import urllib.request
 import pytest
 
 from server import API_KEY
-from steps import AGENT, wait_for_status
+from steps import AGENT, TOOL, wait_for_status
 
 BACK_AND_FORTH = r"^(?:(a|aa)+\1c|a+bc)$"
 
@@ -31,7 +31,7 @@ def ask(server, method, path, body=None):
 
 
 def test_answers_that_take_too_much_work_keep_neither_the_server_nor_its_end(own, connect):
-    spec = {"name": "checked", "description": "Answers a list.", "environments": []}
+    spec = {"name": "checked", "description": "Answers a list.", "environments": [], "tools": [TOOL]}
     spec["answer_format"] = {"items": {"pattern": BACK_AND_FORTH}}
     answer = json.dumps(["a" * 60] * 2_000)
     client = connect(own)
@@ -71,5 +71,5 @@ def test_secrets_are_not_in_the_databases_file(start):
     assert not [path for path in files if b"CANARY-5517" in path.read_bytes()]
     server.start()
     status, stored = ask(server, "GET", "/api/v2/environments/sealed")
-    assert (status, stored["env"] if "env" in stored else stored["spec"]["env"]) == (200, {"TOKEN": "***"})
+    assert (status, stored["env"]) == (200, {"TOKEN": "***"})
     assert ask(server, "GET", f"/api/v2/sessions/{session['id']}")[0] == 200
