@@ -2,10 +2,10 @@
 
 use crate::{
     calls::DEPTH_MAX,
-    schema::{Schema, off_the_workers},
+    schema::{Budget, Schema, off_the_workers, offered},
     text::depth_is_within,
 };
-use quarterdeck_api::{Agent, Answer, ErrorCode, JsonObject, Outcome, ToolDefinition};
+use quarterdeck_api::{Agent, Answer, ErrorCode, JsonObject, Outcome, ToolDefinition, in_a_known_draft};
 use quarterdeck_core::Fault;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -16,39 +16,55 @@ pub(crate) const ANSWER: &str = "answer";
 /// How a validation error begins that `answer_format` is the reason of.
 pub(crate) const FORMAT_FAULT: &str = "answer_format: ";
 
-/// An agent's `answer_format`, ready to check answers.
+/// An agent's `answer_format`. It is compiled when an answer is checked and let go of then, since compiled it is many
+/// times as large, and models take their time.
 #[derive(Clone)]
 pub(crate) struct AnswerFormat {
-    source: JsonObject,
-    schema: Arc<Schema>,
+    source: Arc<JsonObject>,
+    heavy: bool,
 }
 
+/// A format that takes more room than this is compiled by few at a time: bytes of its text, weight of its patterns.
+const LIGHT_MAX_BYTES: usize = 64 << 10;
+
 impl AnswerFormat {
-    /// Compiles the agent's format, if it has one.
+    /// The agent's format, if it has one. That it can be compiled is tried.
     pub(crate) async fn of(agent: &Agent) -> Result<Option<Self>, Fault> {
-        let Some(source) = agent.answer_format.clone() else { return Ok(None) };
-        let format = off_the_workers(move || Self::new(source)).await;
-        format.map(Some).map_err(|cause| Fault::because(ErrorCode::AnswerValidation, cause))
+        let Some(source) = &agent.answer_format else { return Ok(None) };
+        let format = Self::new(source);
+        let tried = format.clone();
+        let usable = off_the_workers(format.heavy, move |budget| tried.compiled(budget).map(drop)).await;
+        let unusable = |cause| Fault::because(ErrorCode::AnswerValidation, format!("answer_format {cause}"));
+        usable.map(|()| Some(format)).map_err(unusable)
     }
 
-    pub(crate) fn new(source: JsonObject) -> Result<Self, String> {
-        let schema = Schema::of(&Value::Object(source.clone())).map_err(|cause| format!("answer_format {cause}"))?;
-        Ok(Self { source, schema: Arc::new(schema) })
+    pub(crate) fn new(source: &JsonObject) -> Self {
+        let source = Arc::new(in_a_known_draft(source).into_owned());
+        let size = serde_json::to_string(&*source).map_or(usize::MAX, |text| text.len());
+        Self { source, heavy: size > LIGHT_MAX_BYTES }
+    }
+
+    fn compiled(&self, budget: &Arc<Budget>) -> Result<Schema, String> {
+        Schema::of(&Value::Object((*self.source).clone()), Arc::clone(budget))
     }
 
     /// The first candidate that fits, or what is wrong with the first.
     async fn pick(&self, candidates: Vec<Value>) -> Result<Answer, Vec<String>> {
-        let schema = Arc::clone(&self.schema);
-        off_the_workers(move || pick(&schema, candidates)).await
+        let format = self.clone();
+        off_the_workers(self.heavy, move |budget| match format.compiled(budget) {
+            Ok(schema) => pick(&schema, &candidates),
+            Err(cause) => Err(vec![format!("{FORMAT_FAULT}{cause}")]),
+        })
+        .await
     }
 }
 
-fn pick(schema: &Schema, candidates: Vec<Value>) -> Result<Answer, Vec<String>> {
+fn pick(schema: &Schema, candidates: &[Value]) -> Result<Answer, Vec<String>> {
     let mut faults = None;
     for candidate in candidates {
-        let wrong = schema.faults(&candidate);
+        let wrong = schema.faults(candidate);
         if wrong.is_empty() {
-            return Ok(as_answer(candidate));
+            return Ok(as_answer(candidate.clone()));
         }
         faults.get_or_insert(wrong);
     }
@@ -61,7 +77,7 @@ pub(crate) fn answer_tool(format: Option<&AnswerFormat>) -> ToolDefinition {
     let mut parameters = JsonObject::from_iter([("type".to_owned(), "object".into())]);
     let answer = match format {
         None => json!({"type": "string", "description": "The answer, for the user to read."}),
-        Some(format) => embedded(&format.source, &mut parameters),
+        Some(format) => offered(&format.source, "/properties/answer", &mut parameters),
     };
     let outcome = json!({
         "type": "string",
@@ -72,51 +88,6 @@ pub(crate) fn answer_tool(format: Option<&AnswerFormat>) -> ToolDefinition {
     parameters.insert("required".into(), json!(["answer", "outcome"]));
     let description = "Gives the user the final answer and ends your turn. Call it alone, once you are done.";
     ToolDefinition { name: ANSWER.into(), description: description.into(), input_schema: parameters }
-}
-
-/// Moves a schema below `/properties/answer`: its definitions go to the new root, where models' servers look
-/// for them, and references to its own root follow it.
-fn embedded(schema: &JsonObject, root: &mut JsonObject) -> Value {
-    let mut schema = schema.clone();
-    schema.shift_remove("$schema");
-    for definitions in ["$defs", "definitions"] {
-        if let Some(mut moved) = schema.shift_remove(definitions) {
-            redirect(&mut moved);
-            root.insert(definitions.into(), moved);
-        }
-    }
-    let mut schema = Value::Object(schema);
-    redirect(&mut schema);
-    schema
-}
-
-fn redirect(schema: &mut Value) {
-    match schema {
-        Value::Object(members) => {
-            for (name, member) in members {
-                redirect_member(name, member);
-            }
-        }
-        Value::Array(items) => items.iter_mut().for_each(redirect),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
-    }
-}
-
-fn redirect_member(name: &str, member: &mut Value) {
-    if let Value::String(target) = member
-        && name == "$ref"
-    {
-        redirect_reference(target);
-    } else {
-        redirect(member);
-    }
-}
-
-fn redirect_reference(target: &mut String) {
-    let stays = target.starts_with("#/$defs/") || target.starts_with("#/definitions/");
-    if !stays && (target == "#" || target.starts_with("#/")) {
-        *target = format!("#/properties/answer{}", &target[1..]);
-    }
 }
 
 /// Reads the arguments of an `answer` call.
@@ -250,7 +221,7 @@ mod tests {
 
     #[expect(clippy::needless_pass_by_value, reason = "callers write json!(..) in place")]
     fn format(schema: Value) -> AnswerFormat {
-        AnswerFormat::new(schema.as_object().unwrap().clone()).unwrap()
+        AnswerFormat::new(schema.as_object().unwrap())
     }
 
     fn object(value: Value) -> JsonObject {

@@ -4,6 +4,7 @@ use crate::answer::{ANSWER, AnswerFormat, answer_tool};
 use quarterdeck_api::{Agent, JsonObject, Reference, ToolDefinition};
 use quarterdeck_core::{DELEGATE, StepMode};
 use serde_json::{Value, json};
+use std::collections::HashSet;
 
 /// `delegate` if the agent has subagents, its own tools, those that the server runs, and `answer`; only `answer` when
 /// nothing else may be done. The first of two tools with one name is offered, so the agent's own win over the server's:
@@ -16,12 +17,9 @@ pub(crate) fn tools(
 ) -> Vec<ToolDefinition> {
     let mut tools: Vec<ToolDefinition> = Vec::new();
     if mode == StepMode::Act {
-        tools.extend(delegate(agent));
-        for tool in agent.tools.iter().flatten().cloned().chain(servers) {
-            if tool.name != ANSWER && !tools.iter().any(|known| known.name == tool.name) {
-                tools.push(tool);
-            }
-        }
+        let mut taken = HashSet::from([ANSWER.to_owned()]);
+        let all = delegate(agent).into_iter().chain(agent.tools.iter().flatten().cloned()).chain(servers);
+        tools.extend(all.filter(|tool| taken.insert(tool.name.clone())));
     }
     tools.push(answer_tool(format));
     tools
@@ -30,11 +28,10 @@ pub(crate) fn tools(
 /// The agents that this one may delegate to, the first of each name.
 pub(crate) fn subagents(agent: &Agent) -> Vec<&Agent> {
     let mut subagents: Vec<&Agent> = Vec::new();
+    let mut taken = HashSet::new();
     for subagent in agent.subagents.iter().flatten() {
         match subagent {
-            Reference::Inline(subagent) if subagents.iter().all(|known| known.name != subagent.name) => {
-                subagents.push(subagent);
-            }
+            Reference::Inline(subagent) if taken.insert(subagent.name.as_str()) => subagents.push(subagent),
             // The engine puts named agents in full in place of their names.
             Reference::Inline(_) | Reference::Name(_) => {}
         }

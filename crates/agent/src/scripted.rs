@@ -155,7 +155,7 @@ fn greeting(request: &ChatRequest) -> String {
 }
 
 async fn formatted(parameters: JsonObject) -> ChatReply {
-    let Some(answer) = off_the_workers(move || sample(&parameters)).await else {
+    let Some(answer) = off_the_workers(false, move |budget| sample(&parameters, budget)).await else {
         return text(
             "No model is configured, and the built-in scripted model found no example that satisfies answer_format."
                 .into(),

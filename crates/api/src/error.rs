@@ -8,6 +8,9 @@ use utoipa::ToSchema;
 /// Error bodies are kept below this size, in bytes.
 const SIZE_MAX: usize = 64 * 1024;
 
+/// What is said of one fault is cut here, in characters: much of it quotes whoever asked.
+const MESSAGE_MAX: usize = 1_000;
+
 /// What every status of 400 and above answers with.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ErrorBody {
@@ -51,7 +54,7 @@ impl Detail {
     /// A fault at a place. Some clients read its words as `msg`, others as `message`, and an item without a `loc` is no
     /// fault to the SDK.
     pub fn at(loc: Vec<LocationPart>, kind: impl Into<String>, message: impl Into<String>) -> Self {
-        let message = message.into();
+        let message = cut(message.into());
         Self { kind: kind.into(), loc, msg: message.clone(), message, scope: None, input: None, ctx: None }
     }
 
@@ -127,7 +130,7 @@ impl Problem {
 
     /// A problem with a type of its own, such as `environment_not_public`.
     pub fn typed(status: u16, kind: impl Into<String>, message: impl Into<String>) -> Self {
-        let message = message.into();
+        let message = cut(message.into());
         Self { status, body: ErrorBody { detail: vec![Detail::plain(kind, message.clone())], message } }
     }
 
@@ -251,6 +254,14 @@ impl ErrorBody {
             body.message = format!("{}; and {left_out} more", body.message);
         }
         body
+    }
+}
+
+/// A text that may quote whoever asked, as an error may say it.
+fn cut(text: String) -> String {
+    match text.char_indices().nth(MESSAGE_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
     }
 }
 

@@ -19,6 +19,7 @@ mod messages;
 mod overrides;
 mod pages;
 mod patches;
+pub mod patterns;
 mod schedules;
 mod sessions;
 mod skills;
@@ -40,6 +41,7 @@ pub use decode::queries::{
     SkillListQuery, SkillOrder, SkillSort,
 };
 pub use decode::query::{DecodeQuery, Query};
+pub use decode::schemas::{check_patterns, in_a_known_draft};
 pub use decode::sessions::Feedback;
 pub use decode::sorting::{Sort, SortField};
 pub use decode::tools::ToolResultsBody;

@@ -14,8 +14,16 @@ use moved::Touched;
 use serde_json::Value;
 use std::fmt::Write as _;
 
+/// The most overrides of a request.
+const OVERRIDES_MAX: usize = 1_000;
+/// Entries of lists that all selectors of a request together may be held against.
+const ENTRIES_MAX: usize = 2_000_000;
+
 /// Whether every path leads somewhere and every value fits there.
 pub(crate) fn check(overrides: &JsonObject) -> Result<(), String> {
+    if overrides.len() > OVERRIDES_MAX {
+        return Err(format!("there may be at most {OVERRIDES_MAX} overrides"));
+    }
     overrides
         .iter()
         .try_for_each(|(path, value)| check_one(path, value).map_err(|why| format!("override {}: {why}", brief(path))))
@@ -41,8 +49,9 @@ pub fn apply_overrides(request: &SessionRequest) -> Result<SessionRequest, Probl
     }
     let mut whole = serde_json::to_value(request).map_err(|_| Problem::internal())?;
     let mut touched = Touched::default();
+    let mut entries_left = ENTRIES_MAX;
     for (path, value) in &request.overrides {
-        write(path, value, &mut whole, &mut touched)
+        write(path, value, &mut whole, &mut touched, &mut entries_left)
             .map_err(|why| Problem::invalid_body(format!("override {}: {why}", brief(path))))?;
     }
     let changed = decode_json(&whole)?;
@@ -50,12 +59,18 @@ pub fn apply_overrides(request: &SessionRequest) -> Result<SessionRequest, Probl
     Ok(changed)
 }
 
-fn write(path: &str, value: &Value, whole: &mut Value, touched: &mut Touched) -> Result<(), String> {
+fn write(
+    path: &str,
+    value: &Value,
+    whole: &mut Value,
+    touched: &mut Touched,
+    entries_left: &mut usize,
+) -> Result<(), String> {
     let segments = parse(path)?;
     let mut place = whole;
     let mut pointer = String::new();
     for (index, segment) in segments.iter().enumerate() {
-        place = enter(*segment, place, &mut pointer)?;
+        place = enter(*segment, place, &mut pointer, entries_left)?;
         if let Some(next) = segments.get(index + 1) {
             touched.enter(segment.field, &pointer, place, next.field);
         }
@@ -66,13 +81,18 @@ fn write(path: &str, value: &Value, whole: &mut Value, touched: &mut Touched) ->
 }
 
 /// Goes on to what a segment leads to, and adds the step to `pointer`.
-fn enter<'v>(segment: Segment<'_>, value: &'v mut Value, pointer: &mut String) -> Result<&'v mut Value, String> {
+fn enter<'v>(
+    segment: Segment<'_>,
+    value: &'v mut Value,
+    pointer: &mut String,
+    entries_left: &mut usize,
+) -> Result<&'v mut Value, String> {
     let field =
         value.get_mut(segment.field).ok_or_else(|| format!("there is no {} here to change", brief(segment.field)))?;
     let _ = write!(pointer, "/{}", segment.field);
     match segment.selector {
         Some(selector) => {
-            let (index, entry) = select(selector, field)?;
+            let (index, entry) = select(selector, field, entries_left)?;
             let _ = write!(pointer, "/{index}");
             Ok(entry)
         }
@@ -80,8 +100,15 @@ fn enter<'v>(segment: Segment<'_>, value: &'v mut Value, pointer: &mut String) -
     }
 }
 
-fn select<'v>(selector: Selector<'_>, list: &'v mut Value) -> Result<(usize, &'v mut Value), String> {
+fn select<'v>(
+    selector: Selector<'_>,
+    list: &'v mut Value,
+    entries_left: &mut usize,
+) -> Result<(usize, &'v mut Value), String> {
     let entries = list.as_array_mut().ok_or("there is no list to select from")?;
+    *entries_left = entries_left
+        .checked_sub(entries.len())
+        .ok_or_else(|| format!("all selectors together look at more than {ENTRIES_MAX} entries"))?;
     let mut matching = entries.iter_mut().enumerate().filter(|(_, entry)| selector.matches(entry));
     match (matching.next(), matching.next()) {
         (Some(found), None) => Ok(found),
@@ -108,8 +135,9 @@ impl Selector<'_> {
     fn matches(&self, entry: &Value) -> bool {
         match entry.get(self.field) {
             Some(Value::String(text)) => text == self.value,
-            Some(other) => other.to_string().as_str() == self.value,
-            None => false,
+            // Words and numbers are short; what is not is what no selector names.
+            Some(other @ (Value::Null | Value::Bool(_) | Value::Number(_))) => other.to_string() == self.value,
+            Some(Value::Array(_) | Value::Object(_)) | None => false,
         }
     }
 }

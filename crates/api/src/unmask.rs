@@ -6,7 +6,7 @@
 
 use crate::mask::MASK;
 use crate::{Agent, Environment, McpServer, Reference};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 /// Puts the secrets of `stored` where `written` has `***`.
 pub fn agent(written: &mut Agent, stored: &Agent) {
@@ -64,11 +64,12 @@ fn pairs<'s, W, S>(
     name_of_written: impl Fn(&W) -> String,
     name_of_stored: impl Fn(&S) -> String,
 ) -> Vec<(W, &'s S)> {
-    let mut by_name: HashMap<String, Vec<&'s S>> = HashMap::new();
+    let mut by_name: HashMap<String, VecDeque<&'s S>> = HashMap::new();
     for before in stored {
-        by_name.entry(name_of_stored(before)).or_default().insert(0, before);
+        by_name.entry(name_of_stored(before)).or_default().push_back(before);
     }
-    written.filter_map(|item| by_name.get_mut(&name_of_written(&item))?.pop().map(|before| (item, before))).collect()
+    let paired = |item| by_name.get_mut(&name_of_written(&item))?.pop_front().map(|before| (item, before));
+    written.filter_map(paired).collect()
 }
 
 fn values(written: &mut BTreeMap<String, String>, stored: &BTreeMap<String, String>) {

@@ -7,6 +7,7 @@ use crate::{
     meter,
     notifier::{Notifier, Snapshot, Watch, owner_after},
     queue::Queue,
+    searches::Searches,
 };
 use quarterdeck_agent::Runner;
 use quarterdeck_api::SessionId;
@@ -81,6 +82,7 @@ pub(crate) struct Shared {
     /// What has a worker here, and in which epoch.
     pub(crate) held: Mutex<HashSet<(SessionId, i64)>>,
     pub(crate) queue: Queue,
+    pub(crate) searches: Searches,
     /// Wakes the dispatcher before its time.
     pub(crate) work_due: Notify,
     /// No new work is taken.
@@ -211,6 +213,7 @@ impl Engine {
             workers: TaskTracker::new(),
             held: Mutex::default(),
             queue: Queue::default(),
+            searches: Searches::new(if store.is_shared() { 4 } else { 2 }),
             work_due: Notify::new(),
             draining: CancellationToken::new(),
             stopping: CancellationToken::new(),

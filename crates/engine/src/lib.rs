@@ -19,10 +19,12 @@ mod clock;
 mod dispatcher;
 mod engine;
 mod handover;
+mod heavy;
 mod latest;
 mod meter;
 mod notifier;
 mod queue;
+mod searches;
 mod sessions;
 mod sharing;
 mod subagents;
@@ -35,6 +37,7 @@ pub use catalog::{BuiltIn, Catalog, CatalogError, Found, Item, ResolveError, Unk
 pub use changes::{Changes, ChangesQuery};
 pub use clock::{Clock, SystemClock};
 pub use engine::{Engine, EngineSettings};
+pub use heavy::heavy;
 /// What [`EngineSettings::answer_grace`] is.
 pub use quarterdeck_core::AnswerGrace;
 /// Why [`CreateError::Environment`]; the edge gives each its status.

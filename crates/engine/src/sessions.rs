@@ -5,7 +5,9 @@ use crate::{
     agents::{self, resolve},
     attachments::{Attachment, detach},
     engine::Shared,
-    handover, meter,
+    handover,
+    heavy::heavy,
+    meter,
     notifier::Snapshot,
     toolbox,
     worker::{self, Hold},
@@ -60,6 +62,9 @@ pub enum SubmitError {
     /// The session's rules say no.
     #[error(transparent)]
     Rejected(#[from] Rejection),
+    /// The events on a page are too large for one answer.
+    #[error("the events on this page take more than 32 MiB: ask for fewer at a time, with `size`")]
+    PageTooLarge,
     /// Others kept changing the session.
     #[error("session {0} is being changed by too many at once")]
     Contended(SessionId),
@@ -223,7 +228,7 @@ impl Sessions {
         if first.request.overrides.is_empty() {
             return Ok(first);
         }
-        let request = quarterdeck_api::apply_overrides(&first.request)
+        let request = heavy(|| quarterdeck_api::apply_overrides(&first.request))
             .map_err(|problem| CreateError::Invalid(Box::new(problem)))?;
         let second = resolve(&catalog, caller.organization, request).await?;
         if second.reference.is_some() {
@@ -383,7 +388,13 @@ impl Sessions {
     /// # Errors
     /// When the store fails.
     pub async fn list(&self, caller: Caller, filter: SessionFilter) -> Result<Listing<SummaryRow>, Error> {
-        self.shared.store.sessions(caller.organization, filter).await
+        let turn = match filter.search {
+            Some(_) => Some(self.shared.searches.turn(caller.organization).await?),
+            None => None,
+        };
+        let listing = self.shared.store.sessions(caller.organization, filter).await;
+        drop(turn);
+        listing
     }
 
     /// A page of a session's events.
@@ -397,7 +408,11 @@ impl Sessions {
         filter: EventFilter,
     ) -> Result<Listing<Arc<RawValue>>, SubmitError> {
         let (_, view) = self.find(caller, id).await?;
+        let (offset, limit) = (filter.offset.unsigned_abs(), filter.limit.unsigned_abs());
         let page = self.shared.store.events_page(id, filter).await?;
+        if (page.items.len() as u64) < page.total.saturating_sub(offset).min(limit) {
+            return Err(SubmitError::PageTooLarge);
+        }
         Ok(Listing { items: view.of_all(page.items), ..page })
     }
 }

@@ -171,7 +171,11 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
 fn is_public_v6(address: Ipv6Addr) -> bool {
     let [first, second, ..] = address.segments();
     let is_global = first & 0xe000 == 0x2000;
-    is_global && first != 0x2002 && !(first == 0x2001 && second < 0x0200) && !(first == 0x2001 && second == 0x0db8)
+    is_global
+        && first != 0x2002
+        && !(first == 0x3fff && second < 0x1000)
+        && !(first == 0x2001 && second < 0x0200)
+        && !(first == 0x2001 && second == 0x0db8)
 }
 
 /// Only to the same origin, and only such as keep method and body.
@@ -210,7 +214,7 @@ mod tests {
     use super::*;
 
     /// Ways to write an address that leads inside.
-    const INSIDE: [&str; 48] = [
+    const INSIDE: [&str; 50] = [
         "http://127.0.0.1/",
         "http://127.1/",
         "http://2130706433/",
@@ -236,6 +240,8 @@ mod tests {
         "http://[fec0::1]/",
         "http://[ff02::1]/",
         "http://[2001:db8::1]/",
+        "http://[3fff::1]/",
+        "http://[3fff:fff:ffff::1]/",
         "http://localhost/",
         "http://LOCALHOST/",
         "http://localhost./",

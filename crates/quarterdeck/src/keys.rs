@@ -59,6 +59,20 @@ async fn revoke(store: &dyn Store, id: Uuid) -> anyhow::Result<String> {
     Ok(format!("revoked {id}\n"))
 }
 
+/// Characters of a key that is chosen by hand, when others than this machine can try keys.
+const LENGTH_MIN: usize = 16;
+
+/// Refuses a key that can be guessed, unless only this machine can try.
+pub(crate) fn check_strength(configured: Option<&Secret>, is_local: bool) -> anyhow::Result<()> {
+    let Some(key) = configured else { return Ok(()) };
+    if !is_local && key.reveal().trim().len() < LENGTH_MIN {
+        bail!(
+            "--api-key is shorter than {LENGTH_MIN} characters and can be guessed from other machines: make it longer"
+        );
+    }
+    Ok(())
+}
+
 /// How somebody gets in for the first time.
 pub(crate) enum FirstKey {
     /// There is a key already, or one is configured.

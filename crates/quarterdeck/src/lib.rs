@@ -15,6 +15,7 @@ mod migrate;
 mod options;
 mod orgs;
 mod output;
+mod secret_keys;
 mod serve;
 pub mod settings;
 
@@ -71,7 +72,7 @@ fn report(failure: Failure) -> ExitCode {
 
 fn start(Reading { options: Options { command }, values, warnings }: Reading) -> Result<(), Failure> {
     if let Command::Serve(options) = command {
-        return serve::run(options.settings, warnings);
+        return serve::run(&options.settings, warnings);
     }
     for warning in warnings {
         output::complain(&warning);

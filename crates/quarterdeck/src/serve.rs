@@ -3,8 +3,8 @@
 use crate::{
     Failure, front, hosting,
     keys::{self, FirstKey},
-    log, output,
-    settings::{LimitSettings, ModelSettings, Settings, StoreSettings, places},
+    log, output, secret_keys,
+    settings::{LimitSettings, ModelSettings, Secret, Settings, StoreSettings, places},
 };
 use anyhow::Context;
 use quarterdeck_agent::{ApiKey, ModelClient, ModelRunner, OpenAiClient, OpenAiSettings, ScriptedModel};
@@ -18,22 +18,40 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
 };
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
-/// Runs the server until it is told to stop.
-#[tokio::main]
-pub(crate) async fn run(settings: Settings, warnings: Vec<String>) -> Result<(), Failure> {
+/// How long the process waits at its end for threads that are not done: an answer that is checked, a file that hangs.
+const LAST_WAIT: Duration = Duration::from_secs(1);
+
+/// Runs the server until it is told to stop. Nothing on another thread keeps the process from ending.
+pub(crate) fn run(settings: &Settings, warnings: Vec<String>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.context("cannot start threads").map_err(Failure::Fault)?;
+    let ended = runtime.block_on(run_to_the_end(settings, warnings));
+    runtime.shutdown_timeout(LAST_WAIT);
+    ended
+}
+
+async fn run_to_the_end(settings: &Settings, warnings: Vec<String>) -> Result<(), Failure> {
     log::start(&settings.log).map_err(Failure::Settings)?;
     for warning in warnings {
         tracing::warn!("{warning}");
     }
     raise_open_files();
-    let parts = Parts::from_settings(&settings).await.map_err(Failure::Settings)?;
-    serve(&settings, parts).await.map_err(Failure::Fault)
+    let parts = Parts::from_settings(settings).await.map_err(Failure::Settings)?;
+    serve(settings, parts).await.map_err(Failure::Fault)
 }
 
-async fn open_store(settings: &StoreSettings) -> anyhow::Result<Arc<dyn Store>> {
+async fn open_store(settings: &StoreSettings, secret_key: Option<&Secret>) -> anyhow::Result<Arc<dyn Store>> {
     let url = places::database_url(&settings.database)?;
-    Ok(quarterdeck_store::open_with(&url, settings.database_connections).await?)
+    let store = quarterdeck_store::open_with(&url, settings.database_connections).await?;
+    let file = quarterdeck_store::database_file(&url)?;
+    let secret_keys = secret_keys::secret_keys(secret_key, file.as_deref())?;
+    if secret_keys.is_empty() && store.is_shared() {
+        tracing::warn!("secrets are stored in clear: set --secret-key to encrypt them");
+    }
+    quarterdeck_store::set_secret_keys(&secret_keys);
+    Ok(store)
 }
 
 /// What a server is made of, ready for use.
@@ -54,14 +72,16 @@ impl Parts {
         set_up_tls();
         let model = Model::from_settings(&settings.model)?;
         let hosting = hosting::hosting(&settings.environments)?;
-        let front = front::server_settings(&settings.http)?;
         let built_in = front::built_in(settings.environments.catalog.as_deref())?;
         let listen = &settings.http.address.listen;
         let listener = TcpListener::bind(listen)
             .await
             .with_context(|| format!("cannot listen on {listen}; choose another address with --listen"))?;
+        let hosts = known_hosts(settings.http.public_url.as_deref(), &listener)?;
+        let front = ServerSettings { hosts, ..front::server_settings(&settings.http)? };
+        keys::check_strength(settings.http.api_key.as_ref(), is_local(&listener))?;
         places::make_data_folder(&settings.store)?;
-        let store = open_store(&settings.store).await?;
+        let store = open_store(&settings.store, settings.http.secret_key.as_ref()).await?;
         let files = places::blob_url(&settings.store)?;
         let blobs = Blobs::open(&files, places::aws_variables())?;
         if store.is_shared() && settings.store.blob_url.is_none() {
@@ -90,8 +110,7 @@ async fn serve(settings: &Settings, parts: Parts) -> anyhow::Result<()> {
     tokio::spawn(metrics.keep_small());
     let draining = engine.draining();
     // Before anybody is told that it listens: a signal that comes sooner would just end the process.
-    let signals = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    tokio::spawn(stop_on_signal(signals, draining.clone()));
+    stop_on_signals(draining.clone())?;
     let banner = Banner { url: format!("http://{}", listener.local_addr()?), files, model: model.name, store: &*store };
     banner.show(first_key).await?;
     quarterdeck_server::serve(listener, router(app), ListenerSettings::default(), draining).await;
@@ -99,6 +118,21 @@ async fn serve(settings: &Settings, parts: Parts) -> anyhow::Result<()> {
     store.close().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+fn is_local(listener: &TcpListener) -> bool {
+    listener.local_addr().is_ok_and(|address| address.ip().is_loopback())
+}
+
+/// The hosts that a server on loopback goes by; none, so any, for one that can be reached from elsewhere.
+fn known_hosts(public_url: Option<&str>, listener: &TcpListener) -> anyhow::Result<Option<Arc<[String]>>> {
+    if !is_local(listener) {
+        return Ok(None);
+    }
+    let Some(url) = public_url else { return Ok(Some(Arc::default())) };
+    let host = Url::parse(url).ok().and_then(|url| url.host_str().map(str::to_owned));
+    let host = host.with_context(|| format!("--public-url {url:?} is no URL such as https://agents.example.com"))?;
+    Ok(Some(Arc::new([host])))
 }
 
 /// The model that drives sessions, and what it is called.
@@ -155,6 +189,19 @@ fn engine_settings(limits: &LimitSettings, hosting: Hosting, built_in: BuiltIn) 
         built_in: Arc::new(built_in),
         ..EngineSettings::default()
     }
+}
+
+/// Heeds signals on a thread of its own: whatever keeps the others busy, even after the server has stopped, the second
+/// signal is heard.
+fn stop_on_signals(draining: CancellationToken) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let signals = {
+        let _entered = runtime.enter();
+        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?)
+    };
+    let heed = move || runtime.block_on(stop_on_signal(signals, draining));
+    std::thread::Builder::new().name("signals".into()).spawn(heed).context("cannot start a thread")?;
+    Ok(())
 }
 
 /// The first signal drains, the second ends the process at once.

@@ -2,12 +2,14 @@
 
 use crate::{
     Metrics,
+    authentication::bearer,
     bodies::Bodies,
     cors::CorsOrigins,
     input::Input,
-    keys::Keys,
+    keys::{Keys, key_hash},
     public_url::{Base, PublicUrl},
 };
+use http::header;
 use quarterdeck_engine::{Catalog, Sessions};
 use quarterdeck_store::Store;
 use std::{sync::Arc, time::Duration};
@@ -31,6 +33,9 @@ pub struct ServerSettings {
     pub cors: CorsOrigins,
     /// Where clients reach it.
     pub public_url: PublicUrl,
+    /// The names that this server goes by, without ports. A request for another host is refused: it comes from a page
+    /// whose own name was made to lead here. None: any.
+    pub hosts: Option<Arc<[String]>>,
 }
 
 impl Default for ServerSettings {
@@ -44,6 +49,7 @@ impl Default for ServerSettings {
             strict: false,
             cors: CorsOrigins::default(),
             public_url: PublicUrl::default(),
+            hosts: None,
         }
     }
 }
@@ -73,6 +79,19 @@ impl App {
     #[must_use]
     pub fn with_metrics(self, metrics: Metrics) -> Self {
         Self { metrics: Some(metrics), ..self }
+    }
+
+    /// What a request that waits has to look at meanwhile: returns once its key does not work any more.
+    pub(crate) fn revoked(&self, input: &Input) -> impl Future<Output = ()> + Send + use<> {
+        let keys = self.keys.clone();
+        let credentials = input.headers().get(header::AUTHORIZATION);
+        let hash = credentials.and_then(|credentials| bearer(credentials.as_bytes())).map(key_hash);
+        async move {
+            match hash {
+                Some(hash) => keys.revoked(hash).await,
+                None => std::future::pending().await,
+            }
+        }
     }
 
     /// Where the client of a request reaches this server.

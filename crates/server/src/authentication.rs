@@ -44,8 +44,9 @@ impl FromRequest<App> for AuthenticatedBody {
     async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
         let input = Input::from_request(request, app).await?;
         input.check_body(&app.bodies).await?;
-        let caller = caller(app, input.headers()).await?;
-        Ok(Self(caller.ok_or_else(Problem::unauthorized)?, input))
+        let caller = caller(app, input.headers()).await?.ok_or_else(Problem::unauthorized)?;
+        input.wait_for_turn(&app.bodies).await;
+        Ok(Self(caller, input))
     }
 }
 

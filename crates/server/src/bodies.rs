@@ -10,6 +10,7 @@ use bytes::BytesMut;
 use http_body_util::BodyExt;
 use jiter::Jiter;
 use quarterdeck_api::{Body, Problem};
+use quarterdeck_engine::heavy;
 use std::sync::Arc;
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 
@@ -24,6 +25,8 @@ pub(crate) struct Bodies {
     room: Arc<Semaphore>,
     /// Held by who parses what is broken.
     broken: Arc<Mutex<()>>,
+    /// A permit for each large body that is being read.
+    turns: Arc<Semaphore>,
 }
 
 /// A body, and its room for as long.
@@ -36,7 +39,14 @@ impl Bodies {
     /// Bodies of so many bytes together.
     pub(crate) fn new(max: usize) -> Self {
         let room = Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS)));
-        Self { room, broken: Arc::default() }
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Self { room, broken: Arc::default(), turns: Arc::new(Semaphore::new(cores.saturating_sub(1).max(1))) }
+    }
+
+    /// Waits until a large body may be read; one core is left for all else.
+    pub(crate) async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        // It is never closed.
+        Arc::clone(&self.turns).acquire_owned().await.ok()
     }
 
     /// Reads a body of at most `max` bytes. Room is taken for what has come, not for what is announced.
@@ -56,12 +66,13 @@ impl Bodies {
 
     /// Refuses what says it is JSON and is not.
     pub(crate) async fn check(&self, content_type: Option<&str>, bytes: &[u8]) -> Result<(), ApiError> {
-        if is_json(bytes) {
+        let is_sound = if bytes.len() > FREE { heavy(|| is_json(bytes)) } else { is_json(bytes) };
+        if is_sound {
             return Ok(());
         }
         // What the fault is only the parser says, and it builds all that comes before.
         let _alone = self.broken.lock().await;
-        Body::parse(content_type, bytes)?;
+        heavy(|| Body::parse(content_type, bytes).map(drop))?;
         Ok(())
     }
 }

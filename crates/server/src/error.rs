@@ -73,6 +73,7 @@ impl From<SubmitError> for ApiError {
                 Problem::limited("queue_full", "org", error.to_string()).into()
             }
             SubmitError::Rejected(_) => Problem::conflict(error.to_string()).into(),
+            SubmitError::PageTooLarge => Problem::too_large(error.to_string()).into(),
             SubmitError::Contended(_) => Problem::unavailable(error.to_string()).into(),
             SubmitError::Store(error) => error.into(),
         }

@@ -9,6 +9,12 @@ use crate::{
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use http::{HeaderMap, header, request::Parts};
 use quarterdeck_api::{Body, Decode, DecodeQuery, Errors, Problem};
+use quarterdeck_engine::heavy;
+use std::sync::{Mutex, PoisonError};
+use tokio::sync::OwnedSemaphorePermit;
+
+/// Bodies above this size, in bytes, are read off the threads that serve everybody.
+const LARGE: usize = 64 * 1024;
 
 /// A request, read but not decoded.
 pub(crate) struct Input {
@@ -17,6 +23,8 @@ pub(crate) struct Input {
     body: Held,
     ignored: Ignored,
     is_strict: bool,
+    /// Held by who is about to read a large body.
+    turn: Mutex<Option<OwnedSemaphorePermit>>,
 }
 
 impl Input {
@@ -49,8 +57,12 @@ impl Input {
 
     /// Reads the body. What it was parsed into is many times as large as its text, and is gone when this returns.
     pub(crate) fn body<T: Decode>(&self, errors: &Errors) -> Result<Option<T>, ApiError> {
-        let body = Body::parse(self.content_type(), self.body_bytes())?;
-        Ok(self.decoded(errors, || errors.body(&body)))
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let read = || {
+            let body = Body::parse(self.content_type(), self.body_bytes())?;
+            Ok(self.decoded(errors, || errors.body(&body)))
+        };
+        if self.is_large() { heavy(read) } else { read() }
     }
 
     /// What `decode` reads, and keeps what it does not read for whoever answers.
@@ -61,6 +73,19 @@ impl Input {
         let decoded = decode();
         self.ignored.set(errors.ignored());
         decoded
+    }
+
+    /// Waits until this body may be read. Large ones take turns: what they are parsed into takes much memory, and all
+    /// the time of a thread.
+    pub(crate) async fn wait_for_turn(&self, bodies: &Bodies) {
+        if self.is_large() {
+            let turn = bodies.turn().await;
+            *self.turn.lock().unwrap_or_else(PoisonError::into_inner) = turn;
+        }
+    }
+
+    fn is_large(&self) -> bool {
+        self.body_bytes().len() > LARGE
     }
 
     fn content_type(&self) -> Option<&str> {
@@ -81,7 +106,10 @@ impl FromRequest<App> for Input {
         let ignored = parts.extensions.remove::<Ignored>().unwrap_or_default();
         let body = app.bodies.read(body, app.settings.body_max);
         match tokio::time::timeout(app.settings.body_timeout, body).await {
-            Ok(body) => Ok(Self { parts, variables, body: body?, ignored, is_strict: app.settings.strict }),
+            Ok(body) => {
+                let is_strict = app.settings.strict;
+                Ok(Self { parts, variables, body: body?, ignored, is_strict, turn: Mutex::default() })
+            }
             Err(_) => Err(Problem::new(408, "the body did not arrive in time").into()),
         }
     }

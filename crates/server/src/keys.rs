@@ -1,8 +1,14 @@
-//! API keys: how one is made, and who it belongs to.
+//! API keys: how one is made, who it belongs to, and when it is revoked.
 
 use quarterdeck_store::{Caller, Error, KeyHash, Store};
 use sha2::{Digest, Sha256};
-use std::{fmt::Write as _, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    fmt::Write as _,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::sync::watch;
 
 /// How every key begins.
 pub const API_KEY_PREFIX: &str = "hk-";
@@ -26,17 +32,71 @@ pub fn key_hash(key: &[u8]) -> KeyHash {
     KeyHash(Sha256::digest(key).into())
 }
 
+type Watched = HashMap<[u8; 32], watch::Receiver<bool>>;
+
+/// Nothing panics while it holds the lock.
+fn lock(watched: &Mutex<Watched>) -> MutexGuard<'_, Watched> {
+    watched.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Who keys belong to, remembered for a moment.
 #[derive(Clone)]
 pub(crate) struct Keys {
     store: Arc<dyn Store>,
     known: moka::sync::Cache<[u8; 32], Caller>,
+    watched: Arc<Mutex<Watched>>,
 }
+
+/// How often a key is looked up that an open request depends on.
+const LOOK: Duration = Duration::from_millis(500);
 
 impl Keys {
     pub(crate) fn new(store: Arc<dyn Store>, remember: Duration) -> Self {
         let known = moka::sync::Cache::builder().max_capacity(CACHE_CAPACITY).time_to_live(remember).build();
-        Self { store, known }
+        Self { store, known, watched: Arc::default() }
+    }
+
+    /// Returns once the key does not work any more; never before that. However many wait for one key, it is looked up
+    /// for all of them together.
+    pub(crate) async fn revoked(&self, hash: KeyHash) {
+        let mut revoked = self.watch(hash);
+        if revoked.wait_for(|revoked| *revoked).await.is_err() {
+            // Nobody looks any more, since the server stops.
+            std::future::pending::<()>().await;
+        }
+    }
+
+    fn watch(&self, hash: KeyHash) -> watch::Receiver<bool> {
+        let mut watched = lock(&self.watched);
+        if let Some(receiver) = watched.get(&hash.0) {
+            return receiver.clone();
+        }
+        let (sender, receiver) = watch::channel(false);
+        watched.insert(hash.0, receiver.clone());
+        tokio::spawn(self.clone().look_after(hash, sender));
+        receiver
+    }
+
+    /// Looks a key up for as long as somebody waits.
+    async fn look_after(self, hash: KeyHash, sender: watch::Sender<bool>) {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            {
+                let mut watched = lock(&self.watched);
+                // The one that is left is the map's own.
+                if sender.receiver_count() <= 1 {
+                    watched.remove(&hash.0);
+                    return;
+                }
+            }
+            // While the store is away nothing is known of the key.
+            if let Ok(None) = self.store.caller(hash).await {
+                self.known.invalidate(&hash.0);
+                lock(&self.watched).remove(&hash.0);
+                sender.send_replace(true);
+                return;
+            }
+        }
     }
 
     pub(crate) async fn caller(&self, hash: KeyHash) -> Result<Option<Caller>, Error> {

@@ -6,11 +6,14 @@
 //! Invariant: every request that names stored things is scoped by its [`Caller`](quarterdeck_store::Caller);
 //! what belongs to another organization answers like what does not exist.
 
+mod answers;
 mod app;
 mod authentication;
 mod bodies;
 mod cors;
 mod error;
+mod heads;
+mod hosts;
 mod ignored;
 mod input;
 mod keys;

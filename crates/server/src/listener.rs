@@ -2,9 +2,12 @@
 //! its connection for ever.
 //!
 //! Invariant: every connection is bounded, in the time its head may take, in the time its answer may wait to be read,
-//! and in how many there are; and every task this starts is awaited before [`serve`] returns.
+//! in what its head may hold and all heads together, and in how many there are; and every task this starts is awaited before [`serve`] returns.
 
-use crate::stalled::Impatient;
+use crate::{
+    heads::{Counted, HEAD_MAX, HEADS_MAX, Heads},
+    stalled::Impatient,
+};
 use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::{
@@ -53,7 +56,8 @@ const ARRIVED_GRACE: Duration = Duration::from_millis(100);
 /// Answers connections until `shutdown`, then lets open requests finish.
 pub async fn serve(listener: TcpListener, router: Router, settings: ListenerSettings, shutdown: CancellationToken) {
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(settings.head_timeout);
+    builder.timer(TokioTimer::new()).header_read_timeout(settings.head_timeout).max_buf_size(HEAD_MAX);
+    let heads = Heads::new(HEADS_MAX);
     let places = Arc::new(Semaphore::new(settings.connections_max));
     let graceful = GracefulShutdown::new();
     loop {
@@ -63,7 +67,7 @@ pub async fn serve(listener: TcpListener, router: Router, settings: ListenerSett
         };
         let Some((stream, place)) = accepted else { continue };
         let service = TowerToHyperService::new(router.clone());
-        let stream = Impatient::new(stream, settings.write_timeout);
+        let stream = Counted::new(Impatient::new(stream, settings.write_timeout), heads.clone());
         let connection = graceful.watch(builder.serve_connection(TokioIo::new(stream), service));
         tokio::spawn(async move {
             if let Err(error) = connection.await {

@@ -12,9 +12,10 @@ use axum::{
     response::{Html, IntoResponse, Response},
     routing::get,
 };
-use http::{StatusCode, header};
+use http::{HeaderValue, StatusCode, header};
 use quarterdeck_api::Problem;
 use std::sync::{Arc, LazyLock};
+use tower::util::MapResponseLayer;
 use utoipa::{
     Modify, OpenApi,
     openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
@@ -81,13 +82,24 @@ pub(crate) async fn json() -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "application/json")], JSON.as_str())
 }
 
+/// What the pages may do: run their own script, and ask this server.
+const POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; \
+     connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+);
+
 /// `/docs`, served from the binary: no other host is asked for anything. Every address on the page is relative, so that it
 /// works below a path of a proxy.
 pub(crate) fn pages() -> Router<App> {
-    Router::new()
+    let pages = Router::new()
         .route("/docs", get(|| async { (StatusCode::PERMANENT_REDIRECT, [(header::LOCATION, "docs/")]) }))
         .route("/docs/", get(|| async { Html(include_str!("openapi/page.html")) }))
-        .route("/docs/{file}", get(page_file))
+        .route("/docs/{file}", get(page_file));
+    pages.layer(MapResponseLayer::new(|mut response: Response| {
+        response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, POLICY);
+        response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        response
+    }))
 }
 
 /// What the page is made of: ours, and the viewer's.

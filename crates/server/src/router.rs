@@ -2,7 +2,15 @@
 //! routes brings its own answer to a method that it does not know, and its own headers; what no group has is answered
 //! here.
 
-use crate::{App, cors::CrossOrigin, error::ApiError, ignored, input::Input, metrics, names, openapi, routes};
+use crate::{
+    App,
+    answers::{self, Answers},
+    cors::CrossOrigin,
+    error::ApiError,
+    heads, hosts, ignored,
+    input::Input,
+    metrics, names, openapi, routes,
+};
 use axum::{
     Router,
     extract::Request,
@@ -27,6 +35,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The whole server as a service.
 pub fn router(app: App) -> Router {
     let cross_origin = CrossOrigin::new(&app.settings.cors);
+    let hosts = app.settings.hosts.clone();
     let service = Router::new()
         .merge(routes::api())
         .merge(operator())
@@ -34,14 +43,32 @@ pub fn router(app: App) -> Router {
         .with_state(app)
         .layer(middleware::from_fn(ignored::tell))
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn_with_state(Answers::default(), answers::within_room))
         .layer(CompressionLayer::new().compress_when(SizeAbove::new(COMPRESSED_MIN).and(is_worth_compressing)))
         .layer(middleware::from_fn(metrics::count))
         .layer(middleware::from_fn(log))
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))
-        .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid));
+        .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
+        .layer(MapRequestLayer::new(with_a_short_id))
+        .layer(middleware::from_fn_with_state(hosts, hosts::known_only))
+        .layer(middleware::from_fn(heads::small_only));
     // A router's own layers run only once it has found the route, so this one stands around it.
     let service = MapRequestLayer::new(names::in_one_segment).layer(service);
     Router::new().fallback_service(cross_origin.layer(service))
+}
+
+/// Characters of a request's id; one that is longer is no id.
+const REQUEST_ID_MAX: usize = 128;
+
+/// An id that a client chose goes back to it and into the log. It is copied: what came with the head of the request
+/// would keep the whole head in memory for as long as the id lives.
+fn with_a_short_id(mut request: Request) -> Request {
+    let sent = request.headers_mut().remove(&REQUEST_ID);
+    let short = sent.filter(|id| (1..=REQUEST_ID_MAX).contains(&id.len()) && id.to_str().is_ok());
+    if let Some(copy) = short.and_then(|id| HeaderValue::from_bytes(id.as_bytes()).ok()) {
+        request.headers_mut().insert(REQUEST_ID, copy);
+    }
+    request
 }
 
 /// What operators and makers of clients read, without a key.

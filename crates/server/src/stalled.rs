@@ -15,18 +15,33 @@ use tokio::{
 pub(crate) struct Impatient<S> {
     stream: S,
     patience: Duration,
-    /// Runs while a write waits.
+    /// Runs while writes wait, until enough was written.
     stalled: Option<Pin<Box<Sleep>>>,
+    /// Written since it began to run.
+    written: usize,
 }
+
+/// Bytes that a client must take for the patience with it to begin anew: one byte now and then is no reading.
+const PROGRESS: usize = 4 * 1024;
 
 impl<S> Impatient<S> {
     pub(crate) fn new(stream: S, patience: Duration) -> Self {
-        Self { stream, patience, stalled: None }
+        Self { stream, patience, stalled: None, written: 0 }
+    }
+
+    fn progress(&mut self, written: Poll<io::Result<usize>>, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(bytes)) = &written {
+            self.written = self.written.saturating_add(*bytes);
+            if self.written < PROGRESS {
+                return written;
+            }
+        }
+        self.within_patience(written, context)
     }
 
     fn within_patience<T>(&mut self, written: Poll<io::Result<T>>, context: &mut Context<'_>) -> Poll<io::Result<T>> {
         if written.is_ready() {
-            self.stalled = None;
+            (self.stalled, self.written) = (None, 0);
             return written;
         }
         let patience = self.patience;
@@ -49,7 +64,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Impatient<S> {
 impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.within_patience(written, context)
+        self.progress(written, context)
     }
 
     fn poll_write_vectored(
@@ -58,7 +73,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(context, parts);
-        self.within_patience(written, context)
+        self.progress(written, context)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -93,15 +108,33 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_slow_client_is_served_to_the_end() {
-        let (server, mut client) = tokio::io::duplex(16);
+        let (server, mut client) = tokio::io::duplex(PROGRESS);
         let mut server = Impatient::new(server, PATIENCE);
         let reading = async {
             for _ in 0..4 {
                 tokio::time::sleep(Duration::from_secs(59)).await;
-                client.read_exact(&mut [0; 16]).await.unwrap();
+                client.read_exact(&mut [0; PROGRESS]).await.unwrap();
             }
         };
-        let (written, ()) = tokio::join!(server.write_all(&[0; 64]), reading);
+        let (written, ()) = tokio::join!(server.write_all(&[0; 4 * PROGRESS]), reading);
         written.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_a_byte_now_and_then_is_given_up() {
+        let (server, mut client) = tokio::io::duplex(PROGRESS);
+        let mut server = Impatient::new(server, PATIENCE);
+        let reading = async {
+            loop {
+                tokio::time::sleep(Duration::from_secs(20)).await;
+                client.read_exact(&mut [0; 1]).await.unwrap();
+            }
+        };
+        let text = [0; 2 * PROGRESS];
+        let given_up = tokio::select! {
+            written = server.write_all(&text) => written,
+            () = reading => Ok(()),
+        };
+        assert_eq!(given_up.unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 }

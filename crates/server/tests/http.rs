@@ -26,6 +26,8 @@ mod addresses;
 mod app;
 #[path = "http/bucket.rs"]
 mod bucket;
+#[path = "http/budgets.rs"]
+mod budgets;
 #[path = "http/cross_origin.rs"]
 mod cross_origin;
 #[path = "http/delegation.rs"]

@@ -3,7 +3,7 @@
 //! Invariant: a blob lies below its session's folder, whatever it is called: a [`BlobName`] that could lead
 //! elsewhere cannot be made.
 
-use crate::{Error, private};
+use crate::{Error, private, url::without_secrets};
 use bytes::Bytes;
 use object_store::{
     Error as ObjectError, ObjectStore, ObjectStoreExt, ObjectStoreScheme, PutPayload,
@@ -98,7 +98,7 @@ impl Blobs {
         }
         match url::Url::parse(url) {
             Ok(parsed) if parsed.scheme() == "s3" => in_bucket(&parsed, options),
-            Ok(_) | Err(_) => Err(OpenBlobsError::UnknownUrl(url.to_owned())),
+            Ok(_) | Err(_) => Err(OpenBlobsError::UnknownUrl(without_secrets(url))),
         }
     }
 
@@ -191,13 +191,13 @@ fn in_folder(url: &str, folder: &str) -> Result<Blobs, OpenBlobsError> {
     private::make_folder(std::path::Path::new(folder))
         .map_err(|cause| OpenBlobsError::Folder { folder: folder.to_owned(), cause })?;
     let objects = LocalFileSystem::new_with_prefix(folder)
-        .map_err(|cause| OpenBlobsError::Place { url: url.to_owned(), cause })?
+        .map_err(|cause| OpenBlobsError::Place { url: without_secrets(url), cause })?
         .with_fsync(true);
     Ok(Blobs { objects: Arc::new(objects), signer: None, prefix: Path::default() })
 }
 
 fn in_bucket(url: &url::Url, options: Vec<(String, String)>) -> Result<Blobs, OpenBlobsError> {
-    let place = |cause: ObjectError| OpenBlobsError::Place { url: url.to_string(), cause };
+    let place = |cause: ObjectError| OpenBlobsError::Place { url: without_secrets(url.as_str()), cause };
     let (_, prefix) = ObjectStoreScheme::parse(url).map_err(|error| place(error.into()))?;
     let prefix = Path::parse(prefix).map_err(|error| place(error.into()))?;
     // Other variables of AWS mean nothing to a bucket.

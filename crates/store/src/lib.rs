@@ -27,6 +27,7 @@ mod port;
 mod postgres;
 mod private;
 mod rows;
+mod seal;
 mod sharing;
 mod sqlite;
 mod url;
@@ -43,5 +44,6 @@ pub use port::{
     KeyHash, KeyRecord, Lease, Listing, NewKey, NewSession, Owned, Owner, ReplicaId, SessionFilter, SessionRecord,
     Store, StoredSession, SummaryRow,
 };
+pub use seal::{SecretKey, set_secret_keys};
 pub use sharing::{Rated, Rating, Share, Sharing};
 pub use url::{CONNECTIONS, OpenError, database_file, file_url, open, open_beside, open_with, pending_migrations};

@@ -335,7 +335,7 @@ pub trait Store: Catalog + Memories + Organizations + Sharing {
     /// Events from an index on, at most `limit`: as many as take some megabytes, and at least one if there is one.
     async fn events(&self, id: SessionId, from: u64, limit: u64) -> Result<Vec<LoggedEvent>, Error>;
 
-    /// A page of events.
+    /// A page of events: all that are asked for, or as many as take 32 MiB, and at least one if there is one.
     async fn events_page(&self, id: SessionId, filter: EventFilter) -> Result<Listing<Arc<RawValue>>, Error>;
 
     /// Messages of the inbox from a number on, in order: all, or as many as take a few megabytes, and at least one.

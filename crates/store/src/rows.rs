@@ -2,7 +2,7 @@
 
 use crate::{
     Claimed, CommitLease, Entry, Error, KeyRecord, Lease, NewSession, Note, Organization, Owner, Rating, ReplicaId,
-    Revision, SessionRecord, Standing, StoredSession, SummaryRow, Version,
+    Revision, SessionRecord, Standing, StoredSession, SummaryRow, Version, seal,
 };
 use chrono::Datelike;
 use quarterdeck_api::{Answer, OrganizationId, Reference, SessionRequest, Timestamp, UserId, UserMessage};
@@ -70,6 +70,11 @@ pub(crate) fn readable(replica: ReplicaId, rows: Vec<ClaimRow>) -> (Vec<Claimed>
 }
 
 pub(crate) fn record(id: Uuid, (version, projection, revision, request): RecordRow) -> Result<SessionRecord, Error> {
+    let request = seal::opened(request);
+    if seal::is_sealed(&request) {
+        let cause = serde::de::Error::custom("it is sealed with another --secret-key");
+        return Err(corrupt("session_requests", id, &cause));
+    }
     let request: SessionRequest =
         serde_json::from_str(&request).map_err(|cause| corrupt("session_requests", id, &cause))?;
     Ok(SessionRecord {
@@ -109,7 +114,7 @@ pub(crate) fn key((id, organization, user, prefix, created_at, revoked_at): KeyR
 }
 
 pub(crate) fn entry((name, id, number, spec, created_at): EntryRow) -> Entry {
-    Entry { name, version: Version { entry: id, number }, spec, created_at }
+    Entry { name, version: Version { entry: id, number }, spec: seal::opened(spec), created_at }
 }
 
 pub(crate) fn revision((number, author, at, message, restored_from): RevisionRow) -> Revision {
@@ -185,10 +190,14 @@ pub(crate) fn due_at(session: &Session) -> Option<Timestamp> {
 }
 
 /// What `search` looks through and for: lower case, so that the database need not know Unicode, and without
-/// NUL, which Postgres refuses in a text and `SQLite` takes for its end.
+/// NUL, which Postgres refuses in a text and `SQLite` takes for its end. Of a long text only the beginning is searched.
 pub(crate) fn searchable(text: &str) -> String {
-    text.to_lowercase().replace('\0', "\u{fffd}")
+    let end = text.char_indices().nth(SEARCHED_MAX).map_or(text.len(), |(end, _)| end);
+    text[..end].to_lowercase().replace('\0', "\u{fffd}")
 }
+
+/// Characters of a text that `search` looks through.
+pub(crate) const SEARCHED_MAX: usize = 8 * 1024;
 
 pub(crate) fn answer_text(session: &Session) -> Option<String> {
     match session.answer.as_ref()? {

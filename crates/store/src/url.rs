@@ -256,7 +256,8 @@ fn place(url: &str) -> Result<Place, OpenError> {
     }
 }
 
-fn without_secrets(url: &str) -> String {
+/// A URL to be shown: without a user and a password.
+pub(crate) fn without_secrets(url: &str) -> String {
     match url.rsplit_once('@') {
         Some((_, place)) => format!("***@{place}"),
         None => url.to_owned(),

@@ -5,17 +5,18 @@
 //! same value, or to what lies inside. References may go round in circles, as long as they go deeper into the value.
 
 mod trace;
+mod work;
 
+use super::budget::Budget;
 use serde_json::Value;
 use std::collections::HashMap;
+pub(super) use trace::references;
 
 /// How deep schemas may apply schemas to one and the same value, and how many may come together there.
 const HERE_DEPTH_MAX: usize = 256;
 const HERE_MAX: u64 = 10_000;
 /// How deep a check may go in all. Each level takes up to 1 KiB of a stack of 2 MiB.
 const DEPTH_MAX: usize = 1_000;
-/// Pairs of a schema and a value that are looked at before a value counts as too much.
-const LOOKS_MAX: u64 = 5_000_000;
 
 /// Which schemas a schema applies.
 #[derive(Debug, Default)]
@@ -31,6 +32,8 @@ struct Node {
     items: Vec<usize>,
     /// Whether it asks what the others have looked at, and so goes through them once more.
     asks_again: bool,
+    /// What its own keywords take, beyond one look.
+    work: work::Work,
     /// What it takes for a value with nothing inside.
     alone: Cost,
 }
@@ -87,11 +90,11 @@ impl Outline {
     ///
     /// # Errors
     /// A sentence that says why the value cannot be checked.
-    pub(super) fn checks(&self, value: &Value) -> Result<u64, String> {
+    pub(super) fn checks(&self, value: &Value, budget: &Budget) -> Result<u64, String> {
         if self.nodes.is_empty() {
             return Ok(1);
         }
-        let mut walk = Walk { nodes: &self.nodes, known: HashMap::new(), looks: 0 };
+        let mut walk = Walk { nodes: &self.nodes, known: HashMap::new(), budget };
         let cost = walk.cost(0, value, DEPTH_MAX)?;
         if cost.depth > DEPTH_MAX { Err(too_deep()) } else { Ok(cost.checks) }
     }
@@ -134,15 +137,15 @@ struct Walk<'a> {
     nodes: &'a [Node],
     /// By schema and address of the value.
     known: HashMap<(usize, *const Value), Cost>,
-    looks: u64,
+    budget: &'a Budget,
 }
 
 impl Walk<'_> {
     fn cost(&mut self, id: usize, value: &Value, room: usize) -> Result<Cost, String> {
         let node = &self.nodes[id];
-        self.looks += if node.asks_again { node.alone.checks } else { 1 };
-        if self.looks > LOOKS_MAX {
-            return Err("it is too large to be checked against the schema".into());
+        let again = if node.asks_again { node.alone.checks } else { 1 };
+        if !self.budget.look(again.saturating_add(node.work.on(value))) {
+            return Err(super::TOO_MUCH.into());
         }
         if holds_nothing(value) {
             return Ok(node.alone);

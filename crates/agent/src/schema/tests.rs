@@ -1,6 +1,14 @@
 use super::*;
+use quarterdeck_api::patterns::Work as _;
 use serde_json::json;
-use std::time::Instant;
+use std::{
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    time::{Duration, Instant},
+};
+
+fn full() -> Arc<Budget> {
+    Arc::new(Budget::full())
+}
 
 #[test]
 fn every_draft_is_checked_by_its_own_rules() {
@@ -81,7 +89,7 @@ fn meta_schemas_can_be_referred_to() {
 
 #[test]
 fn a_chain_of_references_that_would_overflow_the_stack_is_refused() {
-    assert!(Schema::of(&chain(100, |next| next)).is_ok());
+    assert!(Schema::of(&chain(100, |next| next), full()).is_ok());
     check_refused(&chain(20_000, |next| next), "apply others to the same value more than 256 deep");
     check_refused(&chain(300, |next| json!({"if": next})), "apply others to the same value more than 256 deep");
 }
@@ -89,7 +97,7 @@ fn a_chain_of_references_that_would_overflow_the_stack_is_refused() {
 #[test]
 fn a_schema_that_doubles_with_every_line_is_refused() {
     for twice in ["allOf", "anyOf", "oneOf"] {
-        assert!(Schema::of(&chain(9, |next| json!({twice: [next, next]}))).is_ok());
+        assert!(Schema::of(&chain(9, |next| json!({twice: [next, next]})), full()).is_ok());
         check_refused(&chain(23, |next| json!({twice: [next, next]})), "applies more than 10000 schemas");
     }
 }
@@ -128,7 +136,7 @@ fn a_value_that_takes_too_many_checks_is_refused() {
     let unions = json!({"anyOf": vec![json!({"properties": {"b": {}}}); 5_000], "unevaluatedProperties": true});
     let unions = schema(json!({"items": unions}));
     let faults = unions.faults(&json!(vec![json!({"b": 1}); 2_000]));
-    assert_eq!(faults, ["it is too large to be checked against the schema"]);
+    assert_eq!(faults, ["it takes too much work to be checked against the schema"]);
 }
 
 #[test]
@@ -139,13 +147,79 @@ fn a_schema_that_is_too_large_or_too_deep_is_refused() {
 }
 
 #[tokio::test]
-async fn what_runs_off_the_workers_leaves_them_free_and_panics_where_it_is_waited_for() {
-    let (sender, receiver) = std::sync::mpsc::channel::<()>();
-    let stuck = off_the_workers(move || receiver.recv().is_ok());
-    assert!(tokio::time::timeout(std::time::Duration::from_millis(50), stuck).await.is_err());
-    drop(sender);
-    let broken = tokio::spawn(off_the_workers(|| panic!("broken"))).await;
+async fn what_runs_off_the_workers_leaves_them_free_and_stops_when_nobody_waits() {
+    let stopped = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&stopped);
+    let endless = off_the_workers(true, move |budget| {
+        while budget.take(0) {}
+        told.store(true, Ordering::Relaxed);
+    });
+    assert!(tokio::time::timeout(Duration::from_millis(50), endless).await.is_err());
+    let ended = async {
+        while !stopped.load(Ordering::Relaxed) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), ended).await.expect("it stops");
+}
+
+#[tokio::test]
+async fn what_panics_off_the_workers_panics_where_it_is_waited_for() {
+    let broken = tokio::spawn(off_the_workers(false, |_| panic!("broken"))).await;
     assert!(broken.unwrap_err().is_panic());
+}
+
+#[tokio::test]
+async fn what_a_small_budget_does_not_suffice_for_is_done_again_with_the_full_one() {
+    let tries = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&tries);
+    let enough = off_the_workers(false, move |budget| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        budget.take(50_000_000)
+    });
+    assert!(enough.await);
+    assert_eq!(tries.load(Ordering::Relaxed), 2);
+}
+
+#[test]
+fn a_pattern_that_goes_back_and_forth_ends_with_the_budget() {
+    let pattern = r"^(?:(a|aa)+\1c|a+bc)$";
+    let texts = json!({"items": {"pattern": pattern}});
+    let value = json!(vec!["a".repeat(60); 2_000]);
+    let began = Instant::now();
+    assert_eq!(schema(texts).faults(&value), ["it takes too much work to be checked against the schema"]);
+    let denied = schema(json!({"items": {"not": {"pattern": pattern}}}));
+    assert!(!denied.is_satisfied_by(&value), "what could not be found out is no answer");
+    assert!(began.elapsed().as_secs() < 60);
+}
+
+#[test]
+fn what_is_compared_and_read_counts() {
+    let objects: Vec<Value> = (0..20_000).map(|number| json!({"a": number})).collect();
+    let names: Vec<String> = (0..20_000).map(|number| format!("n{number}")).collect();
+    let properties: serde_json::Map<String, Value> = names.iter().map(|name| (name.clone(), json!({}))).collect();
+    let empty = json!(vec![json!({}); 20_000]);
+    for (costly, value) in [
+        (json!({"items": {"enum": objects}}), json!(vec![json!({"a": -1}); 20_000])),
+        (json!({"items": {"not": {"const": objects}}}), json!(vec![1; 20_000])),
+        (json!({"items": {"not": {"required": names}}}), empty.clone()),
+        (json!({"items": {"properties": properties}}), empty),
+        (json!({"allOf": vec![json!({"minLength": 1}); 5_000]}), json!("x".repeat(1 << 20))),
+        (json!({"items": {"patternProperties": {"^(a|aa)+b$": {}}}}), json!(vec![json!({"aaaa": 1}); 60_000])),
+    ] {
+        let faults = schema(costly).faults(&value);
+        assert_eq!(faults, ["it takes too much work to be checked against the schema"]);
+    }
+}
+
+#[test]
+fn patterns_are_pythons_at_the_check_as_at_the_door() {
+    let schema = schema(json!({"pattern": r"\Aa{,3}\Z"}));
+    assert!(schema.is_satisfied_by(&json!("aaa")));
+    assert_eq!(schema.faults(&json!("aaaa")), [r#"at /: "aaaa" does not match "\\Aa{,3}\\Z""#]);
+    check_refused(&json!({"pattern": "[a-z]{100000}"}), "lighter regular expressions");
+    let many: Vec<Value> = (0..600).map(|number| json!({"pattern": format!("[a-z]{{{number}}}")})).collect();
+    check_refused(&json!({"anyOf": many}), "lighter regular expressions");
 }
 
 /// `a0`, which leads to `a1`, and so on, to a last one that asks for a text.
@@ -168,10 +242,10 @@ fn with(mut schema: Value, keyword: &str, value: &str) -> Value {
 
 #[expect(clippy::needless_pass_by_value, reason = "callers write json!(..) in place")]
 fn schema(schema: Value) -> Schema {
-    Schema::of(&schema).unwrap()
+    Schema::of(&schema, full()).unwrap()
 }
 
 fn check_refused(schema: &Value, expected: &str) {
-    let refused = Schema::of(schema).err().unwrap();
+    let refused = Schema::of(schema, full()).err().unwrap();
     assert!(refused.contains(expected), "{refused}");
 }

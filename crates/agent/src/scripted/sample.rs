@@ -2,9 +2,10 @@
 //!
 //! Not every schema that can be satisfied is: patterns, for one, are only satisfied by luck.
 
-use crate::schema::Schema;
+use crate::schema::{Budget, Schema};
 use quarterdeck_api::JsonObject;
 use serde_json::{Map, Value, json};
+use std::sync::Arc;
 
 /// How deep schemas are followed; references may go round in circles.
 const DEPTH_MAX: usize = 24;
@@ -19,9 +20,9 @@ const CANDIDATES_MAX: usize = 16;
 const SIZE_MAX: u64 = 10_000;
 
 /// An instance for the property `answer` of an object with these `parameters`.
-pub(super) fn sample(parameters: &JsonObject) -> Option<Value> {
+pub(super) fn sample(parameters: &JsonObject, budget: &Arc<Budget>) -> Option<Value> {
     let root = Value::Object(parameters.clone());
-    let schema = Schema::of(&root).ok()?;
+    let schema = Schema::of(&root, Arc::clone(budget)).ok()?;
     let answer = root.pointer("/properties/answer")?;
     let candidates = Sampler { root: &root, looks: LOOKS_MAX }.candidates(answer, 0);
     let fits = |answer: &Value| schema.is_satisfied_by(&json!({"answer": answer, "outcome": "success"}));
@@ -300,6 +301,6 @@ mod tests {
     }
 
     fn sample_of(parameters: &Value) -> Option<Value> {
-        sample(parameters.as_object().unwrap())
+        sample(parameters.as_object().unwrap(), &Arc::new(Budget::full()))
     }
 }

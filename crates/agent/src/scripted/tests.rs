@@ -127,7 +127,7 @@ async fn play_format(schema: Value) -> ChatReply {
 #[expect(clippy::needless_pass_by_value, reason = "callers write json!(..) in place")]
 fn request(system: &str, transcript: &[Value], schema: Option<Value>) -> ChatRequest {
     let agent = agent(json!({"answer_format": schema}));
-    let format = agent.answer_format.clone().map(|schema| AnswerFormat::new(schema).unwrap());
+    let format = agent.answer_format.as_ref().map(AnswerFormat::new);
     let (messages, progress) = Chat::build(system.into(), &events(transcript), 1_000);
     let tools = offer::tools(&agent, Vec::new(), StepMode::Act, format.as_ref());
     ChatRequest { messages, tools, progress, ..ChatRequest::default() }

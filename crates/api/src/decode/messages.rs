@@ -11,6 +11,8 @@ use crate::{FileContent, Messages, Skill, SourceType, UserMessage};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+/// The most messages in a request: as many as may wait for one session.
+const MESSAGES_MAX: usize = 1_000;
 /// The most files in a message.
 const FILES_MAX: usize = 10;
 /// The largest sum of a message's files, in bytes.
@@ -21,11 +23,24 @@ impl Decode for Messages {
         match value {
             Value::Str(text) => Some(Self::Text(text.to_string())),
             Value::Object(_) => UserMessage::decode(value, &at.field("object")).map(Box::new).map(Self::One),
-            Value::Array(_) => list(UserMessage::decode)(value, &at.field("list")).map(Self::Many),
+            Value::Array(_) => at_most_that_wait(list(UserMessage::decode))(value, &at.field("list")).map(Self::Many),
             Value::Null | Value::Bool(_) | Value::Int(_) | Value::BigInt(_) | Value::Float(_) => {
                 at.refuse(Fault::new("messages_shape", "must be a text, a message or a list of messages"), value)
             }
         }
+    }
+}
+
+/// A list of messages that can all wait for one session.
+fn at_most_that_wait(
+    decode: impl Fn(&Value<'_>, &Place<'_>) -> Option<Vec<UserMessage>>,
+) -> impl Fn(&Value<'_>, &Place<'_>) -> Option<Vec<UserMessage>> {
+    move |value, at| {
+        if matches!(value, Value::Array(items) if items.len() > MESSAGES_MAX) {
+            let msg = format!("must have at most {MESSAGES_MAX} entries");
+            return at.refuse(Fault::new("too_long", msg).with("max_length", MESSAGES_MAX), &Value::Null);
+        }
+        decode(value, at)
     }
 }
 
@@ -153,7 +168,7 @@ impl Decode for MessagesBody {
 
 fn decode_batch(value: &Value<'_>, at: &Place<'_>) -> Option<MessagesBody> {
     let fields = Fields::of(value, at)?;
-    let messages = fields.required("messages", some(UserMessage::decode));
+    let messages = fields.required("messages", at_most_that_wait(some(UserMessage::decode)));
     fields.only(&["type", "messages"])?;
     Some(MessagesBody::Batch { messages: messages? })
 }

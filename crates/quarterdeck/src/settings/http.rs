@@ -41,9 +41,10 @@ pub struct HttpSettings {
     #[arg(long, value_name = "ORIGINS", value_delimiter = ',', value_parser = text, default_value = "*")]
     pub cors_origins: Vec<String>,
 
-    /// Key that secrets in the database are encrypted with: 32 bytes in base64
-    // Shown once the store encrypts.
-    #[arg(long, value_name = "KEY", hide = true)]
+    /// Keys that stored secrets are encrypted with, each 32 bytes in base64, separated by commas: the first encrypts, all
+    /// decrypt; the same for all servers on one Postgres [default: secret.key beside an embedded database, made at the
+    /// first start; none on Postgres]
+    #[arg(long, value_name = "KEYS")]
     pub secret_key: Option<Secret>,
 
     /// Refuse requests that hold names which are not known; for test suites

@@ -7,7 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{StatusCode, header};
-use quarterdeck_api::{ChangesQuery, ErrorBody, Errors, SessionChanges, SessionId};
+use quarterdeck_api::{ChangesQuery, ErrorBody, Errors, Problem, SessionChanges, SessionId};
 use quarterdeck_engine::Changes;
 use std::time::Duration;
 
@@ -34,6 +34,7 @@ pub(crate) async fn changes(
     let id = errors.session_id(input.variable("id"));
     let query = input.parameters::<ChangesQuery>(&errors);
     let (id, query) = errors.finish((id, query))?;
+    let revoked = app.revoked(&input);
     // A waiter is kept small: what it was read from goes before it sleeps.
     let base = app.base(&input);
     drop(input);
@@ -44,7 +45,12 @@ pub(crate) async fn changes(
         include_events: query.include_events,
         wait,
     };
-    match app.sessions.changes(caller, id, asked).await? {
+    let changes = tokio::select! {
+        biased;
+        () = revoked, if !wait.is_zero() => return Err(Problem::unauthorized().into()),
+        changes = app.sessions.changes(caller, id, asked) => changes?,
+    };
+    match changes {
         Some(mut changes) => {
             changes.events = base.in_events(changes.events, id);
             Ok(Json(view(changes, query.from_index)).into_response())

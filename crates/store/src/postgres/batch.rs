@@ -7,6 +7,7 @@ use crate::{
     Commit, Error, NewSession,
     committer::{Verdict, Write},
     rows::{self, LeaseColumns},
+    seal,
 };
 use quarterdeck_api::{SessionId, Timestamp};
 use quarterdeck_core::Transition;
@@ -167,7 +168,7 @@ impl<'a> Arrays<'a> {
         columns.group_id.push(new.request.group_id.clone());
         columns.parent.push(new.parent.map(|parent| parent.0));
         columns.created_at.push(session.created_at);
-        columns.request.push(rows::json(&*new.request));
+        columns.request.push(seal::sealed(&rows::json(&*new.request)).into_owned());
         columns.first_message.push(first.as_ref().map(|message| rows::json(&message.clone().summary())));
         columns.first_message_text.push(first.map(|message| rows::searchable(&message.message)));
         self.log(transition);

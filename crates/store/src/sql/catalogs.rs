@@ -5,6 +5,7 @@ use crate::{
     Content, Details, Entry, EntryFilter, EntryKey, Error, Listing, NewEntry, Note, Revision, Shelf, Version,
     catalog::Catalog,
     rows::{self, EntryRow, RevisionRow},
+    seal,
 };
 use async_trait::async_trait;
 use quarterdeck_api::OrganizationId;
@@ -151,7 +152,7 @@ async fn insert(transaction: &mut Transaction<'_, Db>, entry: &NewEntry) -> Resu
     query.push(") VALUES (");
     let mut values = query.separated(", ");
     values.push_bind(entry.id).push_bind(entry.organization.0).push_bind(&entry.name).push("1");
-    values.push_bind(&content.spec).push_bind(&content.search_text).push_bind(entry.note.at);
+    values.push_bind(seal::sealed(&content.spec).into_owned()).push_bind(&content.search_text).push_bind(entry.note.at);
     match content.details {
         Details::Agent => {}
         Details::Environment(kind) => drop(values.push_bind(kind.as_str())),
@@ -164,7 +165,7 @@ async fn insert(transaction: &mut Transaction<'_, Db>, entry: &NewEntry) -> Resu
 async fn update(transaction: &mut Transaction<'_, Db>, from: Version, content: &Content) -> Result<u64> {
     let mut query = QueryBuilder::<Db>::new("UPDATE ");
     query.push(table(content.details.shelf()));
-    query.push(" SET version = version + 1, spec = ").push_bind(&content.spec);
+    query.push(" SET version = version + 1, spec = ").push_bind(seal::sealed(&content.spec).into_owned());
     query.push(", search_text = ").push_bind(&content.search_text);
     match content.details {
         Details::Agent => {}
@@ -187,7 +188,7 @@ async fn insert_revision(transaction: &mut Transaction<'_, Db>, at: Version, spe
     )
     .bind(at.entry)
     .bind(at.number)
-    .bind(spec)
+    .bind(seal::sealed(spec))
     .bind(&note.message)
     .bind(note.restored_from)
     .bind(note.author.0)

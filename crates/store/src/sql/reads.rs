@@ -166,7 +166,9 @@ fn push_matching(query: &mut QueryBuilder<Db>, organization: OrganizationId, fil
     if let Some(search) = &filter.search {
         let text = rows::searchable(search);
         for (opening, column) in [(" AND (", "r.first_message_text"), (" OR ", "s.answer_text")] {
-            query.push(opening).push(super::POSITION).push("(").push(column).push(", ");
+            // What was stored before texts were cut is long.
+            query.push(opening).push(super::POSITION).push("(substr(").push(column);
+            query.push(format!(", 1, {}), ", rows::SEARCHED_MAX));
             query.push_bind(text.clone()).push(") > 0");
         }
         query.push(")");
@@ -217,10 +219,22 @@ pub(crate) async fn events_page(pool: &Pool, id: SessionId, filter: EventFilter)
         }
         None => push_range(&mut query, &filter, total),
     }
-    let rows: Vec<EventRow> = query.build_query_as().fetch_all(pool).await?;
-    let items = rows.into_iter().map(|row| rows::event(id.0, row).map(|event| event.json)).collect::<Result<_>>()?;
+    let mut rows = query.build_query_as::<EventRow>().fetch(pool);
+    let (mut items, mut room) = (Vec::new(), PAGE_MAX_BYTES);
+    while let Some(row) = rows.try_next().await? {
+        let event = rows::event(id.0, row)?.json;
+        let left = room.checked_sub(event.get().len());
+        if left.is_none() && !items.is_empty() {
+            break;
+        }
+        room = left.unwrap_or_default();
+        items.push(event);
+    }
     Ok(Listing { items, total: total.unsigned_abs() })
 }
+
+/// Bytes of events on a page, unless one alone has more.
+const PAGE_MAX_BYTES: usize = 32 * 1024 * 1024;
 
 /// Indexes are dense, so a page of the whole log is a range: the last page costs what the first does.
 fn push_range(query: &mut QueryBuilder<Db>, filter: &EventFilter, total: i64) {

@@ -8,6 +8,7 @@ use crate::{
     admission::asked,
     committer::{Verdict, Write},
     rows::{self, LeaseColumns},
+    seal,
 };
 use quarterdeck_api::SessionId;
 use quarterdeck_core::Transition;
@@ -91,7 +92,7 @@ async fn insert_requests(connection: &mut Connection, creations: &[(&NewSession,
     query.push_values(creations, |mut row, (new, _)| {
         let first = rows::first_message(&new.request);
         row.push_bind(new.transition.session.id.0)
-            .push_bind(rows::json(&*new.request))
+            .push_bind(seal::sealed(&rows::json(&*new.request)).into_owned())
             .push_bind(first.as_ref().map(|message| rows::json(&message.clone().summary())))
             .push_bind(first.map(|message| rows::searchable(&message.message)));
     });

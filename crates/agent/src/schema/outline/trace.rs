@@ -1,7 +1,7 @@
 //! Finds every schema within a schema, and what it applies. References are resolved as the library does it, so that
 //! none leads where the outline does not look. Where it cannot be told what applies, all that might does.
 
-use super::Node;
+use super::{Node, work::Work};
 use jsonschema::{Draft, ReferencingError, Registry, Uri};
 use serde_json::Value;
 use std::{collections::HashMap, sync::Arc};
@@ -13,10 +13,21 @@ const RECURSIVE: &str = "";
 
 /// The schemas within `schema`, itself first; none when it is `true` or `false`.
 pub(super) fn nodes(schema: &Value) -> Result<Vec<Node>, String> {
-    trace(schema).map_err(|error| error.to_string())
+    trace(schema, |_| {}).map_err(|error| error.to_string())
 }
 
-fn trace(schema: &Value) -> Result<Vec<Node>, ReferencingError> {
+/// Every schema within `schema` by its address, each with the address of what its reference leads to, if it has one.
+pub(in super::super) fn references(schema: &Value) -> Result<HashMap<*const Value, Option<*const Value>>, String> {
+    let mut found = HashMap::new();
+    trace(schema, |trace| {
+        let targets = &trace.targets;
+        found.extend(trace.ids.iter().map(|(address, id)| (*address, targets.get(id).copied())));
+    })
+    .map(|_| found)
+    .map_err(|error| error.to_string())
+}
+
+fn trace(schema: &Value, look: impl FnOnce(&Trace<'_>)) -> Result<Vec<Node>, ReferencingError> {
     let draft = Draft::default().detect(schema);
     let resource = draft.create_resource_ref(schema);
     let registry = Registry::new().draft(draft).add(BASE, resource)?.prepare()?;
@@ -26,6 +37,7 @@ fn trace(schema: &Value) -> Result<Vec<Node>, ReferencingError> {
         trace.look_into(id, &found)?;
     }
     trace.connect_dynamic();
+    look(&trace);
     Ok(trace.nodes)
 }
 
@@ -48,6 +60,8 @@ struct Trace<'r> {
     nodes: Vec<Node>,
     ids: HashMap<*const Value, usize>,
     waiting: Vec<(usize, Found<'r>)>,
+    /// What references lead to, by who has them.
+    targets: HashMap<usize, *const Value>,
     /// Dynamic anchors by their name, and who refers to one.
     anchors: HashMap<String, Vec<usize>>,
     dynamic: Vec<(usize, String)>,
@@ -55,8 +69,8 @@ struct Trace<'r> {
 
 impl<'r> Trace<'r> {
     fn over(registry: &'r Registry<'r>) -> Self {
-        let (ids, anchors) = (HashMap::new(), HashMap::new());
-        Self { registry, nodes: Vec::new(), ids, waiting: Vec::new(), anchors, dynamic: Vec::new() }
+        let (ids, targets, anchors) = (HashMap::new(), HashMap::new(), HashMap::new());
+        Self { registry, nodes: Vec::new(), ids, waiting: Vec::new(), targets, anchors, dynamic: Vec::new() }
     }
 
     /// The node of a schema. One that is `true` or `false` applies nothing and has none.
@@ -78,6 +92,7 @@ impl<'r> Trace<'r> {
         let resource = draft.create_resource_ref(found.schema);
         let base = self.registry.resolver((*found.base).clone()).in_subresource(resource)?.base_uri();
         let found = Found { schema: found.schema, base, draft };
+        self.nodes[id].work = found.schema.as_object().map(Work::of).unwrap_or_default();
         for (keyword, value) in found.schema.as_object().into_iter().flatten() {
             self.read(id, keyword, &found.inner(value))?;
         }
@@ -142,6 +157,7 @@ impl<'r> Trace<'r> {
         let Some(reference) = value.schema.as_str() else { return Ok(()) };
         let target = self.registry.resolver((*value.base).clone()).lookup(reference)?;
         let (schema, resolver, draft) = target.into_inner();
+        self.targets.insert(id, std::ptr::from_ref(schema));
         let target = self.node(&Found { schema, base: resolver.base_uri(), draft });
         self.nodes[id].here.extend(target);
         match keyword {

@@ -1,19 +1,43 @@
-//! Whether a text is a regular expression of Python's `re`, whose dialect the contract names.
+//! Whether a text is a regular expression of Python's `re`, whose dialect the contract names, and the same expression
+//! in the dialect of the engine that matches.
 //!
 //! A recursive descent over the pattern; each part returns the widths it can match, because a look-behind
 //! must have exactly one.
 
+mod groups;
+mod translation;
+
 use std::collections::HashMap;
+use translation::{Greed, Repeat, Translation};
 
 /// Groups nested deeper are refused rather than risked.
 const DEPTH_MAX: usize = 100;
 /// The largest count of a repetition.
 const REPEAT_MAX: u64 = u32::MAX as u64 - 1;
 
+/// Characters of a construct that are quoted when it is refused.
+const QUOTED_MAX: usize = 20;
+
 /// Checks `pattern`.
 pub fn check(pattern: &str) -> Result<(), String> {
+    translated(pattern).map(drop)
+}
+
+/// A pattern in the engine's dialect.
+pub struct Translated {
+    /// The pattern; its groups have no names.
+    pub text: String,
+    /// What its compiled form takes up, in units of about 50 bytes. Counts are multiplied out, as the engine does.
+    pub weight: u64,
+}
+
+/// Reads `pattern` and writes it in the engine's dialect.
+pub fn translated(pattern: &str) -> Result<Translated, String> {
     let mut parser = Parser { text: pattern.chars().collect(), ..Parser::default() };
-    parser.whole().map_err(|what| format!("must be a regular expression: {what} at character {}", parser.at))
+    match parser.whole() {
+        Ok(()) => Ok(parser.out.finish()),
+        Err(what) => Err(parser.refusal(what)),
+    }
 }
 
 type Parsed<T> = Result<T, &'static str>;
@@ -39,6 +63,13 @@ impl Width {
     }
 }
 
+/// A part of a class: a character, or a set such as `\d`.
+#[derive(Clone, Copy)]
+enum Member {
+    Letter(char),
+    Set(char),
+}
+
 /// What the last part was, which decides whether it can be repeated.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Item {
@@ -59,9 +90,20 @@ struct Parser {
     /// Conditions may name groups that come later.
     awaited: usize,
     verbose: bool,
+    ascii: bool,
+    multiline: bool,
+    /// Where the construct began that is being read.
+    construct: usize,
+    out: Translation,
 }
 
 impl Parser {
+    fn refusal(&self, what: &str) -> String {
+        let construct: String = self.text[self.construct.min(self.at)..self.at].iter().take(QUOTED_MAX).collect();
+        let quoted = if construct.is_empty() { String::new() } else { format!(" (`{construct}`)") };
+        format!("must be a regular expression of Python: {what}{quoted} at character {}", self.at)
+    }
+
     fn whole(&mut self) -> Parsed<()> {
         self.global_flags()?;
         self.alternatives()?;
@@ -109,6 +151,9 @@ impl Parser {
                 return Err("flags that exclude each other");
             }
             self.verbose |= flags.contains('x');
+            self.ascii |= flags.contains('a');
+            self.multiline |= flags.contains('m');
+            self.out.global_flags(&flags);
         }
         Ok(())
     }
@@ -116,6 +161,7 @@ impl Parser {
     fn alternatives(&mut self) -> Parsed<Width> {
         let mut width = self.sequence()?;
         while self.eat("|") {
+            self.out.push("|");
             width = width.or(self.sequence()?);
         }
         Ok(width)
@@ -124,6 +170,7 @@ impl Parser {
     fn sequence(&mut self) -> Parsed<Width> {
         let mut total = Width::NONE;
         let mut last = Item::Nothing;
+        let mut begin = self.out.mark();
         loop {
             self.skip_comments();
             let Some(letter) = self.peek().filter(|letter| !matches!(letter, '|' | ')')) else {
@@ -132,16 +179,20 @@ impl Parser {
                     Item::Nothing | Item::Anchor | Item::Repeat => total,
                 });
             };
+            self.construct = self.at;
             self.at += 1;
-            let repeat = self.repetition(letter)?;
-            if let Some((least, most)) = repeat {
-                total = total.then(repeatable(last)?.times(least, most));
+            if let Some(repeat) = self.repetition(letter)? {
+                total = total.then(repeatable(last)?.times(repeat.least, repeat.most));
+                self.out.repeat(begin, repeat);
                 last = Item::Repeat;
-            } else if let Some(item) = self.item(letter)? {
+                continue;
+            }
+            let here = self.out.mark();
+            if let Some(item) = self.item(letter)? {
                 if let Item::Part(width) = last {
                     total = total.then(width);
                 }
-                last = item;
+                (last, begin) = (item, here);
             }
         }
     }
@@ -157,8 +208,8 @@ impl Parser {
     }
 
     /// How often the part before is repeated, when `letter` begins a repetition.
-    fn repetition(&mut self, letter: char) -> Parsed<Option<(u64, u64)>> {
-        let times = match letter {
+    fn repetition(&mut self, letter: char) -> Parsed<Option<Repeat>> {
+        let (least, most) = match letter {
             '*' => (0, u64::MAX),
             '+' => (1, u64::MAX),
             '?' => (0, 1),
@@ -168,10 +219,13 @@ impl Parser {
             },
             _ => return Ok(None),
         };
-        if matches!(self.peek(), Some('?' | '+')) {
-            self.at += 1;
-        }
-        Ok(Some(times))
+        let greed = match self.peek() {
+            Some('?') => Greed::Lazy,
+            Some('+') => Greed::Possessive,
+            Some(_) | None => Greed::Greedy,
+        };
+        self.at += usize::from(greed != Greed::Greedy);
+        Ok(Some(Repeat { least, most, greed }))
     }
 
     /// `{2}`, `{2,}`, `{,3}` or `{2,3}`; anything else is a brace that means itself.
@@ -197,24 +251,51 @@ impl Parser {
 
     fn item(&mut self, letter: char) -> Parsed<Option<Item>> {
         match letter {
-            '^' | '$' => Ok(Some(Item::Anchor)),
+            '^' => Ok(Some(self.anchor("^"))),
+            '$' if self.multiline => Ok(Some(self.anchor("$"))),
+            // What follows nothing may take the newline; what follows something must leave it.
+            '$' if self.peek().is_none() => Ok(Some(self.anchor("\\n?\\z"))),
+            '$' => Ok(Some(self.anchor("(?=\\n?\\z)"))),
             '[' => self.class().map(|()| Some(Item::Part(Width::ONE))),
             '\\' => self.escape().map(Some),
             '(' => self.group(),
-            _ => Ok(Some(Item::Part(Width::ONE))),
+            '.' => {
+                self.out.any();
+                Ok(Some(Item::Part(Width::ONE)))
+            }
+            _ => {
+                self.out.literal(letter);
+                Ok(Some(Item::Part(Width::ONE)))
+            }
         }
+    }
+
+    fn anchor(&mut self, text: &str) -> Item {
+        self.out.push(text);
+        Item::Anchor
     }
 
     fn escape(&mut self) -> Parsed<Item> {
         match self.next().ok_or("a lone backslash")? {
-            'A' | 'b' | 'B' | 'Z' => Ok(Item::Anchor),
-            'd' | 'D' | 's' | 'S' | 'w' | 'W' => Ok(Item::Part(Width::ONE)),
+            letter @ ('A' | 'b' | 'B' | 'Z') => {
+                self.out.anchor(letter, self.ascii);
+                Ok(Item::Anchor)
+            }
+            letter @ ('d' | 'D' | 's' | 'S' | 'w' | 'W') => {
+                self.out.set(letter, self.ascii);
+                Ok(Item::Part(Width::ONE))
+            }
             '0' => {
-                self.octal_digits(2);
+                let code = self.octal_digits(2);
+                self.out.literal(char::from_u32(code).unwrap_or_default());
                 Ok(Item::Part(Width::ONE))
             }
             first if first.is_ascii_digit() => self.number(first).map(Item::Part),
-            letter => self.letter(letter).map(|_| Item::Part(Width::ONE)),
+            letter => {
+                let letter = self.letter(letter)?;
+                self.out.literal(letter);
+                Ok(Item::Part(Width::ONE))
+            }
         }
     }
 
@@ -228,15 +309,20 @@ impl Parser {
             if let Some(third) = self.peek().filter(|third| octal && third.is_digit(8)) {
                 self.at += 1;
                 digits.push(third);
-                return if first > '3' { Err("an octal escape that is too large") } else { Ok(Width::ONE) };
+                let code = u8::from_str_radix(&digits, 8).map_err(|_| "an octal escape that is too large")?;
+                self.out.literal(char::from(code));
+                return Ok(Width::ONE);
             }
         }
         let number: usize = digits.parse().map_err(|_| "a reference to no group")?;
         self.reference(number - 1)
     }
 
-    fn reference(&self, group: usize) -> Parsed<Width> {
-        self.groups.get(group).ok_or("a reference to no group")?.ok_or("a reference to a group that is still open")
+    fn reference(&mut self, group: usize) -> Parsed<Width> {
+        let width = self.groups.get(group).ok_or("a reference to no group")?;
+        let width = width.ok_or("a reference to a group that is still open")?;
+        self.out.reference(group + 1);
+        Ok(width)
     }
 
     fn octal_digits(&mut self, most: usize) -> u32 {
@@ -277,160 +363,55 @@ impl Parser {
 
     /// A class, after its `[`.
     fn class(&mut self) -> Parsed<()> {
-        self.eat("^");
+        let negated = self.eat("^");
+        self.out.open_class(negated);
         let mut first = true;
         loop {
             if !first && self.eat("]") {
+                self.out.push("]");
                 return Ok(());
             }
             first = false;
+            self.construct = self.at;
             let low = self.class_member()?;
             if self.peek() != Some('-') || self.text.get(self.at + 1) == Some(&']') {
+                self.class_entry(low);
                 continue;
             }
             self.at += 1;
             let high = self.class_member()?;
-            if !matches!((low, high), (Some(low), Some(high)) if low <= high) {
-                return Err("a range that is none");
+            match (low, high) {
+                (Member::Letter(low), Member::Letter(high)) if low <= high => self.out.range(low, high),
+                _ => return Err("a range that is none"),
             }
         }
     }
 
-    /// A character of a class, or `None` for one of the sets such as `\d`.
-    fn class_member(&mut self) -> Parsed<Option<char>> {
+    fn class_entry(&mut self, member: Member) {
+        match member {
+            Member::Letter(letter) => self.out.literal(letter),
+            Member::Set(set) => self.out.set_in_class(set, self.ascii),
+        }
+    }
+
+    fn class_member(&mut self) -> Parsed<Member> {
         const OPEN: &str = "a class that is not closed";
         let letter = self.next().ok_or(OPEN)?;
         if letter != '\\' {
-            return Ok(Some(letter));
+            return Ok(Member::Letter(letter));
         }
         match self.next().ok_or(OPEN)? {
-            'd' | 'D' | 's' | 'S' | 'w' | 'W' => Ok(None),
-            'b' => Ok(Some('\u{8}')),
+            set @ ('d' | 'D' | 's' | 'S' | 'w' | 'W') => Ok(Member::Set(set)),
+            'b' => Ok(Member::Letter('\u{8}')),
             '8' | '9' => Err("an unknown escape"),
             digit if digit.is_digit(8) => {
                 self.at -= 1;
                 let code = self.octal_digits(3);
                 let code = u8::try_from(code).map_err(|_| "an octal escape that is too large")?;
-                Ok(Some(char::from(code)))
+                Ok(Member::Letter(char::from(code)))
             }
-            letter => self.letter(letter).map(Some),
+            letter => self.letter(letter).map(Member::Letter),
         }
-    }
-
-    /// A group, after its `(`; a comment is no item.
-    fn group(&mut self) -> Parsed<Option<Item>> {
-        self.depth += 1;
-        if self.depth > DEPTH_MAX {
-            return Err("groups nested too deeply");
-        }
-        let item = if self.eat("?") { self.extension() } else { self.capture(None).map(Some) };
-        self.depth -= 1;
-        Ok(item?.map(Item::Part))
-    }
-
-    fn extension(&mut self) -> Parsed<Option<Width>> {
-        match self.next().ok_or("a group that is not closed")? {
-            ':' | '>' => self.inside().map(Some),
-            '#' => {
-                self.take_while(|letter| letter != ')');
-                self.close().map(|()| None)
-            }
-            '=' | '!' => self.inside().map(|_| Some(Width::NONE)),
-            '<' => self.look_behind().map(Some),
-            'P' => self.named().map(Some),
-            '(' => self.conditional().map(Some),
-            _ => {
-                self.at -= 1;
-                self.scoped_flags().map(Some)
-            }
-        }
-    }
-
-    fn inside(&mut self) -> Parsed<Width> {
-        let verbose = self.verbose;
-        let width = self.alternatives()?;
-        self.verbose = verbose;
-        self.close()?;
-        Ok(width)
-    }
-
-    fn close(&mut self) -> Parsed<()> {
-        if self.eat(")") { Ok(()) } else { Err("a group that is not closed") }
-    }
-
-    fn capture(&mut self, name: Option<String>) -> Parsed<Width> {
-        let group = self.groups.len();
-        self.groups.push(None);
-        if name.is_some_and(|name| self.names.insert(name, group).is_some()) {
-            return Err("two groups of the same name");
-        }
-        let width = self.inside()?;
-        self.groups[group] = Some(width);
-        Ok(width)
-    }
-
-    fn look_behind(&mut self) -> Parsed<Width> {
-        if !self.eat("=") && !self.eat("!") {
-            return Err("an unknown kind of group");
-        }
-        let Width(least, most) = self.inside()?;
-        if least == most { Ok(Width::NONE) } else { Err("a look-behind of more than one width") }
-    }
-
-    fn named(&mut self) -> Parsed<Width> {
-        if self.eat("<") {
-            let name = self.name('>')?;
-            return self.capture(Some(name));
-        }
-        if !self.eat("=") {
-            return Err("an unknown kind of group");
-        }
-        let name = self.name(')')?;
-        let group = self.names.get(&name).copied().ok_or("a reference to no group")?;
-        self.reference(group)
-    }
-
-    fn name(&mut self, end: char) -> Parsed<String> {
-        let name = self.take_while(|letter| letter.is_alphanumeric() || letter == '_');
-        let begins_well = name.starts_with(|first: char| first.is_alphabetic() || first == '_');
-        if begins_well && self.next() == Some(end) { Ok(name) } else { Err("a bad group name") }
-    }
-
-    fn conditional(&mut self) -> Parsed<Width> {
-        let number = self.take_while(|letter| letter.is_ascii_digit());
-        if number.is_empty() {
-            let name = self.name(')')?;
-            self.names.get(&name).ok_or("a reference to no group")?;
-        } else {
-            self.close()?;
-            let number = number.parse().ok().filter(|number| *number > 0).ok_or("a reference to no group")?;
-            self.awaited = self.awaited.max(number);
-        }
-        let yes = self.sequence()?;
-        let no = if self.eat("|") { self.sequence()? } else { Width::NONE };
-        self.close()?;
-        Ok(yes.or(no))
-    }
-
-    /// `(?i-s:...)`.
-    fn scoped_flags(&mut self) -> Parsed<Width> {
-        let on = self.take_while(|letter| "aimsux".contains(letter));
-        let minus = self.eat("-");
-        let off = if minus { self.take_while(|letter| "imsx".contains(letter)) } else { String::new() };
-        let nothing = if minus { off.is_empty() } else { on.is_empty() };
-        if nothing
-            || !self.eat(":")
-            || on.chars().any(|flag| off.contains(flag))
-            || (on.contains('a') && on.contains('u'))
-        {
-            return Err("an unknown kind of group or flags out of place");
-        }
-        let verbose = self.verbose;
-        self.verbose = (verbose || on.contains('x')) && !off.contains('x');
-        let width = self.alternatives()?;
-        self.verbose = verbose;
-        self.close()?;
-        Ok(width)
     }
 }
 
