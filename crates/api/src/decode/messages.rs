@@ -31,16 +31,17 @@ impl Decode for Messages {
     }
 }
 
-/// A list of messages that can all wait for one session.
+/// A list of messages that can all wait for one session. What is wrong with one of them is told first.
 fn at_most_that_wait(
     decode: impl Fn(&Value<'_>, &Place<'_>) -> Option<Vec<UserMessage>>,
 ) -> impl Fn(&Value<'_>, &Place<'_>) -> Option<Vec<UserMessage>> {
     move |value, at| {
-        if matches!(value, Value::Array(items) if items.len() > MESSAGES_MAX) {
+        let messages = decode(value, at)?;
+        if messages.len() > MESSAGES_MAX {
             let msg = format!("must have at most {MESSAGES_MAX} entries");
-            return at.refuse(Fault::new("too_long", msg).with("max_length", MESSAGES_MAX), &Value::Null);
+            return at.refuse(Fault::new("too_long", msg).with("max_length", MESSAGES_MAX), value);
         }
-        decode(value, at)
+        Some(messages)
     }
 }
 
