@@ -18,5 +18,6 @@ mod unavailable;
 
 pub use environment::{CallError, Environment, OpenError, Output, Tool};
 pub use guard::{Guard, GuardError, HostRefused};
+pub use mcp::{SUPERVISE, hide_process, supervise};
 pub use memory::{Forgotten, KeyValues, MEMORY_ENTRIES_MAX};
 pub use provider::{Hosting, HostingSettings, Provider, Refused};

@@ -6,12 +6,16 @@ use quarterdeck_api::EnvironmentKind;
 use quarterdeck_environments::{Guard, Hosting, HostingSettings};
 use std::{collections::BTreeMap, path::Path};
 
+/// The binary that runs, also when another one has taken its place on disk.
+const THIS_BINARY: &str = "/proc/self/exe";
+
 /// # Errors
 /// Names the setting that cannot be used.
 pub(crate) fn hosting(options: &ServerOptions) -> anyhow::Result<Hosting> {
     let guard = Guard::allowing(options.allow_private_hosts.as_deref().unwrap_or_default());
     let guard = guard.context("cannot use --allow-private-hosts")?;
     let commands = options.mcp_allow_command.iter().flatten().map(|text| command(text));
+    let variables = options.mcp_allow_variables.as_ref();
     let refused = options.refuse_environments.iter().flatten().map(|word| kind(word));
     #[expect(clippy::disallowed_methods, reason = "this is where settings are read")]
     let path = std::env::var_os("PATH");
@@ -20,6 +24,8 @@ pub(crate) fn hosting(options: &ServerOptions) -> anyhow::Result<Hosting> {
         guard,
         commands: commands.collect::<anyhow::Result<BTreeMap<_, _>>>()?,
         path: path.unwrap_or(defaults.path),
+        supervisor: cfg!(target_os = "linux").then(|| THIS_BINARY.into()),
+        variables: variables.map(|names| names.iter().map(|name| name.trim().to_owned()).collect()),
         refused: refused.collect::<anyhow::Result<Vec<_>>>()?,
         ..defaults
     }))

@@ -28,7 +28,7 @@ const EXIT_SETTINGS: u8 = 2;
 
 fn main() -> ExitCode {
     match run(Options::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(Failure::Settings(error)) => {
             complain(&error);
             ExitCode::from(EXIT_SETTINGS)
@@ -53,14 +53,19 @@ fn complain(error: &anyhow::Error) {
     eprintln!("quarterdeck: {error:#}");
 }
 
-fn run(options: Options) -> Result<(), Failure> {
-    match options.command {
+fn run(options: Options) -> Result<ExitCode, Failure> {
+    let done = match options.command {
         Command::Serve(options) => serve::run(options),
         Command::Keys(options) => keys::run(options),
         Command::Orgs(options) => orgs::run(options),
         Command::Health { listen } => health::run(&listen).map_err(Failure::Fault),
         Command::Openapi => print_openapi().map_err(Failure::Fault),
-    }
+        Command::Supervise { parent, command } => {
+            let ended = quarterdeck_environments::supervise(parent, &command);
+            return ended.map(ExitCode::from).map_err(|error| Failure::Fault(error.into()));
+        }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 /// A reader that has seen enough is no fault.

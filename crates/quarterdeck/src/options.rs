@@ -5,7 +5,7 @@
 use crate::settings::Secret;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Deserialize;
-use std::{path::PathBuf, str::FromStr};
+use std::{ffi::OsString, path::PathBuf, str::FromStr};
 use uuid::Uuid;
 
 /// Self-hosted server for agent sessions: the Agents API on your own machine.
@@ -36,6 +36,15 @@ pub(crate) enum Command {
     },
     /// Print the OpenAPI document.
     Openapi,
+    /// Run a program of an MCP server and look after what it starts.
+    #[command(name = quarterdeck_environments::SUPERVISE, hide = true)]
+    Supervise {
+        /// The process whose end is the program's.
+        parent: u32,
+        /// The program and its arguments.
+        #[arg(last = true, allow_hyphen_values = true)]
+        command: Vec<OsString>,
+    },
 }
 
 /// Where things are stored.
@@ -128,6 +137,11 @@ pub(crate) struct ServerOptions {
     /// arguments of their own; once for each program (in the variable, separated by commas) [default: none]
     #[arg(long, env = "QUARTERDECK_MCP_ALLOW_COMMAND", value_name = "NAME=PROGRAM", value_delimiter = ',')]
     pub(crate) mcp_allow_command: Option<Vec<String>>,
+
+    /// Variables that agents may give to programs of MCP servers, separated by commas; none but these [default: all but
+    /// those known to make programs load code]
+    #[arg(long, env = "QUARTERDECK_MCP_ALLOW_VARIABLES", value_name = "NAMES", value_delimiter = ',')]
+    pub(crate) mcp_allow_variables: Option<Vec<String>>,
 
     /// Kinds of environment that sessions are refused for, separated by commas: web, desktop, android, code,
     /// workstation, mcp, memory [default: none; those that this server does not have are told to the agent]
@@ -255,7 +269,9 @@ mod tests {
             let options = Options::try_parse_from(words).unwrap();
             let store = match options.command {
                 Command::Keys(KeysOptions { store, .. }) | Command::Orgs(OrgsOptions { store, .. }) => store,
-                Command::Serve(_) | Command::Health { .. } | Command::Openapi => panic!("another command"),
+                Command::Serve(_) | Command::Health { .. } | Command::Openapi | Command::Supervise { .. } => {
+                    panic!("another command")
+                }
             };
             assert_eq!(store.data_dir, Some(PathBuf::from("d")));
         }

@@ -29,6 +29,7 @@ pub(crate) async fn run(options: ServeOptions) -> Result<(), Failure> {
     let (store_options, options) = settings::merged(options).map_err(Failure::Settings)?;
     start_log(&options).map_err(Failure::Settings)?;
     raise_open_files();
+    hide_from_programs(&options);
     let parts = async {
         // Models and buckets are reached over TLS, and only the binary knows whose.
         rustls::crypto::ring::default_provider().install_default().map_err(|_| anyhow!("TLS is set up twice"))?;
@@ -108,6 +109,15 @@ fn raise_open_files() {
     }
 }
 
+/// The programs that are run for MCP servers have our user, which may otherwise read our variables and memory.
+fn hide_from_programs(options: &ServerOptions) {
+    if options.mcp_allow_command.is_some()
+        && let Err(error) = quarterdeck_environments::hide_process()
+    {
+        tracing::warn!(%error, "programs of MCP servers can read the memory and the variables of this server");
+    }
+}
+
 fn engine_settings(options: &ServerOptions, hosting: Hosting) -> EngineSettings {
     let defaults = EngineSettings::default();
     EngineSettings {
@@ -135,17 +145,8 @@ fn start_log(options: &ServerOptions) -> anyhow::Result<()> {
     started.map_err(|error| anyhow!("cannot start the log: {error}"))
 }
 
-/// The library for MCP logs what servers say as it is, and servers repeat the secrets they were told. We log of it what
-/// is to be known, masked.
 fn log_filter(text: &str) -> anyhow::Result<EnvFilter> {
-    let names_it = text.split(',').any(|directive| is_of("rmcp", directive.trim()));
-    let whole = if names_it { text.to_owned() } else { format!("{text},rmcp=off") };
-    EnvFilter::try_new(whole).with_context(|| format!("--log {text:?} is no log filter"))
-}
-
-/// Whether a directive is about a crate: `rmcp`, `rmcp::service=debug`, `rmcp[span]=info`.
-fn is_of(name: &str, directive: &str) -> bool {
-    directive.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with(['=', ':', '[']))
+    EnvFilter::try_new(text).with_context(|| format!("--log {text:?} is no log filter"))
 }
 
 /// The first signal drains, the second ends the process at once.
@@ -186,17 +187,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_mcp_servers_say_is_logged_only_for_who_asks_for_it_by_name() {
-        for (given, is_off) in [
-            (LOG, true),
-            ("debug", true),
-            ("trace,rmcp_else=info", true),
-            ("info,rmcp=debug", false),
-            ("rmcp::service=info", false),
-            ("info, rmcp", false),
-        ] {
-            assert_eq!(log_filter(given).unwrap().to_string().contains("rmcp=off"), is_off, "{given}");
-        }
+    fn a_filter_that_is_none_is_named() {
+        assert!(log_filter(LOG).is_ok());
         let refused = log_filter("a=b=c").unwrap_err();
         assert!(refused.to_string().contains("--log \"a=b=c\""), "{refused}");
     }
