@@ -7,10 +7,10 @@
 use crate::{
     answer::{self, ANSWER, AnswerFormat},
     calls::DEPTH_MAX,
-    model::{ChatReply, RawCall, ToolSpec},
+    model::{ChatReply, RawCall},
     text::{cut, depth_is_within, without_nul},
 };
-use quarterdeck_api::{Answer, JsonObject, Outcome, ToolRequest};
+use quarterdeck_api::{Answer, JsonObject, Outcome, ToolDefinition, ToolRequest};
 use quarterdeck_core::StepMode;
 use serde_json::Value;
 use std::collections::HashSet;
@@ -35,7 +35,7 @@ pub(crate) enum Verdict {
 /// What a reply is held against.
 pub(crate) struct Judge<'a> {
     pub(crate) mode: StepMode,
-    pub(crate) tools: &'a [ToolSpec],
+    pub(crate) tools: &'a [ToolDefinition],
     pub(crate) format: Option<&'a AnswerFormat>,
     /// Ids that calls of earlier replies have.
     pub(crate) taken_ids: HashSet<&'a str>,

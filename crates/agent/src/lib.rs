@@ -29,13 +29,12 @@ mod toolbox;
 
 pub use model::{
     ChatCall, ChatMessage, ChatReply, ChatRequest, ModelClient, ModelError, Part, Progress, RawCall, TokenUsage,
-    ToolSpec,
 };
 pub use model_runner::{ModelRunner, RunnerSettings};
 pub use openai::{ApiKey, OpenAiClient, OpenAiSettings, OpenAiSettingsError};
 pub use runner::{Recorder, Runner, StepContext, StepError, Superseded};
 pub use scripted::ScriptedModel;
-pub use toolbox::{NoTools, ToolFault, ToolOutput, Toolbox};
+pub use toolbox::{Look, NoTools, Toolbox};
 
 #[cfg(test)]
 mod testing;

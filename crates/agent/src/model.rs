@@ -4,7 +4,7 @@
 //! with it is the loop's to judge, not the client's.
 
 use async_trait::async_trait;
-use quarterdeck_api::{JsonObject, ReasoningEffort};
+use quarterdeck_api::{JsonObject, ReasoningEffort, ToolDefinition};
 use std::time::Duration;
 use thiserror::Error;
 
@@ -26,7 +26,7 @@ pub struct ChatRequest {
     /// The conversation, oldest first.
     pub messages: Vec<ChatMessage>,
     /// The tools on offer.
-    pub tools: Vec<ToolSpec>,
+    pub tools: Vec<ToolDefinition>,
     /// How long it may think.
     pub reasoning_effort: Option<ReasoningEffort>,
     /// Whether it must call a tool.
@@ -87,17 +87,6 @@ pub struct ChatCall {
     pub name: String,
     /// Its arguments.
     pub arguments: JsonObject,
-}
-
-/// A tool on offer.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ToolSpec {
-    /// Its name.
-    pub name: String,
-    /// What it does.
-    pub description: String,
-    /// JSON Schema of its arguments.
-    pub parameters: JsonObject,
 }
 
 /// What a model replied.

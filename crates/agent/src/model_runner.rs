@@ -7,7 +7,7 @@ use crate::{
     chat::{Chat, note},
     judge::{Judge, Verdict, WORDS_MAX_BYTES, shown},
     meter,
-    model::{ChatReply, ChatRequest, ModelClient, ModelError, ToolSpec},
+    model::{ChatReply, ChatRequest, ModelClient, ModelError},
     offer, prompt,
     runner::{Recorder, Runner, StepContext, StepError},
     skills::Skills,
@@ -15,7 +15,7 @@ use crate::{
     text::{cut, without_nul},
 };
 use async_trait::async_trait;
-use quarterdeck_api::{AgentEvent, ErrorCode, ModelUsage, ToolRequest};
+use quarterdeck_api::{AgentEvent, ErrorCode, ModelUsage, ToolDefinition, ToolRequest};
 use quarterdeck_core::{Fact, Fault, Reply, StepMode};
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -118,7 +118,7 @@ impl ModelRunner {
     fn request(
         &self,
         context: &StepContext,
-        servers: Vec<ToolSpec>,
+        servers: Vec<ToolDefinition>,
         transcript: &[Arc<AgentEvent>],
         format: Option<&AnswerFormat>,
     ) -> ChatRequest {
@@ -203,7 +203,7 @@ impl ModelRunner {
 }
 
 /// What the server runs, skills first. When only an answer may follow, nobody has to be asked.
-async fn servers_tools(context: &StepContext, skills: &Skills<'_>) -> Vec<ToolSpec> {
+async fn servers_tools(context: &StepContext, skills: &Skills<'_>) -> Vec<ToolDefinition> {
     if context.mode == StepMode::AnswerOnly {
         return Vec::new();
     }
@@ -218,7 +218,8 @@ async fn observe(context: &StepContext, recorder: &mut dyn Recorder) -> Result<V
     if transcript.iter().any(|event| matches!(**event, AgentEvent::PolicyEvent { .. })) {
         return Ok(transcript);
     }
-    for observation in context.toolbox.opening_observations() {
+    let opening = context.toolbox.opening().await;
+    for observation in opening.into_iter().flat_map(calls::events) {
         if transcript.iter().any(|known| **known == observation) {
             continue;
         }

@@ -141,9 +141,9 @@ fn part_length(part: &Part) -> usize {
 /// What it says without a script: an answer of the right form, at once.
 async fn unscripted(request: &ChatRequest) -> ChatReply {
     let answer = request.tools.iter().find(|tool| tool.name == ANSWER);
-    match answer.filter(|tool| tool.parameters != answer_tool(None).parameters) {
+    match answer.filter(|tool| tool.input_schema != answer_tool(None).input_schema) {
         None => text(greeting(request)),
-        Some(tool) => formatted(tool.parameters.clone()).await,
+        Some(tool) => formatted(tool.input_schema.clone()).await,
     }
 }
 

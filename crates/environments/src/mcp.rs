@@ -25,7 +25,7 @@ mod supervise;
 
 pub use supervise::{SUPERVISE, hide_process, supervise};
 
-use crate::{CallError, Environment, Hosting, HostingSettings, OpenError, Output, Tool};
+use crate::{CallError, Environment, Hosting, HostingSettings, Observation, OpenError, Output, Tool};
 use async_trait::async_trait;
 use futures_util::{StreamExt, TryStreamExt, future::join_all, stream};
 use quarterdeck_api::{EnvironmentKind, JsonObject, McpEnvironment};
@@ -86,9 +86,9 @@ impl Environment for McpEnvironmentOpen {
         EnvironmentKind::Mcp
     }
 
-    fn opening(&self) -> Option<String> {
+    async fn opening(&self) -> Option<Observation> {
         let said: Vec<_> = self.servers.iter().filter_map(Server::instructions).collect();
-        (!said.is_empty()).then(|| said.join("\n\n"))
+        (!said.is_empty()).then(|| Observation::of_text(self.kind().as_str(), said.join("\n\n")))
     }
 
     async fn tools(&self) -> Vec<Tool> {

@@ -7,19 +7,16 @@ mod raw;
 use axum::{body::Body, response::Response};
 use futures_util::{StreamExt, stream};
 use http::Method;
-use quarterdeck_api::{JsonObject, Memory};
+use quarterdeck_api::JsonObject;
 use quarterdeck_environments::{
-    CallError, Environment, Guard, Hosting, HostingSettings, KeyValues, OpenError, Output, Provider,
+    CallError, Environment, Guard, Hosting, HostingSettings, OpenContext, OpenError, Output, Provider,
 };
 use raw::{RawServer, good, raw_program, reply, with};
 use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
     convert::Infallible,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::atomic::{AtomicUsize, Ordering},
     time::{Duration, Instant},
 };
 
@@ -301,7 +298,7 @@ async fn any_revision_is_spoken() {
     });
     let newest = newest.await;
     let environment = open(newest.spec("streamable_http")).await.unwrap();
-    assert!(environment.opening().unwrap().contains("Be new."));
+    assert!(environment.opening().await.unwrap().text.unwrap().contains("Be new."));
     environment.tools().await;
     assert_eq!(call(&*environment).await.unwrap().result, "went");
     let called = newest.asked().into_iter().find(|asked| asked.what() == "tools/call").unwrap();
@@ -477,12 +474,11 @@ async fn call(environment: &dyn Environment) -> Result<Output, CallError> {
 
 async fn open(spec: Value) -> Result<Box<dyn Environment>, OpenError> {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let memory = |_: &Memory| -> Arc<dyn KeyValues> { panic!("this is no memory") };
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/mcp/raw.sh");
     let settings = HostingSettings {
         guard: Guard::allowing("127.0.0.1").unwrap(),
         commands: BTreeMap::from([("raw".to_owned(), vec!["/bin/sh".to_owned(), script.to_owned()])]),
         ..HostingSettings::default()
     };
-    Hosting::new(settings).open(&serde_json::from_value(spec).unwrap(), &memory).await
+    Hosting::new(settings).open(&serde_json::from_value(spec).unwrap(), &OpenContext::detached()).await
 }

@@ -2,14 +2,12 @@
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up may panic")]
 
-use quarterdeck_api::Memory;
-use quarterdeck_environments::{Environment, Hosting, HostingSettings, KeyValues, Provider, SUPERVISE};
+use quarterdeck_environments::{Environment, Hosting, HostingSettings, OpenContext, Provider, SUPERVISE};
 use serde_json::json;
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::Arc,
     time::{Duration, Instant},
 };
 use tempfile::TempDir;
@@ -127,8 +125,7 @@ impl Programs {
             "name": "s", "transport": "stdio", "command": "program", "args": [], "env": {"PIDS": self.pids()}, "headers": {},
         });
         let spec = serde_json::from_value(json!({"kind": "mcp", "id": "e", "servers": [server]})).unwrap();
-        let memory = |_: &Memory| -> Arc<dyn KeyValues> { panic!("this is no memory") };
-        Hosting::new(settings).open(&spec, &memory).await.unwrap()
+        Hosting::new(settings).open(&spec, &OpenContext::detached()).await.unwrap()
     }
 
     /// Waits until all four are there.

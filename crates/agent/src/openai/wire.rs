@@ -1,7 +1,7 @@
 //! A request as chat completions spell it.
 
-use crate::model::{ChatCall, ChatMessage, ChatRequest, Part, ToolSpec};
-use quarterdeck_api::ReasoningEffort;
+use crate::model::{ChatCall, ChatMessage, ChatRequest, Part};
+use quarterdeck_api::{ReasoningEffort, ToolDefinition};
 use serde_json::{Map, Value, json};
 
 /// The body of `POST /chat/completions`. What is not set is left out: not every endpoint knows every field.
@@ -32,10 +32,10 @@ fn effort_word(effort: ReasoningEffort) -> &'static str {
     }
 }
 
-fn tool(tool: &ToolSpec) -> Value {
+fn tool(tool: &ToolDefinition) -> Value {
     json!({
         "type": "function",
-        "function": {"name": tool.name, "description": tool.description, "parameters": tool.parameters},
+        "function": {"name": tool.name, "description": tool.description, "parameters": tool.input_schema},
     })
 }
 
@@ -107,7 +107,7 @@ mod tests {
     #[test]
     fn what_is_set_is_sent() {
         let request = ChatRequest {
-            tools: vec![ToolSpec { name: "t".into(), description: "d".into(), parameters: Map::new() }],
+            tools: vec![ToolDefinition { name: "t".into(), description: "d".into(), input_schema: Map::new() }],
             reasoning_effort: Some(ReasoningEffort::Xhigh),
             tool_required: true,
             ..ChatRequest::default()

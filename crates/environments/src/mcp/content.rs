@@ -2,12 +2,11 @@
 //! there.
 
 use super::json;
-use crate::{CallError, Output};
+use crate::{CallError, Observation, Output, Picture};
 use base64::{
     Engine, alphabet,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
-use quarterdeck_api::{ImageContent, SourceType};
 use serde_json::{Value, value::RawValue};
 
 /// Bytes of one result's text that are kept.
@@ -49,19 +48,29 @@ pub(super) fn output(result: &str) -> Result<Output, CallError> {
         && let Some(structured) = structured
     {
         match Some(structured.get()).filter(|text| text.len() <= TEXT_MAX_BYTES).and_then(json::value) {
-            Some(result) => return Ok(Output { result, truncated: false, images: told.images }),
+            Some(result) => return Ok(Output { observations: shown(told.images), ..Output::of(result) }),
             None => told.push(structured.get()),
         }
     }
     let (text, truncated) = cut(told.text);
-    Ok(Output { result: Value::String(text), truncated: truncated || told.is_cut, images: told.images })
+    Ok(Output {
+        truncated: truncated || told.is_cut,
+        observations: shown(told.images),
+        ..Output::of(Value::String(text))
+    })
+}
+
+/// The pictures of a result as what the tool shows.
+fn shown(images: Vec<Picture>) -> Vec<Observation> {
+    let shows = !images.is_empty();
+    shows.then(|| Observation { source: "tool".into(), images, ..Observation::default() }).into_iter().collect()
 }
 
 /// What was told so far.
 #[derive(Default)]
 struct Told {
     text: String,
-    images: Vec<ImageContent>,
+    images: Vec<Picture>,
     is_cut: bool,
 }
 
@@ -170,7 +179,7 @@ const PICTURES: [(&[u8], &str); 4] = [
 ];
 
 /// The picture in plain base64, its type by its own bytes.
-fn picture(data: &str) -> Option<ImageContent> {
+fn picture(data: &str) -> Option<Picture> {
     let data = data.trim();
     let data = match data.get(..5).filter(|scheme| scheme.eq_ignore_ascii_case("data:")) {
         Some(_) => data.split_once(',')?.1,
@@ -180,8 +189,8 @@ fn picture(data: &str) -> Option<ImageContent> {
     let bytes = BASE64.decode(plain.trim_end_matches('=')).ok()?;
     let is_webp = bytes.get(8..12) == Some(b"WEBP");
     let known = PICTURES.iter().find(|(magic, kind)| bytes.starts_with(magic) && (*kind != "image/webp" || is_webp));
-    let media_type = Some(known?.1.to_owned());
-    Some(ImageContent { source_type: SourceType::Base64, source: BASE64.encode(bytes), media_type })
+    let media_type = known?.1.to_owned();
+    Some(Picture { bytes: bytes.into(), media_type })
 }
 
 /// Base64 for addresses has two letters of its own.
@@ -224,7 +233,9 @@ mod tests {
         let expected =
             "one\n(a picture, shown below)\nfile:///a:\ntwo\n(sound of type \"audio/wav\", which cannot be heard)";
         assert_eq!(output.result, expected);
-        assert_eq!((output.images.len(), output.images[0].media_type.as_deref()), (1, Some("image/gif")));
+        let [shown] = &output.observations[..] else { panic!("{output:?}") };
+        assert_eq!((shown.source.as_str(), shown.images.len()), ("tool", 1));
+        assert_eq!(shown.images[0].media_type, "image/gif");
     }
 
     #[test]
@@ -274,8 +285,9 @@ mod tests {
                 json!({"type": "resource", "resource": {"blob": data, "mimeType": "Image/Gif"}}),
             ] {
                 let output = read(&json!({"content": [block]})).unwrap();
-                assert_eq!(output.images[0].source, GIF, "{block}");
-                assert_eq!(output.images[0].media_type.as_deref(), Some("image/gif"));
+                let shown = &output.observations[0].images[0];
+                assert_eq!(BASE64.encode(&shown.bytes), GIF, "{block}");
+                assert_eq!(shown.media_type, "image/gif");
             }
         }
     }

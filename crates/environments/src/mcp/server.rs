@@ -26,7 +26,7 @@ use tokio::{
 /// Tries to connect at the start, and when a server died.
 const OPEN_TRIES: u32 = 3;
 const REOPEN_TRIES: u32 = 2;
-/// Further tries of a call that a server did not take: because it knew our session no more, or was busy.
+/// Further tries of a call that a server did not take: because it was not there, knew our session no more, or was busy.
 const CALL_AGAIN_MAX: u32 = 3;
 /// The wait after the first failed try; it doubles with each further one.
 const RETRY_WAIT: Duration = Duration::from_millis(500);
@@ -145,11 +145,9 @@ impl Server {
                 link.end(why);
                 Some(Duration::ZERO)
             }
-            Fault::NotSent(_) if attempt == 1 => Some(RETRY_WAIT),
+            Fault::NotSent(_) => Some(RETRY_WAIT * 2_u32.pow(attempt - 1)),
             Fault::Status(status) if status.is_busy() => Some(status.retry_after.unwrap_or(RETRY_WAIT * 2 * attempt)),
-            Fault::SessionLost(_) | Fault::NotSent(_) | Fault::Status(_) | Fault::NoReply(_) | Fault::Refused(_) => {
-                None
-            }
+            Fault::SessionLost(_) | Fault::Status(_) | Fault::NoReply(_) | Fault::Refused(_) => None,
         }
     }
 

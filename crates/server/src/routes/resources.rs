@@ -1,6 +1,6 @@
 //! Files of a session. Users and pages bring them, so a browser must never take one for a page of ours.
 
-use crate::{App, error::ApiError, input::Input};
+use crate::{App, authentication::MaybeAuthenticated, error::ApiError};
 use axum::{
     extract::State,
     response::{IntoResponse, Response},
@@ -36,8 +36,10 @@ const SHOWN: [&str; 9] = [
         (status = 401, description = "A key that does not work.", body = ErrorBody),
         (status = 404, description = "No such session, or no such file in it.", body = ErrorBody),
         (status = 422, description = "A value is wrong.", body = ErrorBody)))]
-pub(crate) async fn get(State(app): State<App>, input: Input) -> Result<Response, ApiError> {
-    let caller = app.caller_if_any(&input).await?;
+pub(crate) async fn get(
+    State(app): State<App>,
+    MaybeAuthenticated(caller, input): MaybeAuthenticated,
+) -> Result<Response, ApiError> {
     let errors = Errors::default();
     let id = errors.session_id(input.variable("id"));
     let id = errors.finish(id)?;
