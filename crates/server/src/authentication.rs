@@ -57,7 +57,8 @@ async fn caller(app: &App, headers: &HeaderMap) -> Result<Option<Caller>, ApiErr
     Ok(Some(caller.ok_or_else(Problem::unauthorized)?))
 }
 
-fn bearer(credentials: &[u8]) -> Option<&[u8]> {
+/// The key of an `Authorization: Bearer` header.
+pub(crate) fn bearer(credentials: &[u8]) -> Option<&[u8]> {
     let (scheme, key) = credentials.split_at_checked("Bearer ".len())?;
     let key = key.trim_ascii();
     (scheme.eq_ignore_ascii_case(b"Bearer ") && !key.is_empty()).then_some(key)

@@ -10,15 +10,18 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, header};
 use quarterdeck_api::Problem;
 use tower::{Layer, util::MapRequestLayer};
 use tower_http::{
     catch_panic::CatchPanicLayer,
+    compression::{CompressionLayer, Predicate, predicate::SizeAbove},
     request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
 };
 use tracing::Instrument;
 
+/// Bytes of an answer below which compressing gains nothing.
+const COMPRESSED_MIN: u64 = 1_024;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The whole server as a service.
@@ -29,6 +32,7 @@ pub fn router(app: App) -> Router {
         .fallback(unserved)
         .with_state(app)
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(CompressionLayer::new().compress_when(SizeAbove::new(COMPRESSED_MIN).and(is_worth_compressing)))
         .layer(middleware::from_fn(metrics::count))
         .layer(middleware::from_fn(log))
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))
@@ -42,8 +46,21 @@ fn operator() -> Router<App> {
     Router::new()
         .route("/metrics", get(metrics::page))
         .route("/openapi.yaml", get(openapi::yaml))
+        .route("/openapi.json", get(openapi::json))
         .merge(openapi::pages())
         .method_not_allowed_fallback(not_allowed)
+}
+
+/// Answers in JSON. A file has a name for its very bytes, and keeps them.
+fn is_worth_compressing(
+    _: http::StatusCode,
+    _: http::Version,
+    headers: &http::HeaderMap,
+    _: &http::Extensions,
+) -> bool {
+    let is_json =
+        headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
+    is_json && !headers.contains_key(header::ETAG)
 }
 
 /// The body is read, although nobody wants it: a connection with an unread one is closed, and who would use it again
@@ -69,8 +86,10 @@ async fn log(request: Request, next: Next) -> Response {
     let id = request.headers().get(&REQUEST_ID).and_then(|id: &HeaderValue| id.to_str().ok()).unwrap_or_default();
     let span = tracing::info_span!("request", id, method = %request.method(), path = request.uri().path());
     async move {
+        let begun = tokio::time::Instant::now();
         let response = next.run(request).await;
-        tracing::debug!(status = response.status().as_u16(), "answered");
+        let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        tracing::debug!(status = response.status().as_u16(), duration_ms, "answered");
         response
     }
     .instrument(span)

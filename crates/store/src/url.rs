@@ -1,7 +1,12 @@
 //! Opening a store by its URL.
 
 use crate::{Store, postgres::PostgresStore, sqlite::SqliteStore};
-use std::{path::PathBuf, str::FromStr, sync::Arc};
+use sqlx::postgres::PgConnectOptions;
+use std::{
+    path::{Path, PathBuf},
+    str::FromStr,
+    sync::Arc,
+};
 use thiserror::Error;
 
 /// Why a store could not be opened, in one line that names what to change.
@@ -10,6 +15,31 @@ pub enum OpenError {
     /// The URL names no engine we have.
     #[error("unknown database URL {0:?}; use sqlite://FILE, sqlite::memory: or postgres://…")]
     UnknownUrl(String),
+    /// The URL of an embedded database says something that we do not do.
+    #[error("cannot use the database URL {url:?}: {why}; use sqlite://FILE or sqlite::memory:")]
+    SqliteUrl {
+        /// The URL.
+        url: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// A tool that works beside a server never makes a store: it would be another one than the server's.
+    #[error("there is no database {} yet; name the server's with --data-dir or --database-url, or start it first", path.display())]
+    Absent {
+        /// The file that is not there.
+        path: PathBuf,
+    },
+    /// The database holds tables of another program, and none of ours.
+    #[error(
+        "{place} holds tables of another program (such as {table:?}) and none of Quarterdeck's; make a database of its own \
+         and name it with --database-url or QUARTERDECK_DATABASE_URL"
+    )]
+    Foreign {
+        /// The database.
+        place: String,
+        /// One of its tables.
+        table: String,
+    },
     /// Another server uses the file.
     #[error("another server already uses {}; stop it, or choose another --data-dir", path.display())]
     Locked {
@@ -139,9 +169,9 @@ pub async fn open_with(url: &str, connections: u32) -> Result<Arc<dyn Store>, Op
 /// # Errors
 /// [`OpenError`], each variant with its remedy.
 pub async fn migrate(url: &str, dry: bool) -> Result<Vec<i64>, OpenError> {
-    match postgres_options(url)? {
-        Some(options) => crate::postgres::migrate(options, dry).await,
-        None => Ok(Vec::new()),
+    match place(url)? {
+        Place::Postgres => crate::postgres::migrate(PgConnectOptions::from_str(url)?, dry).await,
+        Place::Memory | Place::File(_) => Ok(Vec::new()),
     }
 }
 
@@ -154,28 +184,101 @@ pub async fn open_beside(url: &str) -> Result<Arc<dyn Store>, OpenError> {
 }
 
 async fn open_as(url: &str, alone: bool, connections: u32) -> Result<Arc<dyn Store>, OpenError> {
-    if url == "sqlite::memory:" {
-        return Ok(Arc::new(SqliteStore::open(None, alone).await?));
-    }
-    if let Some(file) = url.strip_prefix("sqlite://").or_else(|| url.strip_prefix("sqlite:")) {
-        return Ok(Arc::new(SqliteStore::open(Some(&PathBuf::from(file)), alone).await?));
-    }
-    match postgres_options(url)? {
-        Some(options) => Ok(Arc::new(PostgresStore::open(options, connections).await?)),
-        None => Err(OpenError::UnknownUrl(without_secrets(url))),
+    match place(url)? {
+        Place::Memory => Ok(Arc::new(SqliteStore::open(None, alone).await?)),
+        Place::File(file) if !alone && !file.exists() => Err(OpenError::Absent { path: file }),
+        Place::File(file) => Ok(Arc::new(SqliteStore::open(Some(&file), alone).await?)),
+        Place::Postgres => {
+            let options = PgConnectOptions::from_str(url)?;
+            Ok(Arc::new(PostgresStore::open(options, connections).await?))
+        }
     }
 }
 
-fn postgres_options(url: &str) -> Result<Option<sqlx::postgres::PgConnectOptions>, OpenError> {
+/// What a URL names.
+#[derive(Debug, PartialEq, Eq)]
+enum Place {
+    Memory,
+    File(PathBuf),
+    Postgres,
+}
+
+/// The file of an embedded database, if the URL names one: what lies beside it is the server's too.
+///
+/// # Errors
+/// [`OpenError::UnknownUrl`], [`OpenError::SqliteUrl`].
+pub fn database_file(url: &str) -> Result<Option<PathBuf>, OpenError> {
+    Ok(match place(url)? {
+        Place::File(file) => Some(file),
+        Place::Memory | Place::Postgres => None,
+    })
+}
+
+/// The URL of the embedded database in this file; none when the path is not UTF-8.
+pub fn file_url(file: &Path) -> Option<String> {
+    Some(format!("sqlite://{}", file.to_str()?.replace('%', "%25").replace('?', "%3F")))
+}
+
+fn place(url: &str) -> Result<Place, OpenError> {
     if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-        return Ok(Some(sqlx::postgres::PgConnectOptions::from_str(url)?));
+        return Ok(Place::Postgres);
     }
-    Ok(None)
+    let rest = url.strip_prefix("sqlite:").ok_or_else(|| OpenError::UnknownUrl(without_secrets(url)))?;
+    let wrong = |why| OpenError::SqliteUrl { url: url.to_owned(), why };
+    let rest = rest.strip_prefix("//").unwrap_or(rest);
+    let (file, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let mut in_memory = file == ":memory:";
+    for option in query.split('&').filter(|option| !option.is_empty()) {
+        match option {
+            "mode=memory" => in_memory = true,
+            "mode=rwc" | "mode=rw" => {}
+            "mode=ro" => return Err(wrong("a server has to write")),
+            _ => return Err(wrong("of what may follow the ?, only mode=rwc and mode=memory mean something here")),
+        }
+    }
+    // Only what could not be written else: a path that holds another % means just that.
+    let file = file.replace("%3F", "?").replace("%3f", "?").replace("%25", "%");
+    match file.as_str() {
+        _ if in_memory => Ok(Place::Memory),
+        "" => Err(wrong("it names no file")),
+        _ => Ok(Place::File(PathBuf::from(file))),
+    }
 }
 
 fn without_secrets(url: &str) -> String {
     match url.rsplit_once('@') {
         Some((_, place)) => format!("***@{place}"),
         None => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_names_one_place() {
+        for url in ["sqlite::memory:", "sqlite://:memory:", "sqlite:?mode=memory", "sqlite://x.db?mode=memory"] {
+            assert_eq!(place(url).unwrap(), Place::Memory, "{url}");
+        }
+        for (url, file) in [
+            ("sqlite://x.db", "x.db"),
+            ("sqlite:x.db", "x.db"),
+            ("sqlite://x.db?mode=rwc", "x.db"),
+            ("sqlite:///var/lib/x.db?mode=rw&", "/var/lib/x.db"),
+            ("sqlite://what%3F/a%20b.db", "what?/a%20b.db"),
+        ] {
+            assert_eq!(place(url).unwrap(), Place::File(file.into()), "{url}");
+        }
+        for path in ["/a/b.db", "/what?/100%/%3F.db", "x.db"] {
+            let url = file_url(Path::new(path)).unwrap();
+            assert_eq!(place(&url).unwrap(), Place::File(path.into()), "{url}");
+        }
+        for url in
+            ["sqlite://", "sqlite:", "sqlite://?mode=rwc", "sqlite://x.db?mode=ro", "sqlite://x.db?cache=shared", "x"]
+        {
+            let refused = place(url).unwrap_err().to_string();
+            assert!(refused.contains("sqlite://FILE"), "{refused}");
+        }
     }
 }

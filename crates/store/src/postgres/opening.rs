@@ -70,6 +70,7 @@ pub(super) async fn prepare(options: &PgConnectOptions, wanted: u32) -> Result<S
     let mut connection = reach(options).await?;
     let room = look(&mut connection, options).await?;
     refuse_transaction_pooling(&mut connection, options).await?;
+    migrations::refuse_foreign_database(&mut connection, &place(options)).await?;
     migrate(&mut connection, options).await?;
     drop(connection.close().await);
     share(room, wanted, options)
@@ -80,6 +81,7 @@ pub(super) async fn migrate_only(options: &PgConnectOptions, dry: bool) -> Resul
     let mut connection = reach(options).await?;
     look(&mut connection, options).await?;
     refuse_transaction_pooling(&mut connection, options).await?;
+    migrations::refuse_foreign_database(&mut connection, &place(options)).await?;
     let missing = missing(&mut connection, &migrations::postgres()).await?;
     if !dry {
         migrate(&mut connection, options).await?;
