@@ -15,7 +15,14 @@ from hai_agents.types import BrowserNetwork
 from server import binary
 from steps import WAIT_S
 
-BUILT_IN = ["h/web-surfer-flash", "h/web-surfer-pro"]
+BUILT_IN = [
+    "h/deep-search-pro",
+    "h/web-scraper-flash",
+    "h/web-scraper-pro",
+    "h/web-surfer-flash",
+    "h/web-surfer-holo3-1-35b",
+    "h/web-surfer-pro",
+]
 
 
 @pytest.fixture
@@ -102,7 +109,7 @@ def test_of_writers_at_once_one_wins(agents, agent):
 def test_listings_hold_what_is_built_in(agents, agent, connect, server):
     newest = agents.list_agents(size=1000).items
     assert newest[0].name == agent.name, "newest first"
-    assert [item.name for item in newest[-2:]] == BUILT_IN
+    assert [item.name for item in newest[-len(BUILT_IN) :]] == BUILT_IN
     assert [item.name for item in agents.list_agents(reserved=True, sort="agent_name").items] == BUILT_IN
     assert not any(item.name in BUILT_IN for item in agents.list_agents(reserved=False, size=1000).items)
     found = agents.list_agents(agent_name=agent.name, include="revision")

@@ -7,6 +7,7 @@ import sqlite3
 import stat
 import subprocess
 import time
+import urllib.parse
 
 import pytest
 
@@ -230,8 +231,65 @@ def test_another_programs_postgres_is_left_alone(run, new_database):
 
 def test_a_postgres_that_cannot_be_reached_is_told_once(run):
     refused = run("serve", "--listen", "127.0.0.1:0", "--database-url", "postgres://u:CANARY@127.0.0.1:1/d", code=2).stderr
-    assert "127.0.0.1:1/d" in refused and "--database-url" in refused
+    assert "127.0.0.1:1 " in refused and "--database-url" in refused
     assert "CANARY" not in refused and len(refused.splitlines()) == 1
+
+
+def test_commands_beside_a_server_make_no_tables(new_database, run):
+    url = new_database()
+    for words in [("keys", "create", "--org", "a"), ("orgs", "list")]:
+        assert "holds no tables" in run(*words, "--database-url", url, code=2).stderr
+    psql(url, "CREATE TABLE session_requests (id int)")  # fails when there is one
+
+
+def psql(url, *statements):
+    from conftest import POSTGRES_BIN
+
+    program = pathlib.Path(POSTGRES_BIN, "psql") if POSTGRES_BIN else "psql"
+    for statement in statements:
+        command = [program, "--quiet", "--set=ON_ERROR_STOP=1", "--dbname", url, "--command", statement]
+        subprocess.run(command, check=True, timeout=COMMAND_S, capture_output=True)
+
+
+@pytest.fixture
+def role(new_database):
+    """A database, and its URL for a role that may do nothing yet."""
+    url = new_database()
+    name = "r_" + urllib.parse.urlsplit(url).path.strip("/")
+    psql(url, f"CREATE ROLE {name} LOGIN PASSWORD 'secret'")
+    parts = urllib.parse.urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    yield url, name, parts._replace(netloc=f"{name}:secret@{host}").geturl()
+    psql(url, f"DROP OWNED BY {name}", f"DROP ROLE {name}")
+
+
+def test_a_role_that_only_reads_and_writes_rows_is_enough_once_an_administrator_made_the_tables(role, serve, run, tmp_path):
+    url, name, limited = role
+    assert "to be applied" in run("migrate", "--check", "--database-url", url, code=1).stderr
+    assert "applied: " in run("migrate", "--database-url", url).stdout
+    assert "up to date" in run("migrate", "--check", "--database-url", url).stdout
+    psql(url, f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {name}")
+    serve("--database-url", limited, stdout=subprocess.DEVNULL)
+    wait_for_log(tmp_path, "sessions run here")
+
+
+def test_a_role_with_few_connections_is_told_how_many_a_server_needs(role, run):
+    url, name, limited = role
+    psql(url, f"ALTER ROLE {name} CONNECTION LIMIT 4")
+    refused = run("serve", "--listen", "127.0.0.1:0", "--database-url", limited, code=2).stderr
+    assert "4 connections" in refused and "at least 6" in refused and len(refused.splitlines()) == 1
+
+
+def test_a_database_that_cannot_hold_every_text_is_refused(new_database, run):
+    url = new_database()
+    name = "latin_" + urllib.parse.urlsplit(url).path.strip("/")
+    psql(url, f"CREATE DATABASE {name} ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
+    latin = urllib.parse.urlsplit(url)._replace(path=f"/{name}").geturl()
+    try:
+        refused = run("serve", "--listen", "127.0.0.1:0", "--database-url", latin, code=2).stderr
+    finally:
+        psql(url, f"DROP DATABASE {name}")
+    assert "LATIN1" in refused and "UTF8" in refused and len(refused.splitlines()) == 1
 
 
 def test_settings_are_shown_with_their_source_and_without_secrets(run, tmp_path):

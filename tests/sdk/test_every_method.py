@@ -22,14 +22,13 @@ from test_tools import content
 
 SPEC = {"name": "methods", "description": "Has one tool.", "environments": [], "tools": [TOOL]}
 ID = str(uuid.uuid4())
-SERVED = ["sessions", "agents", "environments", "skills"]
+SERVED = ["sessions", "agents", "environments", "skills", "quota"]
 NOT_SERVED = {
-    "webhooks": 501,
-    "schedules": 501,
+    "webhooks": 404,
+    "schedules": 404,
     "vaults": 404,
     "browser_profiles": 404,
     "session_files": 404,
-    "quota": 404,
 }
 
 
@@ -135,6 +134,12 @@ async def test_every_method_of_skills(either):
     assert (await do("list_skills", name=name)).total == 1
     await do("delete_skill", name)
     assert do.called == methods(either, "skills")
+
+
+async def test_every_method_of_quota(either):
+    do = Caller(either, "quota")
+    assert (await do("get_token_quota")).limit is None
+    assert do.called == methods(either, "quota")
 
 
 def fitting(parameter):

@@ -48,6 +48,7 @@ pub mod environments;
 pub mod errors;
 pub mod fields;
 pub mod headers;
+mod ignored;
 pub mod json;
 pub mod messages;
 pub mod place;
@@ -68,4 +69,9 @@ use place::Place;
 pub trait Decode: Sized {
     /// Reads `value`, which sits at `at`; `None` after refusing something there or below.
     fn decode(value: &Value<'_>, at: &Place<'_>) -> Option<Self>;
+
+    /// Refuses a body that is not declared as JSON and so stays unread; `note` stands in for it.
+    fn refuse_unread(note: &Value<'_>, at: &Place<'_>) {
+        place::refuse_unread(note, at);
+    }
 }

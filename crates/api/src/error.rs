@@ -23,12 +23,10 @@ pub struct Detail {
     /// The kind of fault: a validation type such as `missing`, or a status name such as `not_found`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// Where the faulty value sits: `["body", "agent", "inline", "name"]`. Absent when no field is at fault.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub loc: Option<Vec<LocationPart>>,
-    /// What is wrong with the value. Present with `loc`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub msg: Option<String>,
+    /// Where the faulty value sits: `["body", "agent", "inline", "name"]`. Empty when no field is at fault.
+    pub loc: Vec<LocationPart>,
+    /// What is wrong, in words.
+    pub msg: String,
     /// The same in words, for clients that read this key.
     pub message: String,
     /// Whose limit was hit: `user`, `org` or `platform`. On 429 only.
@@ -47,12 +45,19 @@ pub struct Detail {
 impl Detail {
     /// A fault that no field is to blame for.
     pub fn plain(kind: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { kind: kind.into(), loc: None, msg: None, message: message.into(), scope: None, input: None, ctx: None }
+        Self::at(Vec::new(), kind, message)
+    }
+
+    /// A fault at a place. Some clients read its words as `msg`, others as `message`, and an item without a `loc` is no
+    /// fault to the SDK.
+    pub fn at(loc: Vec<LocationPart>, kind: impl Into<String>, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self { kind: kind.into(), loc, msg: message.clone(), message, scope: None, input: None, ctx: None }
     }
 
     /// The line of [`ErrorBody::message`] for this fault: `agent.tools[0].name: must be a string`.
     fn line(&self) -> String {
-        let path = path(self.loc.as_deref().unwrap_or_default());
+        let path = path(&self.loc);
         if path.is_empty() { self.message.clone() } else { format!("{path}: {}", self.message) }
     }
 }
@@ -202,8 +207,7 @@ impl Problem {
 
     /// A 422 always names a place: the SDK takes one without for no answer of ours at all.
     fn invalid_at(loc: Vec<LocationPart>, message: String) -> Self {
-        let detail = Detail { loc: Some(loc), msg: Some(message.clone()), ..Detail::plain("value_error", message) };
-        Self::invalid(vec![detail])
+        Self::invalid(vec![Detail::at(loc, "value_error", message)])
     }
 }
 

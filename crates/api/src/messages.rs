@@ -62,6 +62,9 @@ pub(crate) fn default_caller() -> String {
     "user".into()
 }
 
+/// The longest address of a file that a list shows, in bytes.
+const SUMMARY_SOURCE_MAX: usize = 2_048;
+
 impl UserMessage {
     /// A message that is only text.
     pub fn text(text: impl Into<String>) -> Self {
@@ -72,6 +75,28 @@ impl UserMessage {
             skills: Vec::new(),
             caller_id: default_caller(),
         }
+    }
+
+    /// Characters of text that a list shows of a message.
+    pub const SUMMARY_CHARS_MAX: usize = 500;
+
+    /// The message as a list of sessions shows it, small whatever it holds: its text cut, with `…` for the rest; without
+    /// pictures and skills; of files only where they are and what they are called.
+    #[must_use]
+    pub fn summary(mut self) -> Self {
+        if let Some((end, _)) = self.message.char_indices().nth(Self::SUMMARY_CHARS_MAX) {
+            let last = self.message[..end].char_indices().next_back().map_or(0, |(last, _)| last);
+            self.message.truncate(last);
+            self.message.push('…');
+        }
+        self.images.clear();
+        self.skills.clear();
+        for file in &mut self.files {
+            if file.source_type == SourceType::Base64 || file.source.len() > SUMMARY_SOURCE_MAX {
+                file.source.clear();
+            }
+        }
+        self
     }
 
     /// About how many bytes it takes, pictures included. Files are not: their bytes are kept elsewhere.
@@ -145,4 +170,32 @@ pub struct ImageContent {
     #[serde(default)]
     #[schema(required = true)]
     pub media_type: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FileContent, SourceType, UserMessage};
+
+    fn file(source_type: SourceType, source: &str) -> FileContent {
+        let size_bytes = Some(1);
+        FileContent { source_type, source: source.to_owned(), name: "a".into(), media_type: None, size_bytes }
+    }
+
+    #[test]
+    fn a_summary_is_small_whatever_the_message_holds() {
+        for (chars, wanted) in [(0, 0), (499, 499), (500, 500), (501, 500), (100_000, 500)] {
+            let text = "é".repeat(chars);
+            let summary = UserMessage::text(text.clone()).summary().message;
+            assert_eq!(summary.chars().count(), wanted);
+            assert_eq!(summary == text, chars <= 500, "{chars}");
+            assert_eq!(summary.ends_with('…'), chars > 500, "{chars}");
+        }
+        let long = format!("https://a.example/{}", "x".repeat(5_000));
+        let files =
+            vec![file(SourceType::Base64, "AAAA"), file(SourceType::Url, "/api/v2/a"), file(SourceType::Url, &long)];
+        let message = UserMessage { images: vec!["AAAA".repeat(1_000)], files, ..UserMessage::text("Look.") };
+        let summary = message.summary();
+        let sources: Vec<_> = summary.files.iter().map(|file| file.source.as_str()).collect();
+        assert_eq!((summary.images.len(), sources), (0, vec!["", "/api/v2/a", ""]));
+    }
 }

@@ -392,6 +392,25 @@ pub struct QuotaStatus {
     pub available: i64,
 }
 
+/// How many tokens may be used and were used, since when and until when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct TokenQuotaStatus {
+    /// The limit; null: there is none.
+    #[schema(required = true)]
+    pub limit: Option<i64>,
+    /// Tokens used in the window; null: they are not counted.
+    #[schema(required = true)]
+    pub used: Option<i64>,
+    /// Tokens left.
+    #[schema(required = true)]
+    pub remaining: Option<i64>,
+    /// When the window began.
+    pub window_start: DateTime<Utc>,
+    /// When it ends; null: it does not.
+    #[schema(required = true)]
+    pub window_end: Option<DateTime<Utc>>,
+}
+
 /// Whose limit it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]

@@ -6,7 +6,8 @@ use crate::{
     forms::{Dropped, dropped_call, resume_now, state_change},
 };
 use quarterdeck_api::{
-    ActiveState, AgentEvent, CompletionReason, EventData, Timestamp, ToolRequest, ToolResultItem, UserMessage,
+    ActiveState, AgentEvent, CompletionReason, EventData, SessionId, Timestamp, ToolRequest, ToolResultItem,
+    UserMessage,
 };
 
 /// A caller's wish.
@@ -26,6 +27,8 @@ pub enum Command {
     Cancel,
     /// What the session that it works for wants of it.
     Steer(Steering),
+    /// A client created this session to work for it.
+    Adopt(SessionId),
 }
 
 type Decision = Result<Effect, Rejection>;
@@ -42,7 +45,17 @@ impl Session {
             Command::ToolResults(results) => self.tool_results(transition, results),
             Command::Cancel => Ok(self.cancel(transition)),
             Command::Steer(steering) => Ok(self.steer(transition, steering)),
+            Command::Adopt(child) => Ok(self.adopt(transition, child)),
         }
+    }
+
+    /// Whatever its state: its log says nothing of it, and no order reaches the child.
+    fn adopt(&self, mut transition: Transition, child: SessionId) -> Effect {
+        if self.adopted.len() >= Self::ADOPTED_MAX || self.adopted.contains(&child) {
+            return Effect::Unchanged;
+        }
+        transition.session.adopted.push(child);
+        transition.into_effect()
     }
 
     fn message(&self, mut transition: Transition, messages: Vec<UserMessage>) -> Decision {

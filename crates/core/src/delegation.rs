@@ -67,13 +67,14 @@ pub struct Steering {
 
 impl Session {
     /// Sessions from the outermost one, at depth 0, to the innermost one that may exist by delegation.
-    pub const DEPTH_MAX: u8 = 4;
+    pub const DEPTH_MAX: u8 = 16;
     /// Delegations that one session may have open.
     pub const DELEGATIONS_OPEN_MAX: usize = 8;
     /// Sessions that one session may start in all its life.
     pub const SUBAGENTS_MAX: usize = 64;
-    /// Seconds of work that children have for their answers once their parent's answer is forced.
-    pub const CHILD_ANSWER_GRACE_S: i64 = 30;
+    /// Seconds of work that children have for their answers once their parent's answer is forced. What is left of the
+    /// parent's own grace is for its own answer.
+    pub const CHILD_ANSWER_GRACE_S: i64 = 15;
 
     /// What children are to be told at `now` that they were not told yet.
     pub fn orders(&self, now: Timestamp) -> Vec<(Errand, Order)> {

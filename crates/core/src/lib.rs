@@ -28,7 +28,7 @@ pub use facts::{Fact, Reply};
 pub use forms::SKILL;
 pub use log::LoggedEvent;
 pub use observations::{CallError, Coordinates, FileBytes, Observation, Output, OutputFile, Picture, Vision};
-pub use session::{Effect, Inbox, Next, Session, Settings, StepMode, Transition, Turn};
+pub use session::{AnswerGrace, Effect, Inbox, Next, Session, Settings, StepMode, Transition, Turn};
 pub use state::{Ending, Fault, ForceReason, OpenStep, Phase, Rejection, Resumption, State};
 pub use views::error_sentence;
 

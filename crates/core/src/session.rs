@@ -33,6 +33,25 @@ pub struct Settings {
     /// How many sessions stand above it, each working for the one before.
     #[serde(skip_serializing_if = "is_zero")]
     pub depth: u8,
+    /// Seconds after a forced answer at the time limit before the session is timed out.
+    #[serde(skip_serializing_if = "is_default_grace")]
+    pub answer_grace_s: AnswerGrace,
+}
+
+/// Seconds that a session has for its answer once `max_time_s` is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AnswerGrace(pub u32);
+
+impl Default for AnswerGrace {
+    /// Clients give up 30 seconds after `max_time_s`.
+    fn default() -> Self {
+        Self(25)
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_default_grace(grace: &AnswerGrace) -> bool {
+    *grace == AnswerGrace::default()
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
@@ -56,6 +75,7 @@ impl Settings {
             client_tools: agent.tools.iter().flatten().map(|tool| tool.name.clone()).collect(),
             delegates: agent.subagents.as_ref().is_some_and(|subagents| !subagents.is_empty()),
             depth: 0,
+            answer_grace_s: AnswerGrace::default(),
         }
     }
 
@@ -65,10 +85,16 @@ impl Settings {
         Self { client_wait_s: Some(seconds), ..self }
     }
 
+    /// With another grace for the answer at the time limit.
+    #[must_use]
+    pub fn with_answer_grace(self, answer_grace_s: AnswerGrace) -> Self {
+        Self { answer_grace_s, ..self }
+    }
+
     /// The same for a session that works for one with these settings.
     #[must_use]
     pub fn below(self, parent: &Self) -> Self {
-        Self { depth: parent.depth.saturating_add(1), ..self }
+        Self { depth: parent.depth.saturating_add(1), answer_grace_s: parent.answer_grace_s, ..self }
     }
 }
 
@@ -198,7 +224,10 @@ pub struct Session {
     /// Sessions that its agent started, in order.
     #[serde(default)]
     pub subagents: Vec<SessionId>,
-    /// Those of them whose work is not wanted any more and that were not cancelled yet.
+    /// Sessions that clients created to work for it, in order; the first [`Session::ADOPTED_MAX`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub adopted: Vec<SessionId>,
+    /// Those of its agent's whose work is not wanted any more and that were not cancelled yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub orphans: Vec<Errand>,
     /// The latest order of the session that it works for.
@@ -353,8 +382,8 @@ pub enum StepMode {
 }
 
 impl Session {
-    /// Seconds after a forced answer at the time limit before the session is timed out.
-    pub const TIME_LIMIT_GRACE_S: i64 = 60;
+    /// Sessions of clients that a session's status names as working for it. Lists by parent find all.
+    pub const ADOPTED_MAX: usize = 1_000;
 
     /// Seconds a session without a message and without `idle_timeout_s` waits for the first one,
     /// when it has no `max_time_s` either.
@@ -406,6 +435,7 @@ impl Session {
             answer: None,
             outcome: None,
             subagents: Vec::new(),
+            adopted: Vec::new(),
             orphans: Vec::new(),
             steered: None,
             created_at: now,
@@ -486,7 +516,7 @@ impl Session {
         }
         match (self.turn.force, self.turn.forced_since()) {
             (Some(ForceReason::TimeLimit), Some(since)) => {
-                since.checked_add_signed(TimeDelta::seconds(Self::TIME_LIMIT_GRACE_S))
+                since.checked_add_signed(TimeDelta::seconds(i64::from(self.settings.answer_grace_s.0)))
             }
             _ => self.time_limit_at(),
         }

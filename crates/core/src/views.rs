@@ -44,7 +44,7 @@ impl Session {
             outcome: self.outcome,
             steps: self.steps_on_the_wire(),
             usage_per_model: self.usage.clone(),
-            subagent_session_ids: self.subagents.clone(),
+            subagent_session_ids: self.subagents.iter().chain(&self.adopted).copied().collect(),
             pending_tool_calls: self.state.pending_tool_calls().to_vec(),
         }
     }

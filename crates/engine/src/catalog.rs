@@ -1,7 +1,8 @@
 //! The catalogs: agents, environments and skills that an organization keeps by name, and those built in.
 //!
 //! Invariants:
-//! - without a caller only what is built in is visible, and nothing of another organization ever is;
+//! - without a caller only what is built in under reserved names is visible, and nothing of another organization ever is;
+//! - an organization's own entry stands before one that all see by the same name;
 //! - a change is decided on one version of an entry and is stored only if the entry still has that version, so
 //!   of writers with the same `If-Match` exactly one wins;
 //! - what leaves here for a caller carries no secret.
@@ -16,6 +17,7 @@ mod listing;
 #[cfg(test)]
 mod tests;
 
+pub use built_in::BuiltIn;
 pub use error::CatalogError;
 pub use item::Item;
 pub use library::{ResolveError, UnknownName};
@@ -51,11 +53,13 @@ pub struct Found<T> {
 pub struct Catalog {
     store: Arc<dyn quarterdeck_store::Catalog>,
     clock: Arc<dyn Clock>,
+    /// What every organization sees.
+    shared: Arc<BuiltIn>,
 }
 
 impl Catalog {
-    pub(crate) fn new(store: Arc<dyn quarterdeck_store::Catalog>, clock: Arc<dyn Clock>) -> Self {
-        Self { store, clock }
+    pub(crate) fn new(store: Arc<dyn quarterdeck_store::Catalog>, clock: Arc<dyn Clock>, shared: Arc<BuiltIn>) -> Self {
+        Self { store, clock, shared }
     }
 
     /// Adds an entry. `message` says why; agents keep it.
@@ -70,7 +74,7 @@ impl Catalog {
         message: Option<String>,
     ) -> Result<Found<T>, CatalogError> {
         item.check_name()?;
-        if item.name().starts_with(built_in::RESERVED) {
+        if is_reserved(item.name()) {
             return Err(CatalogError::reserved::<T>(item.name()));
         }
         let note = self.note(caller, message, None);
@@ -93,14 +97,14 @@ impl Catalog {
     /// # Errors
     /// [`CatalogError::NotFound`].
     pub async fn get<T: Item>(&self, caller: Option<Caller>, name: &str) -> Result<Found<T>, CatalogError> {
-        let found = match built_in::<T>(name) {
-            Some(found) => found,
-            None => self.stored::<T>(caller, name).await?.found(),
+        let found = match self.look_up::<T>(caller, name).await? {
+            Place::BuiltIn(found) => found,
+            Place::Stored(stored) => stored.found(),
         };
         Ok(found.masked())
     }
 
-    /// A page of entries; without a caller, of those built in. `reserved` asks only for those, or for none.
+    /// A page of entries; without a caller, of those built in under reserved names. `reserved` asks only for those, or for none.
     ///
     /// # Errors
     /// [`CatalogError::TooLarge`], but for a page of one.
@@ -110,11 +114,10 @@ impl Catalog {
         reserved: Option<bool>,
         filter: EntryFilter,
     ) -> Result<Listing<Found<T>>, CatalogError> {
-        let mut built_in = Vec::new();
-        if reserved != Some(false) {
-            let matching = T::built_in().iter().filter(|item| listing::matches(*item, &filter));
-            built_in.extend(matching.map(found_built_in));
-        }
+        let built_in = match reserved {
+            Some(false) => Vec::new(),
+            Some(true) | None => self.built_in_matching::<T>(caller, &filter).await?,
+        };
         let (stored, total) = match caller.filter(|_| reserved != Some(true)).zip(listing::stored_filter(&filter)) {
             Some((caller, stored)) => {
                 let size_max = if filter.limit > 1 { PAGE_SIZE_MAX } else { usize::MAX };
@@ -126,6 +129,27 @@ impl Catalog {
         let total = total + built_in.len() as u64;
         let items = listing::page(built_in, stored, &filter).into_iter().map(|found| found.masked()).collect();
         Ok(Listing { items, total })
+    }
+
+    /// Those of the server's own entries that a list shows this caller.
+    async fn built_in_matching<T: Item>(
+        &self,
+        caller: Option<Caller>,
+        filter: &EntryFilter,
+    ) -> Result<Vec<Found<T>>, CatalogError> {
+        let mut found = Vec::new();
+        for item in T::built_in(&self.shared).iter().filter(|item| listing::matches(*item, filter)) {
+            if is_reserved(item.name()) || self.shows_unreserved::<T>(caller, item.name()).await? {
+                found.push(found_built_in(item));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Not to strangers, and not beside an organization's own entry of the same name.
+    async fn shows_unreserved<T: Item>(&self, caller: Option<Caller>, name: &str) -> Result<bool, CatalogError> {
+        let Some(caller) = caller else { return Ok(false) };
+        Ok(self.find::<T>(caller.organization, name).await?.is_none())
     }
 
     async fn window<T: Item>(
@@ -235,22 +259,36 @@ impl Catalog {
 
     /// An entry that the caller may change and that satisfies the condition.
     async fn own<T: Item>(&self, caller: Caller, name: &str, condition: IfMatch) -> Result<Stored<T>, CatalogError> {
-        if built_in::<T>(name).is_some() {
-            return Err(CatalogError::reserved::<T>(name));
-        }
-        let current = self.stored::<T>(Some(caller), name).await?;
+        let current = match self.look_up::<T>(Some(caller), name).await? {
+            Place::BuiltIn(_) => return Err(CatalogError::reserved::<T>(name)),
+            Place::Stored(stored) => stored,
+        };
         if condition.admits(current.version.number) {
             return Ok(current);
         }
         Err(CatalogError::Stale { noun: T::NOUN, name: name.to_owned(), current: current.version.number })
     }
 
-    async fn stored<T: Item>(&self, caller: Option<Caller>, name: &str) -> Result<Stored<T>, CatalogError> {
-        let found = match caller {
-            Some(caller) => self.find::<T>(caller.organization, name).await?,
-            None => None,
-        };
-        found.ok_or_else(|| CatalogError::not_found::<T>(name))
+    /// Where a caller finds what has this name.
+    async fn look_up<T: Item>(&self, caller: Option<Caller>, name: &str) -> Result<Place<T>, CatalogError> {
+        if let Some(found) = self.reserved(name) {
+            return Ok(Place::BuiltIn(found));
+        }
+        let not_found = || CatalogError::not_found::<T>(name);
+        let caller = caller.ok_or_else(not_found)?;
+        if let Some(stored) = self.find::<T>(caller.organization, name).await? {
+            return Ok(Place::Stored(stored));
+        }
+        self.built_in(name).map(Place::BuiltIn).ok_or_else(not_found)
+    }
+
+    /// What the server has under this name, if no organization can have it.
+    fn reserved<T: Item>(&self, name: &str) -> Option<Found<T>> {
+        if is_reserved(name) { self.built_in(name) } else { None }
+    }
+
+    fn built_in<T: Item>(&self, name: &str) -> Option<Found<T>> {
+        T::built_in(&self.shared).iter().find(|item| item.name() == name).map(found_built_in)
     }
 
     async fn find<T: Item>(&self, organization: OrganizationId, name: &str) -> Result<Option<Stored<T>>, Error> {
@@ -296,8 +334,16 @@ impl<T: Item> Found<T> {
     }
 }
 
-fn built_in<T: Item>(name: &str) -> Option<Found<T>> {
-    T::built_in().iter().find(|item| item.name() == name).map(found_built_in)
+/// Where an entry was found.
+enum Place<T> {
+    /// Among those that every organization sees.
+    BuiltIn(Found<T>),
+    /// Among the organization's own.
+    Stored(Stored<T>),
+}
+
+fn is_reserved(name: &str) -> bool {
+    name.starts_with(built_in::RESERVED)
 }
 
 fn found_built_in<T: Item>(item: &T) -> Found<T> {

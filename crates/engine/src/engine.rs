@@ -1,7 +1,7 @@
 //! The engine as a whole: what it is made of, how it starts and how it stops.
 
 use crate::{
-    Clock, Sessions,
+    BuiltIn, Clock, Sessions,
     dispatcher::Dispatcher,
     latest::Latest,
     meter,
@@ -10,7 +10,7 @@ use crate::{
 };
 use quarterdeck_agent::Runner;
 use quarterdeck_api::SessionId;
-use quarterdeck_core::Transition;
+use quarterdeck_core::{AnswerGrace, Transition};
 use quarterdeck_environments::{Hosting, Provider};
 use quarterdeck_store::{Blobs, Commit, Error, Limits, Owner, ReplicaId, Store};
 use std::{
@@ -39,6 +39,10 @@ pub struct EngineSettings {
     pub drain_grace: Duration,
     /// Which environments sessions may have, and who opens them.
     pub environments: Arc<dyn Provider>,
+    /// How long a session has for its answer once `max_time_s` is reached; in whole seconds.
+    pub answer_grace: AnswerGrace,
+    /// The catalog entries that every organization sees.
+    pub built_in: Arc<BuiltIn>,
 }
 
 impl Default for EngineSettings {
@@ -51,6 +55,8 @@ impl Default for EngineSettings {
             poll_interval: Duration::from_secs(1),
             drain_grace: Duration::from_secs(5),
             environments: Arc::new(Hosting::default()),
+            answer_grace: AnswerGrace::default(),
+            built_in: Arc::new(BuiltIn::default()),
         }
     }
 }

@@ -31,10 +31,12 @@ mod visibility;
 mod worker;
 
 pub use agents::Resolved;
-pub use catalog::{Catalog, CatalogError, Found, Item, ResolveError, UnknownName};
+pub use catalog::{BuiltIn, Catalog, CatalogError, Found, Item, ResolveError, UnknownName};
 pub use changes::{Changes, ChangesQuery};
 pub use clock::{Clock, SystemClock};
 pub use engine::{Engine, EngineSettings};
+/// What [`EngineSettings::answer_grace`] is.
+pub use quarterdeck_core::AnswerGrace;
 /// Why [`CreateError::Environment`]; the edge gives each its status.
 pub use quarterdeck_environments::Refused;
 pub use sessions::{CreateError, Created, IdempotencyKey, Quota, Sessions, SubmitError};

@@ -81,8 +81,11 @@ struct Standstill {
 
 impl Standstill {
     fn look(&mut self, waiting: u64) {
+        if waiting == 0 {
+            self.since = None;
+            return;
+        }
         match self.since {
-            _ if waiting == 0 => self.since = None,
             Some((before, since)) if waiting >= before => {
                 if since.elapsed() >= STANDSTILL {
                     tracing::warn!(

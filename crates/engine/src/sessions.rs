@@ -2,7 +2,7 @@
 
 use crate::{
     Catalog, ResolveError, Resolved,
-    agents::resolve,
+    agents::{self, resolve},
     attachments::{Attachment, detach},
     engine::Shared,
     handover, meter,
@@ -122,11 +122,13 @@ impl Sessions {
         let mut resolved = self.resolved(caller, request).await?;
         toolbox::check(&*self.shared.settings.environments, &resolved.agent)?;
         let settings = Settings::of(&resolved.request, &resolved.agent)
-            .waiting_for_client(self.shared.settings.client_wait.as_secs());
+            .waiting_for_client(self.shared.settings.client_wait.as_secs())
+            .with_answer_grace(self.shared.settings.answer_grace);
         let settings = match &parent {
             Some(parent) => settings.below(&parent.settings),
             None => settings,
         };
+        agents::check_levels(&resolved.agent, settings.depth)?;
         let (id, now) = (SessionId(self.shared.clock.id()), self.shared.clock.now());
         let opening = resolved.request.messages.as_mut().map(Messages::as_mut_slice).unwrap_or_default();
         let attachments = detach(id, opening, || self.shared.clock.id());
@@ -144,15 +146,12 @@ impl Sessions {
             agent_revision: resolved.revision,
         };
         let (started, waiting) = (record(&transition.session), record(&queued.session));
-        let admission = match &parent {
-            // It may be waited for by somebody who keeps a slot meanwhile.
-            Some(parent) if parent.state.holds_slot() => Admission::Granted,
-            Some(_) | None => Admission::Asked {
-                limits: self.shared.settings.limits,
-                queued: request.queue.then(|| {
-                    Box::new(Queued { transition: queued, response: key.is_some().then(|| answer(&waiting)) })
-                }),
-            },
+        // Also with a parent: only what the server itself delegates is waited for by somebody who keeps a slot meanwhile.
+        let admission = Admission::Asked {
+            limits: self.shared.settings.limits,
+            queued: request
+                .queue
+                .then(|| Box::new(Queued { transition: queued, response: key.is_some().then(|| answer(&waiting)) })),
         };
         let idempotency =
             key.map(|key| Idempotency { key: key.key, request_hash: key.request_hash, response: answer(&started) });
@@ -162,7 +161,7 @@ impl Sessions {
             agent: resolved.agent,
             agent_reference: resolved.reference,
             agent_revision: resolved.revision,
-            parent: parent.map(|parent| parent.id),
+            parent: parent.as_ref().map(|parent| parent.id),
             owner: None,
             idempotency,
             admission,
@@ -173,11 +172,29 @@ impl Sessions {
         if !is_written && !creation.as_ref().is_err_and(may_have_happened) {
             self.shared.drop_attachments(&attachments).await;
         }
-        match creation? {
-            Creation::Created => Ok(Created::New(Box::new(started))),
-            Creation::Queued => Ok(Created::New(Box::new(waiting))),
-            Creation::Replayed(response) => Ok(Created::Replayed(response)),
-            Creation::KeyReused => Err(CreateError::KeyReused),
+        let record = match creation? {
+            Creation::Created => started,
+            Creation::Queued => waiting,
+            Creation::Replayed(response) => return Ok(Created::Replayed(response)),
+            Creation::KeyReused => return Err(CreateError::KeyReused),
+        };
+        if let Some(parent) = parent {
+            self.name_child(parent.id, id).await?;
+        }
+        Ok(Created::New(Box::new(record)))
+    }
+
+    /// The parent's status names the child from before its creation is answered.
+    async fn name_child(&self, parent: SessionId, child: SessionId) -> Result<(), Error> {
+        let Some(snapshot) = self.shared.reload(parent).await? else { return Ok(()) };
+        match self.decide_and_commit(snapshot, Command::Adopt(child)).await {
+            Ok(()) => Ok(()),
+            Err(SubmitError::Store(error)) => Err(error),
+            // Nothing else refuses it but too many at once, and then lists by parent still find the child.
+            Err(error) => {
+                tracing::warn!(%parent, %child, %error, "a parent's status does not name this child");
+                Ok(())
+            }
         }
     }
 
@@ -196,7 +213,7 @@ impl Sessions {
     /// The catalogs that agents are resolved from.
     pub fn catalog(&self) -> Catalog {
         let store: Arc<dyn Store> = Arc::clone(&self.shared.store);
-        Catalog::new(store, Arc::clone(&self.shared.clock))
+        Catalog::new(store, Arc::clone(&self.shared.clock), Arc::clone(&self.shared.settings.built_in))
     }
 
     /// The request with its agent in full and its overrides applied. They may bring new names in.

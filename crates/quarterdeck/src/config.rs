@@ -1,6 +1,7 @@
 //! `quarterdeck config show`: what holds, and what says so.
 
 use crate::settings::reading::Value;
+use std::fmt::Write;
 
 /// A line for each setting: its key, its value, and where that was said. No line shows a secret.
 pub(crate) fn lines(values: &[Value]) -> String {
@@ -8,7 +9,11 @@ pub(crate) fn lines(values: &[Value]) -> String {
     let width = |lengths: &mut dyn Iterator<Item = usize>| lengths.max().unwrap_or(0);
     let keys = width(&mut rows.iter().map(|(key, ..)| key.len()));
     let texts = width(&mut rows.iter().map(|(_, text, _)| text.chars().count())).min(TEXT_WIDTH);
-    rows.iter().map(|(key, text, source)| format!("{key:keys$}  {text:texts$}  {source}\n")).collect()
+    rows.iter().fold(String::new(), |mut lines, (key, text, source)| {
+        // Writing to a string cannot fail.
+        let _ = writeln!(lines, "{key:keys$}  {text:texts$}  {source}");
+        lines
+    })
 }
 
 /// Columns of values that do not push what follows out of sight.

@@ -7,7 +7,6 @@ use crate::{
 };
 use quarterdeck_engine::{Clock, SystemClock};
 use quarterdeck_store::{Blobs, OpenError};
-use std::fmt::Display;
 
 /// Models that are named when the one that is asked for is not among them.
 const LISTED_MAX: usize = 5;
@@ -46,8 +45,8 @@ enum Finding {
     Note(String),
 }
 
-fn good(text: impl Display) -> anyhow::Result<Finding> {
-    Ok(Finding::Good(text.to_string()))
+fn good(text: impl Into<String>) -> Finding {
+    Finding::Good(text.into())
 }
 
 async fn store(settings: &Settings) -> anyhow::Result<Finding> {
@@ -55,6 +54,9 @@ async fn store(settings: &Settings) -> anyhow::Result<Finding> {
     let store = match quarterdeck_store::open_beside(&url).await {
         Err(OpenError::Absent { path }) => {
             return Ok(Finding::Note(format!("{} is made by the first start", path.display())));
+        }
+        Err(OpenError::Empty { place }) => {
+            return Ok(Finding::Note(format!("the tables in {place} are made by the first start")));
         }
         opened => opened?,
     };
@@ -68,7 +70,7 @@ async fn store(settings: &Settings) -> anyhow::Result<Finding> {
             "{place}; no key works yet: `quarterdeck keys create --org default` makes one"
         )));
     }
-    good(format!("{place}; {keys} keys"))
+    Ok(good(format!("{place}; {keys} keys")))
 }
 
 async fn files(settings: &Settings) -> anyhow::Result<Finding> {
@@ -78,7 +80,7 @@ async fn files(settings: &Settings) -> anyhow::Result<Finding> {
         return Ok(Finding::Note(format!("{folder} is made by the first start")));
     }
     Blobs::open(&url, places::aws_variables())?.check().await?;
-    good(url)
+    Ok(good(url))
 }
 
 async fn model(settings: &Settings) -> anyhow::Result<Finding> {
@@ -91,8 +93,8 @@ async fn model(settings: &Settings) -> anyhow::Result<Finding> {
             endpoint.host(),
             listed.iter().take(LISTED_MAX).cloned().collect::<Vec<_>>().join(", ")
         ))),
-        (Ok(_), Some(_)) => good(model.name),
-        (Ok(listed), None) => good(format!("{} at {}", listed.first().map_or("", String::as_str), endpoint.host())),
+        (Ok(_), Some(_)) => Ok(good(model.name)),
+        (Ok(listed), None) => Ok(good(format!("{} at {}", listed.first().map_or("", String::as_str), endpoint.host()))),
         // Not every endpoint lists its models: with a name given it need not.
         (Err(error @ quarterdeck_agent::ModelError::Fatal { .. }), Some(_)) => Ok(Finding::Note(error.to_string())),
         (Err(error), _) => Err(error.into()),
@@ -102,15 +104,15 @@ async fn model(settings: &Settings) -> anyhow::Result<Finding> {
 fn others(settings: &Settings) -> anyhow::Result<Finding> {
     hosting::hosting(&settings.environments)?;
     crate::log::check(&settings.log)?;
-    good("can be used")
+    Ok(good("can be used"))
 }
 
 async fn listen(settings: &Settings) -> anyhow::Result<Finding> {
     let address = &settings.http.address.listen;
     match tokio::net::TcpListener::bind(address).await {
-        Ok(_) => good(format!("{address} is free")),
+        Ok(_) => Ok(good(format!("{address} is free"))),
         Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => match crate::health::ask(address).await {
-            Ok(()) => good(format!("a server answers at {address}")),
+            Ok(()) => Ok(good(format!("a server answers at {address}"))),
             Err(_) => anyhow::bail!("another program uses {address}; choose another address with --listen"),
         },
         Err(error) => Err(anyhow::Error::new(error).context(format!("cannot listen on {address}"))),

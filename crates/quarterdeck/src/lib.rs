@@ -5,11 +5,13 @@
 
 mod config;
 mod doctor;
+mod front;
 mod health;
 mod hosting;
 mod keys;
 mod log;
 mod manual;
+mod migrate;
 mod options;
 mod orgs;
 mod output;
@@ -98,6 +100,7 @@ fn start(Reading { options: Options { command }, values, warnings }: Reading) ->
         Command::Keys(options) => keys::run(options),
         Command::Orgs(options) => orgs::run(options),
         Command::Health(options) => health::run(&options.address.listen).map_err(Failure::Fault),
+        Command::Migrate(options) => migrate::run(&options),
         Command::Openapi => say(&quarterdeck_server::document().to_yaml().map_err(|e| Failure::Fault(e.into()))?),
         Command::Config(_) => say(&config::lines(&values)),
         Command::Doctor(options) => doctor::run(&options.settings),

@@ -38,16 +38,16 @@ pub(crate) fn check(settings: &LogSettings) -> anyhow::Result<()> {
 }
 
 fn filter(text: &str) -> anyhow::Result<EnvFilter> {
-    for directive in text.split(',').map(str::trim) {
+    let mut directives: Vec<String> = text.split(',').map(|directive| directive.trim().to_owned()).collect();
+    for directive in &directives {
         check_directive(text, directive)?;
     }
-    let mut whole = text.to_owned();
     for (part, level) in QUIET {
-        if !text.split(',').any(|directive| is_of(part, directive.trim())) {
-            whole = format!("{whole},{part}={level}");
+        if !directives.iter().any(|directive| is_of(part, directive)) {
+            directives.push(format!("{part}={level}"));
         }
     }
-    EnvFilter::try_new(whole).map_err(|error| anyhow!("--log {text:?} is no log filter: {error}"))
+    EnvFilter::try_new(directives.join(",")).map_err(|error| anyhow!("--log {text:?} is no log filter: {error}"))
 }
 
 /// A word alone that is no level would be taken for a part of the server, and turn everything else off.

@@ -17,7 +17,6 @@ pub(crate) struct Options {
 }
 
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one, made once")]
 pub(crate) enum Command {
     /// Run the server.
     Serve(ServeOptions),
@@ -27,6 +26,8 @@ pub(crate) enum Command {
     Orgs(OrgsOptions),
     /// Ask a running server whether it is alive; exits with 0 when it is.
     Health(HealthOptions),
+    /// Bring the tables of the database up to date, as a server does at its start; for servers that may not.
+    Migrate(MigrateOptions),
     /// Print the OpenAPI document.
     Openapi,
     /// Look at the settings.
@@ -43,13 +44,23 @@ pub(crate) enum Command {
 }
 
 #[derive(Args, Clone, Debug)]
+pub(crate) struct MigrateOptions {
+    #[command(flatten)]
+    pub(crate) file: SettingsFile,
+    #[command(flatten)]
+    pub(crate) database: DatabaseSettings,
+    /// Change nothing; exit with 1 when something is to be done.
+    #[arg(long)]
+    pub(crate) check: bool,
+}
+
+#[derive(Args, Clone, Debug)]
 pub(crate) struct ConfigOptions {
     #[command(subcommand)]
     pub(crate) command: ConfigCommand,
 }
 
 #[derive(Clone, Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one, made once")]
 pub(crate) enum ConfigCommand {
     /// Print what holds, and what says so: a flag, a variable, a line of the file, or the default. Secrets are masked.
     Show(ServeOptions),

@@ -1,14 +1,14 @@
 //! `quarterdeck serve`: builds the parts, starts them, stops them in order.
 
 use crate::{
-    Failure, hosting,
+    Failure, front, hosting,
     keys::{self, FirstKey},
     log, output,
-    settings::{LimitSettings, ModelSettings, Settings, places},
+    settings::{LimitSettings, ModelSettings, Settings, StoreSettings, places},
 };
 use anyhow::Context;
 use quarterdeck_agent::{ApiKey, ModelClient, ModelRunner, OpenAiClient, OpenAiSettings, ScriptedModel};
-use quarterdeck_engine::{Engine, EngineSettings, SystemClock};
+use quarterdeck_engine::{AnswerGrace, BuiltIn, Engine, EngineSettings, SystemClock};
 use quarterdeck_environments::Hosting;
 use quarterdeck_server::{App, ListenerSettings, Metrics, ServerSettings, router};
 use quarterdeck_store::{Blobs, Limits, Store};
@@ -32,10 +32,17 @@ pub(crate) async fn run(settings: Settings, warnings: Vec<String>) -> Result<(),
     serve(&settings, parts).await.map_err(Failure::Fault)
 }
 
+async fn open_store(settings: &StoreSettings) -> anyhow::Result<Arc<dyn Store>> {
+    let url = places::database_url(&settings.database)?;
+    Ok(quarterdeck_store::open_with(&url, settings.database_connections).await?)
+}
+
 /// What a server is made of, ready for use.
 struct Parts {
     model: Model,
     hosting: Hosting,
+    front: ServerSettings,
+    built_in: BuiltIn,
     listener: TcpListener,
     store: Arc<dyn Store>,
     /// Where the blobs are.
@@ -48,12 +55,14 @@ impl Parts {
         set_up_tls();
         let model = Model::from_settings(&settings.model)?;
         let hosting = hosting::hosting(&settings.environments)?;
+        let front = front::server_settings(&settings.http)?;
+        let built_in = front::built_in(settings.environments.catalog.as_deref())?;
         let listen = &settings.http.address.listen;
         let listener = TcpListener::bind(listen)
             .await
             .with_context(|| format!("cannot listen on {listen}; choose another address with --listen"))?;
         places::make_data_folder(&settings.store)?;
-        let store = quarterdeck_store::open(&places::database_url(&settings.store.database)?).await?;
+        let store = open_store(&settings.store).await?;
         let files = places::blob_url(&settings.store)?;
         let blobs = Blobs::open(&files, places::aws_variables())?;
         if store.is_shared() && settings.store.blob_url.is_none() {
@@ -62,12 +71,12 @@ impl Parts {
                  server name one place for all with --blob-url"
             );
         }
-        Ok(Self { model, hosting, listener, store, files, blobs })
+        Ok(Self { model, hosting, front, built_in, listener, store, files, blobs })
     }
 }
 
 async fn serve(settings: &Settings, parts: Parts) -> anyhow::Result<()> {
-    let Parts { model, hosting, listener, store, files, blobs } = parts;
+    let Parts { model, hosting, front, built_in, listener, store, files, blobs } = parts;
     // Before anything counts.
     let metrics = Metrics::install(env!("CARGO_PKG_VERSION")).context("cannot collect metrics")?;
     let metrics = match &settings.http.metrics_token {
@@ -76,9 +85,9 @@ async fn serve(settings: &Settings, parts: Parts) -> anyhow::Result<()> {
     };
     let first_key = keys::first_key(&*store, settings.http.api_key.as_ref()).await?;
     let runner = Arc::new(ModelRunner::new(model.client));
-    let settings = engine_settings(&settings.limits, hosting);
+    let settings = engine_settings(&settings.limits, hosting, built_in);
     let engine = Engine::start(Arc::clone(&store), blobs, runner, Arc::new(SystemClock), settings).await?;
-    let app = App::new(engine.sessions(), Arc::clone(&store), ServerSettings::default()).with_metrics(metrics.clone());
+    let app = App::new(engine.sessions(), Arc::clone(&store), front).with_metrics(metrics.clone());
     tokio::spawn(metrics.keep_small());
     let draining = engine.draining();
     // Before anybody is told that it listens: a signal that comes sooner would just end the process.
@@ -144,7 +153,7 @@ fn hide_from_programs(settings: &Settings) {
     }
 }
 
-fn engine_settings(limits: &LimitSettings, hosting: Hosting) -> EngineSettings {
+fn engine_settings(limits: &LimitSettings, hosting: Hosting, built_in: BuiltIn) -> EngineSettings {
     EngineSettings {
         limits: Limits { concurrent: limits.max_concurrent_sessions.into(), queued: limits.max_queued_sessions.into() },
         workers_max: usize::try_from(limits.max_workers).unwrap_or(usize::MAX),
@@ -152,6 +161,8 @@ fn engine_settings(limits: &LimitSettings, hosting: Hosting) -> EngineSettings {
         lease: Duration::from_secs(limits.lease),
         drain_grace: Duration::from_secs(limits.drain_grace),
         environments: Arc::new(hosting),
+        answer_grace: AnswerGrace(limits.answer_grace),
+        built_in: Arc::new(built_in),
         ..EngineSettings::default()
     }
 }

@@ -1,6 +1,13 @@
 //! What every handler has at hand.
 
-use crate::{Metrics, bodies::Bodies, keys::Keys};
+use crate::{
+    Metrics,
+    bodies::Bodies,
+    cors::CorsOrigins,
+    input::Input,
+    keys::Keys,
+    public_url::{Base, PublicUrl},
+};
 use quarterdeck_engine::{Catalog, Sessions};
 use quarterdeck_store::Store;
 use std::{sync::Arc, time::Duration};
@@ -18,6 +25,12 @@ pub struct ServerSettings {
     pub body_timeout: Duration,
     /// How long a key is trusted without asking the store again; a revoked one works that long.
     pub key_cache: Duration,
+    /// Whether names that are not known are refused, for test suites.
+    pub strict: bool,
+    /// Pages of which origins may call.
+    pub cors: CorsOrigins,
+    /// Where clients reach it.
+    pub public_url: PublicUrl,
 }
 
 impl Default for ServerSettings {
@@ -28,6 +41,9 @@ impl Default for ServerSettings {
             bodies_max: 256 * 1024 * 1024,
             body_timeout: Duration::from_secs(30),
             key_cache: Duration::from_secs(1),
+            strict: false,
+            cors: CorsOrigins::default(),
+            public_url: PublicUrl::default(),
         }
     }
 }
@@ -57,5 +73,10 @@ impl App {
     #[must_use]
     pub fn with_metrics(self, metrics: Metrics) -> Self {
         Self { metrics: Some(metrics), ..self }
+    }
+
+    /// Where the client of a request reaches this server.
+    pub(crate) fn base(&self, input: &Input) -> Base {
+        self.settings.public_url.base(input.headers())
     }
 }

@@ -4,16 +4,19 @@ use crate::{
     app::App,
     bodies::{Bodies, Held},
     error::ApiError,
+    ignored::Ignored,
 };
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use http::{HeaderMap, header, request::Parts};
-use quarterdeck_api::{Body, Decode, Errors, Problem};
+use quarterdeck_api::{Body, Decode, DecodeQuery, Errors, Problem};
 
 /// A request, read but not decoded.
 pub(crate) struct Input {
     parts: Parts,
     variables: Vec<(String, String)>,
     body: Held,
+    ignored: Ignored,
+    is_strict: bool,
 }
 
 impl Input {
@@ -30,8 +33,9 @@ impl Input {
         self.parts.uri.path()
     }
 
-    pub(crate) fn query(&self) -> Option<&str> {
-        self.parts.uri.query()
+    /// Reads the parameters of the query.
+    pub(crate) fn parameters<T: DecodeQuery>(&self, errors: &Errors) -> Option<T> {
+        self.decoded(errors, || errors.query(self.parts.uri.query()))
     }
 
     pub(crate) fn headers(&self) -> &HeaderMap {
@@ -45,7 +49,18 @@ impl Input {
 
     /// Reads the body. What it was parsed into is many times as large as its text, and is gone when this returns.
     pub(crate) fn body<T: Decode>(&self, errors: &Errors) -> Result<Option<T>, ApiError> {
-        Ok(errors.body(&Body::parse(self.content_type(), self.body_bytes())?))
+        let body = Body::parse(self.content_type(), self.body_bytes())?;
+        Ok(self.decoded(errors, || errors.body(&body)))
+    }
+
+    /// What `decode` reads, and keeps what it does not read for whoever answers.
+    fn decoded<T>(&self, errors: &Errors, decode: impl FnOnce() -> T) -> T {
+        if self.is_strict {
+            errors.be_strict();
+        }
+        let decoded = decode();
+        self.ignored.set(errors.ignored());
+        decoded
     }
 
     fn content_type(&self) -> Option<&str> {
@@ -63,9 +78,10 @@ impl FromRequest<App> for Input {
     async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
         let (mut parts, body) = request.into_parts();
         let variables = variables(&mut parts).await?;
+        let ignored = parts.extensions.remove::<Ignored>().unwrap_or_default();
         let body = app.bodies.read(body, app.settings.body_max);
         match tokio::time::timeout(app.settings.body_timeout, body).await {
-            Ok(body) => Ok(Self { parts, variables, body: body? }),
+            Ok(body) => Ok(Self { parts, variables, body: body?, ignored, is_strict: app.settings.strict }),
             Err(_) => Err(Problem::new(408, "the body did not arrive in time").into()),
         }
     }

@@ -9,20 +9,26 @@
 mod app;
 mod authentication;
 mod bodies;
+mod cors;
 mod error;
+mod ignored;
 mod input;
 mod keys;
 mod listener;
 mod metrics;
 mod names;
 mod openapi;
+mod public_url;
+mod reader;
 mod router;
 mod routes;
 mod stalled;
 
 pub use app::{App, ServerSettings};
+pub use cors::CorsOrigins;
 pub use keys::{API_KEY_PREFIX, key_hash, new_key};
 pub use listener::{ListenerSettings, serve};
 pub use metrics::Metrics;
 pub use openapi::document;
+pub use public_url::{BadPublicUrl, PublicUrl};
 pub use router::router;

@@ -2,7 +2,7 @@
 //! routes brings its own answer to a method that it does not know, and its own headers; what no group has is answered
 //! here.
 
-use crate::{App, error::ApiError, input::Input, metrics, names, openapi, routes};
+use crate::{App, cors::CrossOrigin, error::ApiError, ignored, input::Input, metrics, names, openapi, routes};
 use axum::{
     Router,
     extract::Request,
@@ -26,11 +26,13 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The whole server as a service.
 pub fn router(app: App) -> Router {
+    let cross_origin = CrossOrigin::new(&app.settings.cors);
     let service = Router::new()
         .merge(routes::api())
         .merge(operator())
         .fallback(unserved)
         .with_state(app)
+        .layer(middleware::from_fn(ignored::tell))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(CompressionLayer::new().compress_when(SizeAbove::new(COMPRESSED_MIN).and(is_worth_compressing)))
         .layer(middleware::from_fn(metrics::count))
@@ -38,7 +40,8 @@ pub fn router(app: App) -> Router {
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))
         .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid));
     // A router's own layers run only once it has found the route, so this one stands around it.
-    Router::new().fallback_service(MapRequestLayer::new(names::in_one_segment).layer(service))
+    let service = MapRequestLayer::new(names::in_one_segment).layer(service);
+    Router::new().fallback_service(cross_origin.layer(service))
 }
 
 /// What operators and makers of clients read, without a key.

@@ -22,6 +22,7 @@ pub(crate) fn documented() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(sessions::create, sessions::list))
         .routes(routes!(sessions::quota))
+        .routes(routes!(sessions::token_quota))
         .routes(routes!(sessions::get, sessions::cancel))
         .routes(routes!(sessions::status))
         .routes(routes!(changes::changes))

@@ -20,10 +20,14 @@ macro_rules! on_both_engines {
     };
 }
 
+#[path = "http/addresses.rs"]
+mod addresses;
 #[path = "http/app.rs"]
 mod app;
 #[path = "http/bucket.rs"]
 mod bucket;
+#[path = "http/cross_origin.rs"]
+mod cross_origin;
 #[path = "http/delegation.rs"]
 mod delegation;
 #[path = "http/doors.rs"]
@@ -34,6 +38,10 @@ mod edges;
 mod environments;
 #[path = "http/haste.rs"]
 mod haste;
+#[path = "http/ignored.rs"]
+mod ignored;
+#[path = "http/lists.rs"]
+mod lists;
 #[path = "http/models.rs"]
 mod models;
 #[path = "http/named.rs"]

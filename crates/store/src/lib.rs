@@ -44,4 +44,4 @@ pub use port::{
     Store, StoredSession, SummaryRow,
 };
 pub use sharing::{Rated, Rating, Share, Sharing};
-pub use url::{CONNECTIONS, OpenError, database_file, file_url, migrate, open, open_beside, open_with};
+pub use url::{CONNECTIONS, OpenError, database_file, file_url, open, open_beside, open_with, pending_migrations};

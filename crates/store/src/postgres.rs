@@ -85,10 +85,15 @@ pub(crate) struct PostgresStore {
 }
 
 impl PostgresStore {
-    /// Connects and migrates; replicas that start at once take turns.
-    pub(crate) async fn open(options: PgConnectOptions, connections: u32) -> Result<Self, crate::OpenError> {
+    /// Connects and migrates; replicas that start at once take turns. Only a server makes the tables of an empty database
+    /// (`may_make`).
+    pub(crate) async fn open(
+        options: PgConnectOptions,
+        connections: u32,
+        may_make: bool,
+    ) -> Result<Self, crate::OpenError> {
         let options = named(options);
-        let share = opening::prepare(&options, connections).await?;
+        let share = opening::prepare(&options, connections, may_make).await?;
         let keyed = pool_of(share.keyed(), LOOK_UP_BY_KEY).connect_lazy_with(options.clone());
         let place = opening::place(&options);
         let pool = pool_of(share.pool, "").connect_lazy_with(options);
@@ -107,9 +112,9 @@ impl PostgresStore {
     }
 }
 
-/// Brings the tables up to date, or only says which migrations are missing.
-pub(crate) async fn migrate(options: PgConnectOptions, dry: bool) -> Result<Vec<i64>, crate::OpenError> {
-    opening::migrate_only(&named(options), dry).await
+/// The migrations that a database does not have yet.
+pub(crate) async fn pending(options: PgConnectOptions) -> Result<Vec<String>, crate::OpenError> {
+    opening::pending(&named(options)).await
 }
 
 /// Without start-up parameters that poolers refuse.

@@ -79,10 +79,20 @@ pub(crate) fn record(id: Uuid, (version, projection, revision, request): RecordR
     })
 }
 
+/// Without what lists do not show and may be large.
 pub(crate) fn summary((id, version, projection, agent, revision, first_message): ListRow) -> Result<SummaryRow, Error> {
-    let session = session(id, version, &projection)?;
-    let first_message = first_message.map(|text| raw("session_requests", id, text)).transpose()?;
-    Ok(SummaryRow { session, agent, agent_revision: revision, first_message })
+    let session = Session { answer: None, ..session(id, version, &projection)? };
+    let summed_up = first_message.map(|text| summed_up(id, text)).transpose()?;
+    Ok(SummaryRow { session, agent, agent_revision: revision, first_message: summed_up })
+}
+
+/// Earlier versions stored the whole message.
+fn summed_up(id: Uuid, message: String) -> Result<Box<RawValue>, Error> {
+    if message.len() <= UserMessage::SUMMARY_CHARS_MAX {
+        return raw("session_requests", id, message);
+    }
+    let whole: UserMessage = serde_json::from_str(&message).map_err(|cause| corrupt("session_requests", id, &cause))?;
+    raw("session_requests", id, json(&whole.summary()))
 }
 
 pub(crate) fn event(id: Uuid, (index, type_name, body): EventRow) -> Result<LoggedEvent, Error> {

@@ -134,6 +134,17 @@ fn pool(connections: u32) -> SqlitePoolOptions {
     SqlitePoolOptions::new().max_connections(connections).test_before_acquire(false).acquire_timeout(BUSY_TIMEOUT)
 }
 
+/// The migrations that a file does not have yet.
+pub(crate) async fn pending(file: &Path) -> Result<Vec<String>, crate::OpenError> {
+    if !file.exists() {
+        return Err(crate::OpenError::Absent { path: file.to_owned() });
+    }
+    let pool = pool(1).connect_with(SqliteConnectOptions::new().filename(file).read_only(true)).await?;
+    let pending = migrations::pending_on_file(&pool).await;
+    pool.close().await;
+    pending
+}
+
 /// The database holds secrets, and so does what SQLite keeps beside it, which gets the rights of the database itself.
 fn take_for_this_user(file: &Path) -> Result<(), crate::OpenError> {
     let failed = |cause| crate::OpenError::File { path: file.to_owned(), cause };

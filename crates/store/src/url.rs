@@ -29,6 +29,15 @@ pub enum OpenError {
         /// The file that is not there.
         path: PathBuf,
     },
+    /// The same for a database on a server.
+    #[error(
+        "{place} holds no tables of Quarterdeck yet; name the server's database with --database-url, start the server first, or \
+         run `quarterdeck migrate`"
+    )]
+    Empty {
+        /// Host, port and database.
+        place: String,
+    },
     /// The database holds tables of another program, and none of ours.
     #[error(
         "{place} holds tables of another program (such as {table:?}) and none of Quarterdeck's; make a database of its own \
@@ -163,19 +172,8 @@ pub async fn open_with(url: &str, connections: u32) -> Result<Arc<dyn Store>, Op
     open_as(url, true, connections).await
 }
 
-/// Brings the tables of a Postgres database up to date, or, when `dry`, changes nothing. Returns the numbers of the
-/// migrations that were missing. An embedded database is brought up to date by whoever opens it: it has none missing.
-///
-/// # Errors
-/// [`OpenError`], each variant with its remedy.
-pub async fn migrate(url: &str, dry: bool) -> Result<Vec<i64>, OpenError> {
-    match place(url)? {
-        Place::Postgres => crate::postgres::migrate(PgConnectOptions::from_str(url)?, dry).await,
-        Place::Memory | Place::File(_) => Ok(Vec::new()),
-    }
-}
-
-/// As [`open`], for a tool that works beside a running server: an embedded database is shared with it.
+/// As [`open`], for a tool that works beside a running server: an embedded database is shared with it, and none is made
+/// that is not there.
 ///
 /// # Errors
 /// [`OpenError`], each variant with its remedy.
@@ -190,8 +188,21 @@ async fn open_as(url: &str, alone: bool, connections: u32) -> Result<Arc<dyn Sto
         Place::File(file) => Ok(Arc::new(SqliteStore::open(Some(&file), alone).await?)),
         Place::Postgres => {
             let options = PgConnectOptions::from_str(url)?;
-            Ok(Arc::new(PostgresStore::open(options, connections).await?))
+            Ok(Arc::new(PostgresStore::open(options, connections, alone).await?))
         }
+    }
+}
+
+/// The names of the migrations that the database at `url` does not have yet; changes nothing. A file that is not there has
+/// none of them.
+///
+/// # Errors
+/// [`OpenError`], each variant with its remedy.
+pub async fn pending_migrations(url: &str) -> Result<Vec<String>, OpenError> {
+    match place(url)? {
+        Place::Memory => Ok(Vec::new()),
+        Place::File(file) => crate::sqlite::pending(&file).await,
+        Place::Postgres => crate::postgres::pending(PgConnectOptions::from_str(url)?).await,
     }
 }
 

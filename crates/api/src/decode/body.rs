@@ -39,13 +39,10 @@ fn problem(error: ParseError) -> Problem {
         ParseError::Syntax { offset, reason } => (offset, reason),
     };
     let msg = format!("not valid JSON: {reason}");
+    let loc = vec![LocationPart::Name("body".into()), LocationPart::Index(offset as u64)];
     Problem::invalid(vec![Detail {
-        kind: "json_invalid".into(),
-        loc: Some(vec![LocationPart::Name("body".into()), LocationPart::Index(offset as u64)]),
-        msg: Some(msg.clone()),
-        message: msg,
-        scope: None,
         input: Some(serde_json::json!({})),
         ctx: Some(serde_json::json!({ "error": reason })),
+        ..Detail::at(loc, "json_invalid", msg)
     }])
 }

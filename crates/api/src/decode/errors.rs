@@ -3,13 +3,14 @@
 use super::Decode;
 use super::body::Body;
 use super::headers::{self, IdempotencyKey};
+use super::ignored;
 use super::json::Value;
 use super::place::{Fault, Faults, Place};
 use super::query::{DecodeQuery, Query};
 use super::scalars;
 use crate::{Detail, LocationPart, Problem, SessionId};
 use std::borrow::Cow;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use uuid::Uuid;
 
 /// What is wrong with a request: everything is read first, then [`Errors::finish`] tells.
@@ -19,6 +20,8 @@ use uuid::Uuid;
 pub struct Errors {
     faults: Faults,
     blank_key: Cell<bool>,
+    is_strict: Cell<bool>,
+    ignored: RefCell<Vec<String>>,
 }
 
 impl Errors {
@@ -52,9 +55,34 @@ impl Errors {
         self.path(name, segment, scalars::uuid)
     }
 
+    /// From now on names that nothing reads are faults.
+    pub fn be_strict(&self) {
+        self.is_strict.set(true);
+    }
+
+    /// Names of body and query that nothing has read so far, each a place in words that fits into a header.
+    pub fn ignored(&self) -> Vec<String> {
+        self.ignored.borrow().clone()
+    }
+
+    /// What a part of the request holds that nothing reads.
+    fn tell_unread(&self, part: &str, unread: Vec<Vec<LocationPart>>) {
+        for path in unread {
+            self.ignored.borrow_mut().push(ignored::in_words(&path));
+            if self.is_strict.get() {
+                self.faults.refuse_name([vec![LocationPart::Name(part.to_owned())], path].concat());
+            }
+        }
+    }
+
     /// The query string, without the `?`.
     pub fn query<T: DecodeQuery>(&self, raw: Option<&str>) -> Option<T> {
-        T::decode(&Query::parse(raw.unwrap_or_default(), &self.faults.root("query")))
+        let at = self.faults.root("query");
+        let query = Query::parse(raw.unwrap_or_default(), &at);
+        let decoded = T::decode(&query);
+        let unread = query.unread().into_iter().map(|name| vec![LocationPart::Name(name.to_owned())]).collect();
+        self.tell_unread("query", unread);
+        decoded
     }
 
     /// The header `Idempotency-Key`; `Some(None)` when it is absent.
@@ -71,11 +99,16 @@ impl Errors {
     pub fn body<T: Decode>(&self, body: &Body<'_>) -> Option<T> {
         let at = self.faults.root("body");
         match body {
-            Body::Json(value) => T::decode(value, &at),
+            Body::Json(value) => {
+                let decoded = T::decode(value, &at);
+                self.tell_unread("body", self.faults.reads.unread(value));
+                decoded
+            }
             Body::Absent => at.refuse(Fault::new("missing", "a value is required"), &Value::Null),
             Body::Opaque(size) => {
                 let note = Value::Str(format!("({})", scalars::counted(*size, "byte")).into());
-                at.refuse(Fault::new("model_attributes_type", "must be JSON, declared as `application/json`"), &note)
+                T::refuse_unread(&note, &at);
+                None
             }
         }
     }
@@ -108,7 +141,7 @@ pub fn decode_json<T: Decode>(json: &serde_json::Value) -> Result<T, Problem> {
 }
 
 fn in_order(mut details: Vec<Detail>) -> Vec<Detail> {
-    details.sort_by_key(|detail| rank(detail.loc.as_deref().and_then(<[_]>::first)));
+    details.sort_by_key(|detail| rank(detail.loc.first()));
     details
 }
 

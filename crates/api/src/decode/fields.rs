@@ -24,12 +24,20 @@ impl<'v, 'p> Fields<'v, 'p> {
         if at.depth() > json::DEPTH_MAX {
             return at.refuse(json::too_deep(), value);
         }
+        at.reads().open(value, members.len());
         Some(Self { value, members, at })
     }
 
     /// A field's value as it was sent; of several with that name, the last.
     pub fn raw(&self, name: &str) -> Option<&'v Value<'v>> {
-        self.members.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value)
+        let index = self.members.iter().rposition(|(key, _)| key == name)?;
+        self.at.reads().read(self.value, index);
+        self.members.get(index).map(|(_, value)| value)
+    }
+
+    /// Takes all fields as they are: none of them is a name that nothing reads.
+    pub fn take_all(&self) {
+        self.at.reads().close(self.value);
     }
 
     /// A field that must be there.

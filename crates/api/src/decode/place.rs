@@ -1,6 +1,7 @@
 //! Where in a request a value sits, and what was found wrong on the way.
 
 use super::echo::{self, Budget};
+use super::ignored::Reads;
 use super::json::Value;
 use crate::{Detail, JsonObject, LocationPart};
 use std::borrow::Cow;
@@ -21,6 +22,7 @@ pub struct Faults {
     details: RefCell<Vec<Detail>>,
     echo: RefCell<Budget>,
     shows_nothing: bool,
+    pub(super) reads: Reads,
 }
 
 impl Faults {
@@ -44,22 +46,26 @@ impl Faults {
         self.details.into_inner()
     }
 
+    /// Refuses a name that nothing reads.
+    pub(super) fn refuse_name(&self, loc: Vec<LocationPart>) {
+        self.push(Fault::new("extra_forbidden", "this name is not known here"), loc, &Value::Null);
+    }
+
     fn push(&self, fault: Fault, loc: Vec<LocationPart>, input: &Value<'_>) {
         let mut details = self.details.borrow_mut();
         if details.len() >= FAULTS_MAX {
             return;
         }
         let input = (!self.shows_nothing).then(|| echo::echo(input, &mut self.echo.borrow_mut()));
-        details.push(Detail {
-            kind: fault.kind.into(),
-            loc: Some(loc),
-            msg: Some(fault.msg.to_string()),
-            message: fault.msg.into_owned(),
-            scope: None,
-            input,
-            ctx: fault.ctx.map(serde_json::Value::Object),
-        });
+        let ctx = fault.ctx.map(serde_json::Value::Object);
+        details.push(Detail { input, ctx, ..Detail::at(loc, fault.kind, fault.msg) });
     }
+}
+
+/// Refuses what should be JSON and does not say so.
+pub fn refuse_unread(note: &Value<'_>, at: &Place<'_>) {
+    let fault = Fault::new("model_attributes_type", "must be JSON, declared as `application/json`");
+    at.refuse::<()>(fault, note);
 }
 
 /// A place in a request, as a chain up to its root; costs nothing until something is refused there.
@@ -104,6 +110,11 @@ impl<'a> Place<'a> {
     /// Forgets the faults since `mark`: the value turned out to be acceptable in another way.
     pub fn forget(&self, mark: usize) {
         self.faults.details.borrow_mut().truncate(mark);
+    }
+
+    /// Which members of the request's objects were looked at.
+    pub(super) fn reads(&self) -> &Reads {
+        &self.faults.reads
     }
 
     /// How many steps lie above.

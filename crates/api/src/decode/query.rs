@@ -1,9 +1,11 @@
 //! Query strings.
 
 use super::fields;
+use super::ignored::TOLD_MAX;
 use super::json::Value;
 use super::place::Place;
 use std::borrow::Cow;
+use std::cell::RefCell;
 
 /// A type that can be read from a query string.
 pub trait DecodeQuery: Sized {
@@ -16,6 +18,8 @@ pub trait DecodeQuery: Sized {
 pub struct Query<'p> {
     pairs: Vec<(String, String)>,
     at: &'p Place<'p>,
+    /// Names that were asked for, whether they are there or not.
+    known: RefCell<Vec<String>>,
 }
 
 impl<'p> Query<'p> {
@@ -25,7 +29,23 @@ impl<'p> Query<'p> {
             let (name, value) = part.split_once('=').unwrap_or((part, ""));
             (percent_decoded(name), percent_decoded(value))
         };
-        Self { pairs: raw.split('&').filter(|part| !part.is_empty()).map(pair).collect(), at }
+        Self {
+            pairs: raw.split('&').filter(|part| !part.is_empty()).map(pair).collect(),
+            at,
+            known: RefCell::default(),
+        }
+    }
+
+    /// Names that nothing asked for, each once.
+    pub(super) fn unread(&self) -> Vec<&str> {
+        let known = self.known.borrow();
+        let mut unread: Vec<&str> = Vec::new();
+        for (name, _) in &self.pairs {
+            if !known.contains(name) && !unread.contains(&name.as_str()) && unread.len() < TOLD_MAX {
+                unread.push(name);
+            }
+        }
+        unread
     }
 
     /// A parameter that may be absent. When it is repeated, the last one counts.
@@ -48,6 +68,7 @@ impl<'p> Query<'p> {
     }
 
     fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.known.borrow_mut().push(name.to_owned());
         self.pairs.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 }

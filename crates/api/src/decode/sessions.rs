@@ -4,11 +4,16 @@ use super::Decode;
 use super::fields::{Fields, nullable};
 use super::json::{self, Value};
 use super::place::{Fault, Place};
+use super::rules::ensure;
 use super::scalars::{Bounds, at_least, boolean, number_where, plain, positive, text, text_ref};
+use super::schemas::schema;
 use crate::{Agent, JsonObject, Messages, Reference, SessionRequest, overrides};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+/// Where an agent's `answer_format` is overridden.
+const ANSWER_FORMAT: &str = "agent.answer_format";
 
 /// How long sessions and screenshots are kept unless told, in minutes: 30 days.
 const RETENTION_MIN: i64 = 43_200;
@@ -30,7 +35,8 @@ impl Decode for SessionRequest {
         let parent_session_id = fields.or("parent_session_id", None, nullable(plain));
         let agent_artifact = fields.or("agent_artifact", None, nullable(plain));
         let overrides = fields.or_empty("overrides", override_map);
-        let request = Self {
+        let answer_format = fields.or("answer_format", None, nullable(schema));
+        let mut request = Self {
             agent: agent?,
             messages: messages?,
             max_steps: max_steps?,
@@ -45,7 +51,35 @@ impl Decode for SessionRequest {
             agent_artifact: agent_artifact?,
             overrides: overrides?,
         };
+        if let Some(format) = answer_format?
+            && let Err(conflict) = put_answer_format(&mut request, format)
+        {
+            let value = fields.raw("answer_format").unwrap_or(value);
+            return at.field("answer_format").refuse(Fault::rule(conflict), value);
+        }
         overrides::check(&request.overrides).map_or_else(|broken| fields.refuse(broken), |()| Some(request))
+    }
+}
+
+/// Early clients send `answer_format` beside the agent. It counts as if it stood in the agent: an inline agent takes it
+/// over, a named one is overridden with it.
+fn put_answer_format(request: &mut SessionRequest, format: JsonObject) -> Result<(), String> {
+    let overrides_it = |path: &&String| *path == "agent" || path.starts_with(ANSWER_FORMAT);
+    if let Some(path) = request.overrides.keys().find(overrides_it) {
+        let is_same = path == ANSWER_FORMAT && request.overrides.get(path) == Some(&format.into());
+        return ensure(is_same, &format!("conflicts with the override `{path}`; give only one of them"));
+    }
+    match &mut request.agent {
+        Reference::Name(_) => {
+            request.overrides.insert(ANSWER_FORMAT.into(), format.into());
+            Ok(())
+        }
+        Reference::Inline(agent) => {
+            let is_new = agent.answer_format.as_ref().is_none_or(|known| *known == format);
+            ensure(is_new, "conflicts with the agent's own `answer_format`; give only one of them")?;
+            agent.answer_format = Some(format);
+            Ok(())
+        }
     }
 }
 

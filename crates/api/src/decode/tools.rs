@@ -3,7 +3,7 @@
 use super::Decode;
 use super::fields::{Fields, nullable, some, tagged};
 use super::json::{self, Value};
-use super::place::{Fault, Place};
+use super::place::{self, Fault, Place};
 use super::rules::names;
 use super::scalars::{boolean, sized, text};
 use crate::{JsonObject, ToolDefinition, ToolError, ToolRequest, ToolResult, ToolResultItem, empty_input_schema};
@@ -121,15 +121,26 @@ impl ToolResultsBody {
     }
 }
 
+/// What the shapes of the body are called where their faults sit.
+const RESULT: &str = "ToolResultEvent";
+const ERROR: &str = "ErrorEvent";
+const BATCH: &str = "ToolResultBatch";
+
 impl Decode for ToolResultsBody {
     /// Tries the three shapes in turn; when none fits, the faults of all three are listed.
     fn decode(value: &Value<'_>, at: &Place<'_>) -> Option<Self> {
         let before = at.mark();
-        let result = ToolResult::decode(value, &at.field("ToolResultEvent")).map(ToolResultItem::Result).map(Self::One);
-        let error = || ToolError::decode(value, &at.field("ErrorEvent")).map(ToolResultItem::Error).map(Self::One);
-        let body = result.or_else(error).or_else(|| decode_batch(value, &at.field("ToolResultBatch")))?;
+        let result = ToolResult::decode(value, &at.field(RESULT)).map(ToolResultItem::Result).map(Self::One);
+        let error = || ToolError::decode(value, &at.field(ERROR)).map(ToolResultItem::Error).map(Self::One);
+        let body = result.or_else(error).or_else(|| decode_batch(value, &at.field(BATCH)))?;
         at.forget(before);
         Some(body)
+    }
+
+    fn refuse_unread(note: &Value<'_>, at: &Place<'_>) {
+        for shape in [RESULT, ERROR, BATCH] {
+            place::refuse_unread(note, &at.field(shape));
+        }
     }
 }
 

@@ -61,7 +61,8 @@ pub(super) fn http(command: &Command, outcome: &Result<Vec<String>, Rejection>) 
             | Command::Resume
             | Command::ForceAnswer
             | Command::ToolResults(_)
-            | Command::Steer(_),
+            | Command::Steer(_)
+            | Command::Adopt(_),
         ) => 202,
     }
 }

@@ -1,8 +1,8 @@
 //! What the tests share: sessions in every state, and a short word for everything that goes in or out.
 
 use crate::{
-    Command, Effect, Fact, Fault, LoggedEvent, Next, OpenStep, Order, Phase, Rejection, Reply, Resumption, Session,
-    Settings, State, StepMode,
+    AnswerGrace, Command, Effect, Fact, Fault, LoggedEvent, Next, OpenStep, Order, Phase, Rejection, Reply, Resumption,
+    Session, Settings, State, StepMode,
 };
 use chrono::{DateTime, TimeDelta};
 use quarterdeck_api::{
@@ -168,6 +168,7 @@ pub(super) fn one_shot() -> Settings {
         client_tools: vec!["ask".into(), "look".into()],
         delegates: true,
         depth: 0,
+        answer_grace_s: AnswerGrace::default(),
     }
 }
 

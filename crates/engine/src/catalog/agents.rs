@@ -1,6 +1,6 @@
 //! What only agents have: revisions, and names of other entries that can be put in full.
 
-use super::{Catalog, CatalogError, Found, Item, Stored, built_in};
+use super::{Catalog, CatalogError, Found, Item, Place, Stored, built_in};
 use quarterdeck_api::{Agent, AgentRevisionRecord, IfMatch, OrganizationId};
 use quarterdeck_store::{Caller, Error, Listing, Revision};
 
@@ -34,11 +34,13 @@ impl Catalog {
         offset: i64,
         limit: i64,
     ) -> Result<Listing<AgentRevisionRecord>, CatalogError> {
-        if built_in::<Agent>(name).is_some() {
-            let items = if offset == 0 { vec![only_revision()] } else { Vec::new() };
-            return Ok(Listing { items, total: 1 });
-        }
-        let agent = self.stored::<Agent>(caller, name).await?.version.entry;
+        let agent = match self.look_up::<Agent>(caller, name).await? {
+            Place::Stored(stored) => stored.version.entry,
+            Place::BuiltIn(_) => {
+                let items = if offset == 0 { vec![only_revision()] } else { Vec::new() };
+                return Ok(Listing { items, total: 1 });
+            }
+        };
         let listing = self.store.revisions(agent, newest_first, offset, limit).await?;
         let items = listing.items.into_iter().map(revision_record).collect();
         Ok(Listing { items, total: listing.total })
@@ -71,11 +73,14 @@ impl Catalog {
         name: &str,
         revision: Option<i64>,
     ) -> Result<Agent, CatalogError> {
-        let found = match (built_in::<Agent>(name), revision) {
-            (Some(found), None | Some(1)) => found,
-            (Some(_), Some(number)) => return Err(no_revision(name, number)),
-            (None, Some(number)) => self.past(Some(caller), name, number).await?.found(),
-            (None, None) => self.stored::<Agent>(Some(caller), name).await?.found(),
+        let found = match (self.look_up::<Agent>(Some(caller), name).await, revision) {
+            (Ok(Place::BuiltIn(found)), None | Some(1)) => found,
+            (Ok(Place::BuiltIn(_)), Some(number)) => return Err(no_revision(name, number)),
+            (Ok(Place::Stored(stored)), None) => stored.found(),
+            (Ok(Place::Stored(_)) | Err(CatalogError::NotFound { .. }), Some(number)) => {
+                self.past(Some(caller), name, number).await?.found()
+            }
+            (Err(error), _) => return Err(error),
         };
         let identity = Some((name, found.revision));
         Ok(self.expanded(caller.organization, &found.item, identity).await?.masked())

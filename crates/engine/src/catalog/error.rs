@@ -25,7 +25,7 @@ pub enum CatalogError {
         number: i64,
     },
     /// The name is the server's own: what is built in cannot be changed, nor anything be put beside it.
-    #[error("the {noun} {name:?} is reserved")]
+    #[error("the {noun} {name:?} is the server's own and cannot be changed; names that begin with `h/` are reserved")]
     Reserved {
         /// What it is.
         noun: &'static str,

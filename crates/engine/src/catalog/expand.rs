@@ -4,8 +4,8 @@ use super::library::{Kept, Library, ResolveError, UnknownName};
 use quarterdeck_api::{Agent, Reference};
 use std::collections::HashMap;
 
-/// How deep subagents may be nested where they are given by name.
-const DEPTH_MAX: usize = 8;
+/// How deep subagents may be nested.
+const DEPTH_MAX: usize = quarterdeck_core::Session::DEPTH_MAX as usize;
 /// What everything put in place may weigh as JSON: names may be repeated, and so multiply.
 const SIZE_MAX: usize = 32 * 1024 * 1024;
 

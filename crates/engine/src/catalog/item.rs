@@ -1,6 +1,6 @@
 //! What agents, environments and skills have in common: they are kept by name, as JSON.
 
-use super::built_in;
+use super::BuiltIn;
 use quarterdeck_api::{
     Agent, Decode, Detail, Environment, LocationPart, PatchAgent, PatchEnvironment, PatchSkill, Problem, Skill, mask,
     unmask,
@@ -31,8 +31,8 @@ pub trait Item: Decode + Serialize + DeserializeOwned + Clone + PartialEq + Send
     /// What is kept beside its specification.
     fn details(&self) -> Details;
 
-    /// Those that every server has.
-    fn built_in() -> &'static [Self];
+    /// Those that every organization sees.
+    fn built_in(built_in: &BuiltIn) -> &[Self];
 
     /// Without secrets.
     #[must_use]
@@ -73,8 +73,8 @@ impl Item for Agent {
         Details::Agent
     }
 
-    fn built_in() -> &'static [Self] {
-        built_in::agents()
+    fn built_in(built_in: &BuiltIn) -> &[Self] {
+        &built_in.agents
     }
 
     fn masked(&self) -> Self {
@@ -123,8 +123,8 @@ impl Item for Environment {
         Details::Environment(self.kind())
     }
 
-    fn built_in() -> &'static [Self] {
-        built_in::environments()
+    fn built_in(built_in: &BuiltIn) -> &[Self] {
+        &built_in.environments
     }
 
     fn masked(&self) -> Self {
@@ -164,8 +164,8 @@ impl Item for Skill {
         Details::Skill { files_size: self.files.values().map(|content| content.len() as u64).sum() }
     }
 
-    fn built_in() -> &'static [Self] {
-        built_in::skills()
+    fn built_in(built_in: &BuiltIn) -> &[Self] {
+        &built_in.skills
     }
 
     fn masked(&self) -> Self {
@@ -193,5 +193,5 @@ pub(super) fn without_nul(text: &str) -> String {
 
 fn invalid(path: &[&str], msg: &str) -> Problem {
     let loc = ["body"].iter().chain(path).map(|step| LocationPart::Name((*step).into())).collect();
-    Problem::invalid(vec![Detail { loc: Some(loc), msg: Some(msg.into()), ..Detail::plain("value_error", msg) }])
+    Problem::invalid(vec![Detail::at(loc, "value_error", msg)])
 }

@@ -1,6 +1,6 @@
 //! Everything that an agent names, directly or through others, read from the catalogs.
 
-use super::{Catalog, Item, Stored, built_in, expand::expand};
+use super::{Catalog, Found, Item, Stored, expand::expand};
 use quarterdeck_api::{Agent, Environment, OrganizationId, Problem, Reference, Skill, decode_json};
 use quarterdeck_store::{Error, Shelf};
 use std::collections::HashMap;
@@ -149,28 +149,43 @@ impl Catalog {
         if library.unknown.is_empty() { Ok(library) } else { Err(ResolveError::Unknown(library.unknown)) }
     }
 
-    /// What is built in costs no look at the store.
+    /// What has a reserved name costs no look at the store.
     async fn read<T: Item>(&self, organization: OrganizationId, name: &str) -> Result<Option<Kept<T>>, Error> {
-        if let Some(found) = built_in::<T>(name) {
-            return Ok(Some(Kept { item: found.item, revision: found.revision, size: 0 }));
+        if let Some(found) = self.reserved::<T>(name) {
+            return Ok(Some(found.into()));
         }
-        Ok(self.find::<T>(organization, name).await?.map(Kept::from))
+        let stored = self.find::<T>(organization, name).await?.map(Kept::from);
+        Ok(stored.or_else(|| self.built_in::<T>(name).map(Kept::from)))
     }
 
     /// `name` is the newest revision, `name:N` that one.
     async fn read_agent(&self, organization: OrganizationId, reference: &str) -> Result<Option<Kept<Agent>>, Error> {
         let Some((name, pin)) = reference.split_once(':') else { return self.read(organization, reference).await };
         let Some(number) = pinned(pin) else { return Ok(None) };
-        if let Some(found) = built_in::<Agent>(name) {
-            return Ok((number == 1).then_some(Kept { item: found.item, revision: 1, size: 0 }));
+        if let Some(found) = self.reserved::<Agent>(name) {
+            return Ok((number == found.revision).then(|| found.into()));
         }
-        Ok(self.find_revision(organization, name, number).await?.map(Kept::from))
+        if let Some(past) = self.find_revision(organization, name, number).await? {
+            return Ok(Some(past.into()));
+        }
+        let Some(found) = self.built_in::<Agent>(name).filter(|found| number == found.revision) else {
+            return Ok(None);
+        };
+        // An organization's own agent of this name never had the revision.
+        Ok(self.find::<Agent>(organization, name).await?.is_none().then(|| found.into()))
     }
 }
 
 impl<T> From<Stored<T>> for Kept<T> {
     fn from(stored: Stored<T>) -> Self {
         Self { item: stored.item, revision: stored.version.number, size: stored.size }
+    }
+}
+
+impl<T: Item> From<Found<T>> for Kept<T> {
+    fn from(found: Found<T>) -> Self {
+        let size = serde_json::to_string(&found.item).map_or(0, |spec| spec.len());
+        Self { item: found.item, revision: found.revision, size }
     }
 }
 
@@ -199,12 +214,12 @@ fn pinned(text: &str) -> Option<i64> {
 }
 
 /// The name without a pin.
-fn bare(reference: &str) -> &str {
+pub(super) fn bare(reference: &str) -> &str {
     reference.split_once(':').map_or(reference, |(name, _)| name)
 }
 
 /// The names in an agent and in those it holds in full.
-fn names_in(agent: &Agent) -> Vec<(Shelf, String)> {
+pub(super) fn names_in(agent: &Agent) -> Vec<(Shelf, String)> {
     let mut names = Vec::new();
     collect(agent, &mut names);
     names

@@ -1,6 +1,6 @@
 //! The catalogs as their callers know them, over a store in memory.
 
-use super::{Catalog, CatalogError, Found, Item, ResolveError};
+use super::{BuiltIn, Catalog, CatalogError, Found, Item, ResolveError};
 use crate::SystemClock;
 use quarterdeck_api::{
     Agent, Environment, IfMatch, OrganizationId, PatchAgent, PatchEnvironment, Reference, Skill, UserId, decode_json,
@@ -13,10 +13,20 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use uuid::Uuid;
 
+/// The agents that are built in, by name.
+const BUILT_IN: [&str; 6] = [
+    "h/deep-search-pro",
+    "h/web-scraper-flash",
+    "h/web-scraper-pro",
+    "h/web-surfer-flash",
+    "h/web-surfer-holo3-1-35b",
+    "h/web-surfer-pro",
+];
+
 async fn catalog() -> (Catalog, [Caller; 2]) {
     let store = quarterdeck_store::open("sqlite::memory:").await.unwrap();
     let callers = [caller(&*store, 1).await, caller(&*store, 2).await];
-    (Catalog::new(store, Arc::new(SystemClock)), callers)
+    (Catalog::new(store, Arc::new(SystemClock), Arc::default()), callers)
 }
 
 async fn caller(store: &dyn Store, number: u8) -> Caller {
@@ -181,17 +191,49 @@ async fn listings_hold_what_is_built_in_and_what_the_organization_stored() {
     let check = async |caller, reserved, filter, expected: &str, total| {
         assert_eq!(names(caller, reserved, filter).await, (expected.to_owned(), total));
     };
-    check(Some(caller), None, by_name.clone(), "b h/web-surfer-flash h/web-surfer-pro z", 4).await;
-    check(Some(caller), None, newest, "z b h/web-surfer-flash h/web-surfer-pro", 4).await;
-    check(Some(caller), None, EntryFilter { offset: 2, limit: 2, ..by_name.clone() }, "h/web-surfer-pro z", 4).await;
+    let built_in = BUILT_IN.join(" ");
+    check(Some(caller), None, by_name.clone(), &format!("b {built_in} z"), 8).await;
+    check(Some(caller), None, newest, &format!("z b {built_in}"), 8).await;
+    check(Some(caller), None, EntryFilter { offset: 6, limit: 2, ..by_name.clone() }, "h/web-surfer-pro z", 8).await;
     check(Some(caller), Some(false), by_name.clone(), "b z", 2).await;
-    check(Some(caller), Some(true), by_name.clone(), "h/web-surfer-flash h/web-surfer-pro", 2).await;
-    check(None, None, by_name.clone(), "h/web-surfer-flash h/web-surfer-pro", 2).await;
+    check(Some(caller), Some(true), by_name.clone(), &built_in, 6).await;
+    check(None, None, by_name.clone(), &built_in, 6).await;
     check(None, Some(false), by_name.clone(), "", 0).await;
     check(Some(caller), None, searched("QUICK"), "h/web-surfer-flash", 1).await;
     check(Some(caller), None, searched("agent B"), "b", 1).await;
     check(Some(caller), None, searched("agent\0 b"), "b", 1).await;
     check(Some(other), None, EntryFilter { name: Some("b".into()), ..by_name }, "", 0).await;
+}
+
+#[tokio::test]
+async fn an_entry_of_ones_own_stands_before_the_servers_by_the_same_name() {
+    let (catalog, [caller, other]) = catalog().await;
+    let desktop = |changes: Value| -> Environment {
+        let mut spec = json!({"kind": "desktop", "id": "desktop"});
+        spec.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+        decode_json(&spec).unwrap()
+    };
+    let listed = async |caller: Option<Caller>| {
+        let filter = EntryFilter { name: Some("desktop".into()), limit: 10, ..EntryFilter::default() };
+        let Listing { items, total } = catalog.list::<Environment>(caller, None, filter).await.unwrap();
+        (items.into_iter().map(|found| found.item).collect::<Vec<_>>(), total)
+    };
+    let (ours, theirs) = (desktop(json!({})), desktop(json!({"settle_s": 3})));
+    assert_eq!(listed(Some(caller)).await, (vec![ours.clone()], 1));
+    assert_eq!(listed(None).await, (vec![], 0), "strangers see reserved names only");
+    assert!(matches!(catalog.get::<Environment>(None, "desktop").await, Err(CatalogError::NotFound { .. })));
+    let fixed = catalog.delete::<Environment>(caller, "desktop", IfMatch::Any).await.unwrap_err();
+    assert!(matches!(fixed, CatalogError::Reserved { .. }), "{fixed}");
+
+    catalog.create(caller, theirs.clone(), None).await.unwrap();
+    assert_eq!(listed(Some(caller)).await, (vec![theirs.clone()], 1));
+    assert_eq!(catalog.get::<Environment>(Some(caller), "desktop").await.unwrap().item, theirs);
+    assert_eq!(listed(Some(other)).await, (vec![ours.clone()], 1));
+    let whole = catalog.expanded(caller.organization, &spec("a", &json!({"environments": ["desktop"]})), None).await;
+    assert_eq!(whole.unwrap().environments, [Reference::Inline(Box::new(theirs))]);
+
+    catalog.delete::<Environment>(caller, "desktop", IfMatch::Any).await.unwrap();
+    assert_eq!(catalog.get::<Environment>(Some(caller), "desktop").await.unwrap().item, ours);
 }
 
 #[tokio::test]
@@ -204,14 +246,15 @@ async fn a_page_of_skills_with_too_many_files_is_refused() {
         catalog.create::<Skill>(caller, decode_json(&skill).unwrap(), None).await.unwrap();
     }
     let page = |limit| EntryFilter { limit, ..EntryFilter::default() };
-    assert_eq!(catalog.list::<Skill>(Some(caller), None, page(2)).await.unwrap().items.len(), 2);
+    let stored = Some(false);
+    assert_eq!(catalog.list::<Skill>(Some(caller), stored, page(2)).await.unwrap().items.len(), 2);
     let skill = json!({"name": "c", "description": "d", "body": "b", "files": {"one": "AAAA"}});
     catalog.create::<Skill>(caller, decode_json(&skill).unwrap(), None).await.unwrap();
     assert!(matches!(
-        catalog.list::<Skill>(Some(caller), None, page(3)).await,
+        catalog.list::<Skill>(Some(caller), stored, page(3)).await,
         Err(CatalogError::TooLarge("helper files"))
     ));
-    assert_eq!(catalog.list::<Skill>(Some(caller), None, page(1)).await.unwrap().total, 3);
+    assert_eq!(catalog.list::<Skill>(Some(caller), stored, page(1)).await.unwrap().total, 3);
 }
 
 #[tokio::test]
@@ -242,9 +285,9 @@ async fn a_page_of_one_is_given_however_large() {
     let text = "x".repeat(20 * 1024 * 1024);
     add(&catalog, caller, ["a", "b"].map(|name| spec(name, &json!({"instructions": text})))).await;
     let page = |offset| EntryFilter { offset, limit: 1, sort: vec![(EntryKey::Name, false)], ..EntryFilter::default() };
-    for (offset, name) in [(0, "a"), (1, "b"), (2, "h/web-surfer-flash")] {
+    for (offset, name) in [(0, "a"), (1, "b"), (2, BUILT_IN[0])] {
         let listing = catalog.list::<Agent>(Some(caller), None, page(offset)).await.unwrap();
-        assert_eq!((listing.items[0].item.name.as_str(), listing.total), (name, 4));
+        assert_eq!((listing.items[0].item.name.as_str(), listing.total), (name, 8));
     }
 }
 
@@ -294,12 +337,14 @@ async fn a_pin_names_a_revision_and_the_revision_is_told() {
     let second = spec("a", &json!({"instructions": "Second."}));
     catalog.put(caller, "a", second, IfMatch::Any, None).await.unwrap();
     for (reference, revision, instructions) in
-        [("a", 2, Some("Second.")), ("a:1", 1, None), ("a:2", 2, Some("Second.")), ("h/web-surfer-pro:1", 1, None)]
+        [("a", 2, Some("Second.")), ("a:1", 1, None), ("a:2", 2, Some("Second."))]
     {
         let named = catalog.named_agent(caller.organization, reference).await.unwrap();
         assert_eq!((named.revision, named.agent.instructions.as_deref()), (revision, instructions));
         assert_eq!(named.name, reference.split(':').next().unwrap());
     }
+    let built_in = catalog.named_agent(caller.organization, "h/web-surfer-pro:1").await.unwrap();
+    assert_eq!((built_in.revision, built_in.name.as_str()), (1, "h/web-surfer-pro"));
     for reference in
         ["a:3", "a:0", "a:-1", "a:", "a:x", "a:1:1", "a:+1", "b", "h/web-surfer-pro:2", "h/x", "a\0", "a\0:1"]
     {
@@ -342,20 +387,20 @@ async fn an_agent_may_not_be_its_own_subagent() {
 }
 
 fn full_leaf() -> Agent {
-    let web = Environment::built_in()[0].clone();
+    let web = Environment::built_in(&BuiltIn::default())[1].clone();
     Agent { environments: vec![Reference::Inline(Box::new(web))], ..agent("d") }
 }
 
 #[tokio::test]
-async fn subagents_may_be_nested_eight_deep() {
+async fn subagents_may_be_nested_sixteen_deep() {
     let (catalog, [caller, _]) = catalog().await;
-    add(&catalog, caller, [agent("a9")]).await;
-    for depth in (0..9).rev() {
+    add(&catalog, caller, [agent("a17")]).await;
+    for depth in (0..17).rev() {
         add(&catalog, caller, [delegating(&format!("a{depth}"), &[&format!("a{}", depth + 1)])]).await;
     }
     assert!(full(&catalog, caller, "a1").await.is_ok());
     let refused = full(&catalog, caller, "a0").await.unwrap_err();
-    assert!(matches!(refused, CatalogError::Unresolved(ResolveError::TooDeep(8))), "{refused}");
+    assert!(matches!(refused, CatalogError::Unresolved(ResolveError::TooDeep(16))), "{refused}");
 }
 
 #[tokio::test]
@@ -385,7 +430,7 @@ async fn what_breaks_a_rule_only_in_full_is_refused() {
 
 #[tokio::test]
 async fn what_names_nothing_stored_never_asks_the_store() {
-    let catalog = Catalog::new(Arc::new(NoStore), Arc::new(SystemClock));
+    let catalog = Catalog::new(Arc::new(NoStore), Arc::new(SystemClock), Arc::default());
     let organization = OrganizationId(Uuid::nil());
     let inline = spec("a", &json!({"environments": [{"kind": "web", "id": "w"}]}));
     assert_eq!(catalog.expanded(organization, &inline, None).await.unwrap(), inline);

@@ -1,5 +1,5 @@
 use super::{Secret, text};
-use clap::Args;
+use clap::{Args, value_parser};
 use std::path::PathBuf;
 
 /// The database alone, as commands beside a server need it.
@@ -17,12 +17,16 @@ pub struct DatabaseSettings {
 }
 
 /// Where sessions and files are kept.
-#[derive(Args, Clone, Debug, Default)]
+#[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Store")]
 pub struct StoreSettings {
     #[command(flatten)]
     /// Where sessions are kept.
     pub database: DatabaseSettings,
+
+    /// Connections to a Postgres database, at most: 6 to 1000. Where there is room for fewer, those are used
+    #[arg(long, value_name = "NUMBER", value_parser = value_parser!(u32).range(6..=1_000), default_value_t = 18)]
+    pub database_connections: u32,
 
     /// Where files are kept: file:///FOLDER, memory: or s3://BUCKET/PREFIX, which reads the AWS_* variables; several
     /// servers on one Postgres need one place for all [default: blobs beside the embedded database, else in the data

@@ -1,7 +1,7 @@
 use super::text;
 use clap::{Args, builder::TypedValueParser};
 use quarterdeck_api::EnvironmentKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What agents' tools may do.
 #[derive(Args, Clone, Debug, Default)]
@@ -21,6 +21,10 @@ pub struct EnvironmentSettings {
     /// those known to make programs load code]
     #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = text)]
     pub mcp_allow_variables: Vec<String>,
+
+    /// A JSON file of agents, environments and skills that all organizations see beside their own [default: none]
+    #[arg(long, value_name = "FILE")]
+    pub catalog: Option<PathBuf>,
 
     /// Kinds of environment that sessions are refused for, separated by commas [default: none; those that this server
     /// does not have are told to the agent]

@@ -27,14 +27,18 @@ pub struct HttpSettings {
     pub metrics_token: Option<Secret>,
 
     /// Address that clients know the server by, with its path behind a proxy; links in answers begin with it
-    /// [default: the address that a request names]
-    // Shown once answers use it.
-    #[arg(long, value_name = "URL", value_parser = text, hide = true)]
+    /// [default: the address that each request was sent to]
+    #[arg(long, value_name = "URL", value_parser = text)]
     pub public_url: Option<String>,
 
-    /// Origins whose pages may call the server from a browser, separated by commas; * for any
-    // Shown once answers carry the headers.
-    #[arg(long, value_name = "ORIGINS", value_delimiter = ',', value_parser = text, default_value = "*", hide = true)]
+    /// Believe X-Forwarded-Host and X-Forwarded-Proto; only behind a proxy that sets both
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+        default_value = "false", action = ArgAction::Set)]
+    pub trust_forwarded: bool,
+
+    /// Origins whose web pages may call the server, separated by commas, such as https://app.example.com; * for all, none
+    /// for no page
+    #[arg(long, value_name = "ORIGINS", value_delimiter = ',', value_parser = text, default_value = "*")]
     pub cors_origins: Vec<String>,
 
     /// Key that secrets in the database are encrypted with: 32 bytes in base64
@@ -42,9 +46,8 @@ pub struct HttpSettings {
     #[arg(long, value_name = "KEY", hide = true)]
     pub secret_key: Option<Secret>,
 
-    /// Refuse requests that hold names which are not in the contract, for test suites
-    // Shown once the decoder knows it.
+    /// Refuse requests that hold names which are not known; for test suites
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
-        default_value = "false", action = ArgAction::Set, hide = true)]
+        default_value = "false", action = ArgAction::Set)]
     pub strict: bool,
 }

@@ -22,6 +22,10 @@ pub struct LimitSettings {
     #[arg(long, value_name = "SECONDS", value_parser = value_parser!(u64).range(1..=31_536_000), default_value_t = 86_400)]
     pub client_wait: u64,
 
+    /// Seconds that a session has for its answer once its max_time_s is over, 0 to 3600; clients wait 30
+    #[arg(long, value_name = "SECONDS", value_parser = value_parser!(u32).range(0..=3600), default_value_t = 25)]
+    pub answer_grace: u32,
+
     /// Seconds after which the sessions of a server that vanished are taken over by another one, 1 to 3600
     #[arg(long, value_name = "SECONDS", value_parser = value_parser!(u64).range(1..=3600), default_value_t = 10)]
     pub lease: u64,

@@ -1,6 +1,6 @@
 //! Where the database and the files are, as settings and defaults say together.
 
-use super::{DatabaseSettings, StoreSettings};
+use super::{DatabaseSettings, Secret, StoreSettings};
 use anyhow::{Context, bail};
 use etcetera::BaseStrategy;
 use std::{
@@ -55,7 +55,7 @@ pub(crate) fn blob_url(settings: &StoreSettings) -> anyhow::Result<String> {
     if let Some(url) = &settings.blob_url {
         return Ok(url.clone());
     }
-    let url = settings.database.database_url.as_ref().map_or("", |url| url.reveal());
+    let url = settings.database.database_url.as_ref().map_or("", Secret::reveal);
     let folder = match quarterdeck_store::database_file(url) {
         Ok(None) if url.starts_with("sqlite:") => return Ok("memory:".to_owned()),
         Ok(Some(file)) if settings.database.data_dir.is_none() => {
@@ -87,11 +87,10 @@ fn data_folder(settings: &DatabaseSettings) -> anyhow::Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::Secret;
 
     fn store(data_dir: Option<&str>, url: Option<&str>) -> StoreSettings {
         let database = DatabaseSettings { data_dir: data_dir.map(Into::into), database_url: url.map(Secret::new) };
-        StoreSettings { database, blob_url: None }
+        StoreSettings { database, database_connections: 18, blob_url: None }
     }
 
     #[test]

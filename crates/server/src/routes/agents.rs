@@ -5,13 +5,14 @@ use crate::{
     App,
     authentication::{Authenticated, AuthenticatedBody, MaybeAuthenticated},
     error::{ApiError, entity_tag},
+    reader::{Reader, agent_holds},
 };
 use axum::{
     Json,
     extract::State,
     response::{IntoResponse, Response},
 };
-use http::{StatusCode, header};
+use http::{HeaderMap, StatusCode, header};
 use quarterdeck_api::{
     Agent, AgentGetQuery, AgentListQuery, AgentOrder, AgentRevisionRecord, AgentSort, AgentWriteQuery, ErrorBody,
     Errors, Page, PatchAgent, Problem, RevisionListQuery, RevisionOrder,
@@ -36,7 +37,7 @@ pub(crate) async fn create(
     AuthenticatedBody(caller, input): AuthenticatedBody,
 ) -> Result<Response, ApiError> {
     let errors = Errors::default();
-    let query = errors.query::<AgentWriteQuery>(input.query());
+    let query = input.parameters::<AgentWriteQuery>(&errors);
     let agent = input.body::<Agent>(&errors)?;
     let (query, agent) = errors.finish((query, agent))?;
     let found = app.catalog.create(caller, agent, query.message).await?;
@@ -65,7 +66,7 @@ pub(crate) async fn list(
     MaybeAuthenticated(caller, input): MaybeAuthenticated,
 ) -> Result<Response, ApiError> {
     let errors = Errors::default();
-    let query = errors.query::<AgentListQuery>(input.query());
+    let query = input.parameters::<AgentListQuery>(&errors);
     let query = errors.finish(query)?;
     let key = |field| match field {
         AgentSort::CreatedAt => EntryKey::CreatedAt,
@@ -77,7 +78,9 @@ pub(crate) async fn list(
         revision: query.include_revision.then_some(found.revision),
         agent: found.item,
     };
-    Ok(Json(page(listing, query.paging, view)).into_response())
+    let (left_out, page) = Reader::of(input.headers())
+        .page(page(listing, query.paging, view), |listed, is_such| agent_holds(&listed.agent, is_such));
+    Ok((HeaderMap::from_iter(left_out), Json(page)).into_response())
 }
 
 /// An agent in a listing.
@@ -107,7 +110,7 @@ pub(crate) async fn get(
     MaybeAuthenticated(caller, input): MaybeAuthenticated,
 ) -> Result<Response, ApiError> {
     let errors = Errors::default();
-    let query = errors.query::<AgentGetQuery>(input.query());
+    let query = input.parameters::<AgentGetQuery>(&errors);
     let query = errors.finish(query)?;
     let name = input.variable("agent_name");
     if name.contains(':') {
@@ -146,7 +149,7 @@ pub(crate) async fn put(
 ) -> Result<Response, ApiError> {
     let condition = if_match(&input)?;
     let errors = Errors::default();
-    let query = errors.query::<AgentWriteQuery>(input.query());
+    let query = input.parameters::<AgentWriteQuery>(&errors);
     let agent = input.body::<Agent>(&errors)?;
     let (query, agent) = errors.finish((query, agent))?;
     let name = input.variable("agent_name");
@@ -175,7 +178,7 @@ pub(crate) async fn patch(
 ) -> Result<Response, ApiError> {
     let condition = if_match(&input)?;
     let errors = Errors::default();
-    let query = errors.query::<AgentWriteQuery>(input.query());
+    let query = input.parameters::<AgentWriteQuery>(&errors);
     let patch = input.body::<PatchAgent>(&errors)?;
     let (query, patch) = errors.finish((query, patch))?;
     let name = input.variable("agent_name");
@@ -222,7 +225,7 @@ pub(crate) async fn revisions(
     MaybeAuthenticated(caller, input): MaybeAuthenticated,
 ) -> Result<Json<Page<AgentRevisionRecord>>, ApiError> {
     let errors = Errors::default();
-    let query = errors.query::<RevisionListQuery>(input.query());
+    let query = input.parameters::<RevisionListQuery>(&errors);
     let RevisionListQuery { paging, sort } = errors.finish(query)?;
     let newest_first = sort.first().is_none_or(|sort| sort.descending);
     let (offset, limit) = (signed(paging.offset()), signed(paging.size));

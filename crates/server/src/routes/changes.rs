@@ -32,9 +32,10 @@ pub(crate) async fn changes(
 ) -> Result<Response, ApiError> {
     let errors = Errors::default();
     let id = errors.session_id(input.variable("id"));
-    let query = errors.query::<ChangesQuery>(input.query());
+    let query = input.parameters::<ChangesQuery>(&errors);
     let (id, query) = errors.finish((id, query))?;
     // A waiter is kept small: what it was read from goes before it sleeps.
+    let base = app.base(&input);
     drop(input);
     let wait = Duration::from_secs(query.wait_for_seconds).min(app.settings.wait_max);
     let asked = quarterdeck_engine::ChangesQuery {
@@ -44,7 +45,10 @@ pub(crate) async fn changes(
         wait,
     };
     match app.sessions.changes(caller, id, asked).await? {
-        Some(changes) => Ok(Json(view(changes, query.from_index)).into_response()),
+        Some(mut changes) => {
+            changes.events = base.in_events(changes.events, id);
+            Ok(Json(view(changes, query.from_index)).into_response())
+        }
         None => Ok((StatusCode::NO_CONTENT, [(header::ETAG, query.from_index.to_string())]).into_response()),
     }
 }

@@ -5,9 +5,14 @@ use crate::{
     App,
     authentication::{Authenticated, AuthenticatedBody, MaybeAuthenticated},
     error::ApiError,
+    reader::{self, Reader},
 };
-use axum::{Json, extract::State};
-use http::StatusCode;
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderMap, StatusCode};
 use quarterdeck_api::{
     Environment, EnvironmentKind, EnvironmentListQuery, EnvironmentOrder, EnvironmentSort, ErrorBody, Errors, IfMatch,
     Page, PatchEnvironment,
@@ -53,9 +58,9 @@ pub(crate) async fn create(
 pub(crate) async fn list(
     State(app): State<App>,
     MaybeAuthenticated(caller, input): MaybeAuthenticated,
-) -> Result<Json<Page<Environment>>, ApiError> {
+) -> Result<Response, ApiError> {
     let errors = Errors::default();
-    let query = errors.query::<EnvironmentListQuery>(input.query());
+    let query = input.parameters::<EnvironmentListQuery>(&errors);
     let query = errors.finish(query)?;
     let key = |field| match field {
         EnvironmentSort::CreatedAt => EntryKey::CreatedAt,
@@ -64,7 +69,9 @@ pub(crate) async fn list(
     let filter =
         EntryFilter { name: query.id, search: query.search, kind: query.kind, ..part(query.paging, &query.sort, key) };
     let listing = app.catalog.list::<Environment>(caller, None, filter).await?;
-    Ok(Json(page(listing, query.paging, item)))
+    let (left_out, page) =
+        Reader::of(input.headers()).page(page(listing, query.paging, item), reader::environment_holds);
+    Ok((HeaderMap::from_iter(left_out), Json(page)).into_response())
 }
 
 /// An environment. Its id may hold slashes, as they are or escaped.

@@ -5,6 +5,7 @@ use crate::{
     authentication::{Authenticated, AuthenticatedBody, MaybeAuthenticated},
     error::ApiError,
     input::Input,
+    public_url::Base,
 };
 use axum::{
     Json,
@@ -14,7 +15,7 @@ use axum::{
 use http::{StatusCode, header};
 use quarterdeck_api::{
     ErrorBody, Errors, Event, EventOrder, EventsQuery, Owner, Page, QuotaScope, QuotaStatus, Session, SessionId,
-    SessionListQuery, SessionOrder, SessionRequest, SessionStatus, SessionSummary, mask,
+    SessionListQuery, SessionOrder, SessionRequest, SessionStatus, SessionSummary, TokenQuotaStatus, mask,
 };
 use quarterdeck_core::Command;
 use quarterdeck_engine::{Created, IdempotencyKey};
@@ -51,8 +52,8 @@ pub(crate) async fn create(
         request_hash: Sha256::digest(input.body_bytes()).into(),
     });
     let json = match app.sessions.create(caller, request, key, |record| to_json(&session_view(record))).await? {
-        Created::New(record) => to_json(&session_view(&record)),
-        Created::Replayed(json) => json,
+        Created::New(record) => app.base(&input).in_text(to_json(&session_view(&record)), record.session.id),
+        Created::Replayed(json) => app.base(&input).in_answer(json),
     };
     Ok((StatusCode::CREATED, [(header::CONTENT_TYPE, "application/json")], json).into_response())
 }
@@ -83,14 +84,15 @@ pub(crate) async fn list(
     Authenticated(caller, input): Authenticated,
 ) -> Result<Json<Page<SessionSummary>>, ApiError> {
     let errors = Errors::default();
-    let query = errors.query::<SessionListQuery>(input.query());
+    let query = input.parameters::<SessionListQuery>(&errors);
     let query = errors.finish(query)?;
     let page = query.paging.page;
     let Some(filter) = session_filter(caller, query) else {
         return Ok(Json(Page { items: Vec::new(), total: 0, page }));
     };
     let listing = app.sessions.list(caller, filter).await?;
-    let items = listing.items.into_iter().map(summary_view).collect();
+    let base = app.base(&input);
+    let items = listing.items.into_iter().map(|row| summary_view(row, &base)).collect();
     Ok(Json(Page { items, total: listing.total, page }))
 }
 
@@ -141,6 +143,15 @@ pub(crate) async fn quota(
     Ok(Json(QuotaStatus { scope: QuotaScope::Org, limit, active, available: (limit - active).max(0) }))
 }
 
+/// Tokens that may be used: without a limit, and not counted.
+#[utoipa::path(get, path = "/api/v2/quota/tokens", tag = "sessions", operation_id = "get_token_quota", responses(
+    (status = 200, description = "The organization's budget of tokens.", body = TokenQuotaStatus),
+    (status = 401, description = "No key, or one that does not work.", body = ErrorBody)))]
+pub(crate) async fn token_quota(_: Authenticated) -> Json<TokenQuotaStatus> {
+    let window_start = chrono::DateTime::UNIX_EPOCH;
+    Json(TokenQuotaStatus { limit: None, used: None, remaining: None, window_start, window_end: None })
+}
+
 /// `quota` is no id: this answers as [`cancel`] does for any other word. Undocumented, as for any other word.
 pub(crate) async fn cancel_named_quota(_: Authenticated) -> Result<StatusCode, ApiError> {
     let errors = Errors::default();
@@ -163,7 +174,8 @@ pub(crate) async fn get(
 ) -> Result<Json<Session>, ApiError> {
     let id = session_id(&input)?;
     let record = app.sessions.record(caller, id).await?;
-    Ok(Json(session_view(&record)))
+    let view = session_view(&record);
+    Ok(Json(Session { request: app.base(&input).in_value(view.request, id), ..view }))
 }
 
 /// Where a session stands.
@@ -218,7 +230,7 @@ pub(crate) async fn events(
 ) -> Result<Json<Page<Arc<RawValue>>>, ApiError> {
     let errors = Errors::default();
     let id = errors.session_id(input.variable("id"));
-    let query = errors.query::<EventsQuery>(input.query());
+    let query = input.parameters::<EventsQuery>(&errors);
     let (id, query) = errors.finish((id, query))?;
     let filter = EventFilter {
         type_name: query.event_type,
@@ -227,7 +239,8 @@ pub(crate) async fn events(
         limit: signed(query.paging.size),
     };
     let listing = app.sessions.events(caller, id, filter).await?;
-    Ok(Json(Page { items: listing.items, total: listing.total, page: query.paging.page }))
+    let items = app.base(&input).in_events(listing.items, id);
+    Ok(Json(Page { items, total: listing.total, page: query.paging.page }))
 }
 
 /// The path's session.
@@ -255,7 +268,7 @@ pub(crate) fn session_view(record: &SessionRecord) -> Session {
     }
 }
 
-fn summary_view(row: SummaryRow) -> SessionSummary {
+fn summary_view(row: SummaryRow, base: &Base) -> SessionSummary {
     let session = row.session;
     SessionSummary {
         id: session.id,
@@ -263,7 +276,7 @@ fn summary_view(row: SummaryRow) -> SessionSummary {
         agent_revision: row.agent_revision,
         status: session.state.status(),
         agent_view_url: None,
-        first_message: row.first_message,
+        first_message: row.first_message.map(|message| base.in_value(message, session.id)),
         created_at: session.created_at,
         started_at: session.started_at,
         finished_at: session.finished_at,

@@ -1,7 +1,7 @@
 //! Links that show a session to whoever has them (`docs/decisions/0013-share-links.md`).
 
 use super::sessions::{session_id, session_view, to_json};
-use crate::{App, authentication::Authenticated, error::ApiError, input::Input};
+use crate::{App, authentication::Authenticated, error::ApiError, input::Input, public_url::Base};
 use axum::{
     Json,
     body::Body,
@@ -68,7 +68,7 @@ pub(crate) async fn unshare(
         (status = 404, description = "The link leads nowhere, or does not any more.", body = ErrorBody)))]
 pub(crate) async fn show(State(app): State<App>, input: Input) -> Response {
     let answer = match app.sessions.shared(input.variable("token")).await {
-        Ok(Some(shared)) => trajectory(shared),
+        Ok(Some(shared)) => trajectory(shared, app.base(&input)),
         Ok(None) => ApiError::from(Problem::not_found("this link leads nowhere")).into_response(),
         Err(error) => ApiError::from(error).into_response(),
     };
@@ -76,20 +76,21 @@ pub(crate) async fn show(State(app): State<App>, input: Input) -> Response {
 }
 
 /// Written while it is read: a log may be longer than memory should hold for a stranger.
-fn trajectory(shared: SharedSession) -> Response {
-    let body = Body::from_stream(pieces(shared));
+fn trajectory(shared: SharedSession, base: Base) -> Response {
+    let body = Body::from_stream(pieces(shared, base));
     ([(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
-fn pieces(shared: SharedSession) -> impl Stream<Item = Result<Bytes, Error>> {
-    let mut head = to_json(&session_view(&shared.record));
+fn pieces(shared: SharedSession, base: Base) -> impl Stream<Item = Result<Bytes, Error>> {
+    let id = shared.record.session.id;
+    let mut head = base.in_text(to_json(&session_view(&shared.record)), id);
     head.pop(); // the brace that closes the session
     head.push_str(",\"events\":[");
     let log = stream::try_unfold(Some(0), move |from| {
-        let shared = shared.clone();
+        let (shared, base) = (shared.clone(), base.clone());
         async move {
             let Some(from) = from else { return Ok(None) };
-            let events = shared.events(from).await?;
+            let events = base.in_events(shared.events(from).await?, id);
             if events.is_empty() {
                 return Ok(Some((Bytes::from_static(b"]}"), None)));
             }

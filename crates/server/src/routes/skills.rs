@@ -50,7 +50,7 @@ pub(crate) async fn list(
     MaybeAuthenticated(caller, input): MaybeAuthenticated,
 ) -> Result<Json<Page<Skill>>, ApiError> {
     let errors = Errors::default();
-    let query = errors.query::<SkillListQuery>(input.query());
+    let query = input.parameters::<SkillListQuery>(&errors);
     let query = errors.finish(query)?;
     let key = |field| match field {
         SkillSort::CreatedAt => EntryKey::CreatedAt,

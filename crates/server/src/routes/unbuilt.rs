@@ -1,5 +1,5 @@
-//! Routes of the contract that this version does not serve yet: they say so, with 501, once the request itself
-//! is in order. `docs/compatibility.md` lists them.
+//! Routes of the contract that this version does not serve yet: they say so, once the request itself is in order, with
+//! 404, which no client tries again. `docs/compatibility.md` lists them.
 
 use crate::{
     App,
@@ -18,7 +18,10 @@ struct AnyObject;
 
 impl Decode for AnyObject {
     fn decode(value: &decode::json::Value<'_>, at: &decode::place::Place<'_>) -> Option<Self> {
-        decode::fields::Fields::of(value, at).map(|_| Self)
+        decode::fields::Fields::of(value, at).map(|fields| {
+            fields.take_all();
+            Self
+        })
     }
 }
 
@@ -28,10 +31,11 @@ const PATCH: MethodFilter = MethodFilter::PATCH;
 const DELETE: MethodFilter = MethodFilter::DELETE;
 
 /// Each with whether it takes a body.
-const ROUTES: [(&str, MethodFilter, bool); 15] = [
+const ROUTES: [(&str, MethodFilter, bool); 16] = [
     ("/api/v2/webhooks", GET, false),
     ("/api/v2/webhooks", POST, true),
     ("/api/v2/webhooks/events", GET, false),
+    ("/api/v2/webhooks/events", PATCH, true),
     ("/api/v2/webhooks/events", DELETE, false),
     ("/api/v2/webhooks/{webhook_id}", GET, false),
     ("/api/v2/webhooks/{webhook_id}", PATCH, true),
@@ -58,7 +62,7 @@ pub(crate) fn router() -> Router<App> {
         let path = format!("/api/v2/schedules/{{schedule_id}}/{command}");
         router = router.route(&path, on(POST, without_body));
     }
-    router
+    router.route("/mcp", axum::routing::any(mcp))
 }
 
 async fn with_body(AuthenticatedBody(_, input): AuthenticatedBody) -> Result<(), ApiError> {
@@ -77,13 +81,22 @@ async fn without_body(Authenticated(_, input): Authenticated) -> Result<(), ApiE
 }
 
 fn unserved() -> ApiError {
-    Problem::new(501, "this version of the server does not serve this route yet").into()
+    not_served("this version of the server does not serve this route yet")
+}
+
+/// `hai mcp install` points here.
+async fn mcp(_: Input) -> ApiError {
+    not_served("this version of the server has no MCP endpoint yet; use the API under /api/v2")
+}
+
+fn not_served(message: &str) -> ApiError {
+    Problem::typed(404, "not_implemented", message).into()
 }
 
 /// Where the path holds an id, it must be one.
 fn path_id(errors: &Errors, input: &Input) -> Option<()> {
-    // `events` is a listing, and no id of a webhook that could be deleted.
-    if input.path() == "/api/v2/webhooks/events" && input.method() == http::Method::DELETE {
+    // `events` is a listing, and no id of a webhook that could be changed or deleted.
+    if input.path() == "/api/v2/webhooks/events" && input.method() != http::Method::GET {
         return errors.path("webhook_id", "events", decode::scalars::uuid).map(drop);
     }
     for name in ["webhook_id", "schedule_id"] {

@@ -45,6 +45,42 @@ async fn answer_from_below(server: Server) {
 }
 
 #[tokio::test]
+async fn subagents_are_nested_sixteen_deep_and_no_deeper() {
+    let server = TestApp::new().start().await;
+    let agent = |levels: usize| {
+        let leaf = json!({"name": "a0", "description": "d", "environments": ["h/browser"]});
+        (1..=levels).fold(leaf, |below, level| {
+            json!({"name": format!("a{level}"), "description": "d", "environments": [], "subagents": [below]})
+        })
+    };
+    let create = async |levels: usize, parent: Option<&str>| {
+        let body = json!({"agent": agent(levels), "messages": "@answer 1", "parent_session_id": parent});
+        server.post("/api/v2/sessions", body).await
+    };
+    let deepest = create(16, None).await;
+    assert_eq!(deepest.status, 201, "{deepest:?}");
+    let too_deep = create(17, None).await;
+    assert_eq!(too_deep.status, 422, "{too_deep:?}");
+    assert!(too_deep.json()["message"].as_str().unwrap().contains("more than 16 deep"));
+    let parent = deepest.json()["id"].as_str().unwrap().to_owned();
+    assert_eq!(create(16, Some(&parent)).await.status, 422, "it stands below its parent");
+    assert_eq!(create(15, Some(&parent)).await.status, 201);
+
+    for (name, below) in [("a", "b"), ("b", "c"), ("c", "a")] {
+        let agent = json!({"name": name, "description": "d", "environments": [], "subagents": [below]});
+        assert_eq!(server.post("/api/v2/agents", agent).await.status, 201);
+    }
+    for agent in
+        [json!("a"), json!("b:1"), json!({"name": "d", "description": "d", "environments": [], "subagents": ["a"]})]
+    {
+        let cycle = server.post("/api/v2/sessions", json!({"agent": agent, "messages": "Go"})).await;
+        assert_eq!(cycle.status, 422, "{cycle:?}");
+        assert!(cycle.json()["message"].as_str().unwrap().contains("its own subagent"), "{cycle:?}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_cancel_reaches_the_lowest() {
     cancel_from_above(TestApp::new().start().await).await;
 }

@@ -47,6 +47,24 @@ async fn ten_get_in(app: TestApp) {
 }
 
 #[tokio::test]
+async fn a_parent_lets_no_client_past_the_limit() {
+    let server = limited(1, 1).start().await;
+    let parent = server.create(json!({"messages": BUSY})).await;
+    let child = |queue: bool| request(json!({"messages": BUSY, "queue": queue, "parent_session_id": parent}));
+    let refused = join_all((0..20).map(|_| server.post("/api/v2/sessions", child(false)))).await;
+    refused.iter().for_each(|answer| is_refusal(answer, "plan_limit"));
+    assert_eq!(server.status(&parent).await["subagent_session_ids"], json!([]), "what is refused is not named");
+    let queued = server.post("/api/v2/sessions", child(true)).await;
+    assert_eq!((queued.status, &queued.json()["status"]["status"]), (201, &json!("queued")));
+    is_refusal(&server.post("/api/v2/sessions", child(true)).await, "queue_full");
+    let named = json!([id_of(&queued)]);
+    assert_eq!(server.status(&parent).await["subagent_session_ids"], named);
+    let session = server.get(&format!("/api/v2/sessions/{parent}")).await.json();
+    assert_eq!(session["status"]["subagent_session_ids"], named);
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn above_the_limit_a_session_waits_and_then_runs() {
     let server = limited(1, 1).start().await;
     let busy = server.create(json!({"messages": BUSY})).await;

@@ -168,7 +168,7 @@ impl<'a> Arrays<'a> {
         columns.parent.push(new.parent.map(|parent| parent.0));
         columns.created_at.push(session.created_at);
         columns.request.push(rows::json(&*new.request));
-        columns.first_message.push(first.as_ref().map(rows::json));
+        columns.first_message.push(first.as_ref().map(|message| rows::json(&message.clone().summary())));
         columns.first_message_text.push(first.map(|message| rows::searchable(&message.message)));
         self.log(transition);
     }

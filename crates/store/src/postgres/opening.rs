@@ -3,11 +3,9 @@
 use super::reader;
 use crate::{OpenError, migrations};
 use sqlx::{
-    ConnectOptions, Connection as _, Error, PgConnection, Row,
-    migrate::{MigrateError, Migrator},
-    postgres::PgConnectOptions,
+    ConnectOptions, Connection as _, Error, PgConnection, Row, migrate::MigrateError, postgres::PgConnectOptions,
 };
-use std::{collections::HashMap, io::ErrorKind, time::Duration};
+use std::{io::ErrorKind, time::Duration};
 use tokio::time::{Instant, sleep, timeout};
 
 /// How long a database that is just starting is waited for.
@@ -65,29 +63,33 @@ fn server(options: &PgConnectOptions) -> String {
 }
 
 /// Connects once, checks the database, brings its tables up to date, and says how many of the `wanted` connections
-/// it has room for.
-pub(super) async fn prepare(options: &PgConnectOptions, wanted: u32) -> Result<Share, OpenError> {
+/// it has room for. An empty database gets its tables only when the caller `may_make` them.
+pub(super) async fn prepare(options: &PgConnectOptions, wanted: u32, may_make: bool) -> Result<Share, OpenError> {
+    let (mut connection, room) = checked(options).await?;
+    if !may_make && !migrations::is_ours(&mut connection).await? {
+        return Err(OpenError::Empty { place: place(options) });
+    }
+    migrate(&mut connection, options).await?;
+    drop(connection.close().await);
+    // A tool beside a server needs no more than one connection at once.
+    if may_make { share(room, wanted, options) } else { Ok(Share { pool: 1, lanes: 1 }) }
+}
+
+/// The names of the migrations that the database does not have yet.
+pub(super) async fn pending(options: &PgConnectOptions) -> Result<Vec<String>, OpenError> {
+    let (mut connection, _) = checked(options).await?;
+    let pending = migrations::pending_on_database(&mut connection).await?;
+    drop(connection.close().await);
+    Ok(pending)
+}
+
+/// A connection to a database that can be used, and for how many there is room.
+async fn checked(options: &PgConnectOptions) -> Result<(PgConnection, i64), OpenError> {
     let mut connection = reach(options).await?;
     let room = look(&mut connection, options).await?;
     refuse_transaction_pooling(&mut connection, options).await?;
     migrations::refuse_foreign_database(&mut connection, &place(options)).await?;
-    migrate(&mut connection, options).await?;
-    drop(connection.close().await);
-    share(room, wanted, options)
-}
-
-/// Brings the tables up to date and returns the versions that were missing.
-pub(super) async fn migrate_only(options: &PgConnectOptions, dry: bool) -> Result<Vec<i64>, OpenError> {
-    let mut connection = reach(options).await?;
-    look(&mut connection, options).await?;
-    refuse_transaction_pooling(&mut connection, options).await?;
-    migrations::refuse_foreign_database(&mut connection, &place(options)).await?;
-    let missing = missing(&mut connection, &migrations::postgres()).await?;
-    if !dry {
-        migrate(&mut connection, options).await?;
-    }
-    drop(connection.close().await);
-    Ok(missing)
+    Ok((connection, room))
 }
 
 async fn reach(options: &PgConnectOptions) -> Result<PgConnection, OpenError> {
@@ -196,11 +198,10 @@ fn share(room: i64, wanted: u32, options: &PgConnectOptions) -> Result<Share, Op
 
 /// Who may only read and write rows can use tables that are up to date.
 async fn migrate(connection: &mut PgConnection, options: &PgConnectOptions) -> Result<(), OpenError> {
-    let migrator = migrations::postgres();
-    if missing(connection, &migrator).await?.is_empty() {
+    if migrations::pending_on_database(connection).await?.is_empty() {
         return Ok(());
     }
-    migrator.run(connection).await.map_err(|error| {
+    migrations::postgres().run(connection).await.map_err(|error| {
         if is_forbidden(&error) {
             return OpenError::MayNotMigrate { place: place(options), user: options.get_username().to_owned() };
         }
@@ -211,26 +212,6 @@ async fn migrate(connection: &mut PgConnection, options: &PgConnectOptions) -> R
 fn is_forbidden(error: &MigrateError) -> bool {
     let (MigrateError::Execute(cause) | MigrateError::ExecuteMigration(cause, _)) = error else { return false };
     code(cause) == INSUFFICIENT_PRIVILEGE
-}
-
-/// The versions that were not applied yet, or not as this server knows them.
-async fn missing(connection: &mut PgConnection, migrator: &Migrator) -> Result<Vec<i64>, OpenError> {
-    let known: bool =
-        sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL").fetch_one(&mut *connection).await?;
-    let applied: Vec<(i64, Vec<u8>)> = if known {
-        let applied = "SELECT version, checksum FROM _sqlx_migrations WHERE success";
-        sqlx::query_as(applied).fetch_all(&mut *connection).await?
-    } else {
-        Vec::new()
-    };
-    if let Some((newer, _)) = applied.iter().find(|(version, _)| !migrator.version_exists(*version)) {
-        return Err(OpenError::Newer(*newer));
-    }
-    let applied: HashMap<i64, Vec<u8>> = applied.into_iter().collect();
-    let is_applied = |migration: &&sqlx::migrate::Migration| {
-        applied.get(&migration.version).is_none_or(|checksum| **checksum != *migration.checksum)
-    };
-    Ok(migrator.iter().filter(is_applied).map(|migration| migration.version).collect())
 }
 
 #[cfg(test)]

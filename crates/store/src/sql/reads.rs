@@ -6,6 +6,7 @@ use crate::{
     SessionRecord, SummaryRow,
     rows::{self, EventRow, KeyRow, ListRow, RecordRow},
 };
+use futures_util::TryStreamExt;
 use quarterdeck_api::{OrganizationId, SessionId, Timestamp, UserId, UserMessage};
 use quarterdeck_core::LoggedEvent;
 use serde_json::value::RawValue;
@@ -90,6 +91,9 @@ pub(crate) async fn record(pool: &Pool, id: SessionId) -> Result<Option<SessionR
     row.map(|row| rows::record(id.0, row)).transpose()
 }
 
+/// Lists leave out longer first messages, in characters. This version stores none; the first ones stored pictures, too.
+const FIRST_MESSAGE_MAX: i64 = 1024 * 1024;
+
 pub(crate) async fn sessions(
     pool: &Pool,
     organization: OrganizationId,
@@ -105,13 +109,24 @@ pub(crate) async fn sessions(
     push_matching(&mut page, organization, &filter);
     page.push(order).push(" LIMIT ").push_bind(filter.limit).push(" OFFSET ").push_bind(filter.offset);
     page.push(
-        ") SELECT s.id, s.version, s.projection, s.agent_name, s.agent_revision, r.first_message \
+        ") SELECT s.id, s.version, s.projection, s.agent_name, s.agent_revision, \
+         CASE WHEN length(r.first_message) <= ",
+    );
+    page.push_bind(FIRST_MESSAGE_MAX);
+    page.push(
+        " THEN r.first_message END \
          FROM page JOIN sessions s ON s.id = page.id JOIN session_requests r ON r.session_id = s.id",
     );
     page.push(order);
-    let rows: Vec<ListRow> = page.build_query_as().fetch_all(pool).await?;
-    let unreadable = |error: &Error| tracing::error!(%error, "a session cannot be listed");
-    let items = rows.into_iter().filter_map(|row| rows::summary(row).inspect_err(unreadable).ok()).collect();
+    let mut rows = page.build_query_as::<ListRow>().fetch(pool);
+    let mut items = Vec::new();
+    // One after another, since what is left of a row is much smaller than the row.
+    while let Some(row) = rows.try_next().await? {
+        match rows::summary(row) {
+            Ok(summary) => items.push(summary),
+            Err(error) => tracing::error!(%error, "a session cannot be listed"),
+        }
+    }
     Ok(Listing { items, total: total.unsigned_abs() })
 }
 
@@ -126,7 +141,12 @@ fn push_matching(query: &mut QueryBuilder<Db>, organization: OrganizationId, fil
         query.push(" AND s.user_id = ").push_bind(user.0);
     }
     push_any(query, " AND s.status IN (", filter.statuses.iter().map(|status| status.as_str().to_owned()));
-    push_any(query, " AND s.agent IN (", filter.agents.iter().cloned());
+    if !filter.agents.is_empty() {
+        // By the name it was asked for, and by the one that lists show.
+        push_any(query, " AND (s.agent IN (", filter.agents.iter().cloned());
+        push_any(query, " OR s.agent_name IN (", filter.agents.iter().cloned());
+        query.push(")");
+    }
     if let Some(group) = &filter.group_id {
         query.push(" AND s.group_id = ").push_bind(group.clone());
     }

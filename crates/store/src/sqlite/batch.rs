@@ -92,7 +92,7 @@ async fn insert_requests(connection: &mut Connection, creations: &[(&NewSession,
         let first = rows::first_message(&new.request);
         row.push_bind(new.transition.session.id.0)
             .push_bind(rows::json(&*new.request))
-            .push_bind(first.as_ref().map(rows::json))
+            .push_bind(first.as_ref().map(|message| rows::json(&message.clone().summary())))
             .push_bind(first.map(|message| rows::searchable(&message.message)));
     });
     query.build().execute(connection).await?;

@@ -66,7 +66,8 @@ pub(crate) async fn each_filter_picks_its_sessions(store: &dyn Store) {
     check(store, status(&[Status::Failed]), none).await;
     let agents = |names: &[&str]| SessionFilter { agents: names.iter().copied().map(str::to_owned).collect(), ..all() };
     check(store, agents(&["h/web-surfer-flash", "h/other"]), [&named]).await;
-    check(store, agents(&["tester"]), none).await;
+    check(store, agents(&["tester"]), [&parent, &child, &named, &foreign]).await;
+    check(store, agents(&["teste"]), none).await;
     check(store, SessionFilter { group_id: Some("blue".into()), ..all() }, [&parent]).await;
     check(store, SessionFilter { parent: Some(parent.id), ..all() }, [&child]).await;
     check(store, SessionFilter { user: Some(UserId(Uuid::from_u128(8))), ..all() }, [&foreign]).await;

@@ -5,7 +5,7 @@ use crate::{
     world::{open, within_a_minute},
 };
 use quarterdeck_core::Command;
-use quarterdeck_store::{CommitLease, OpenError, SessionFilter, Store, migrate, open_with};
+use quarterdeck_store::{CommitLease, OpenError, SessionFilter, Store, open_with, pending_migrations};
 use quarterdeck_test_support::postgres::{Database, PostgresCluster, shared};
 use std::{sync::Arc, time::Duration};
 
@@ -80,10 +80,9 @@ async fn a_role_that_may_only_read_and_write_rows_is_enough_once_the_tables_are_
     let url = role(&database, "", &format!("GRANT USAGE ON SCHEMA public TO {name}"));
     let refused = refusal(&url).await;
     assert!(refused.contains("quarterdeck migrate") && refused.contains(&name), "{refused}");
-    let missing = migrate(database.url(), true).await.unwrap();
-    assert!(!missing.is_empty());
-    assert_eq!(migrate(database.url(), false).await.unwrap(), missing);
-    assert_eq!(migrate(database.url(), true).await.unwrap(), [0; 0]);
+    assert!(!pending_migrations(database.url()).await.unwrap().is_empty());
+    open(database.url()).await.close().await;
+    assert!(pending_migrations(database.url()).await.unwrap().is_empty());
     let grant = format!(
         "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {name}; \
          GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {name}"

@@ -2,7 +2,7 @@
 
 use super::tables::{Row, Tables};
 use quarterdeck_api::{Answer, OrganizationId, Reference, SessionId, SessionRequest, UserMessage};
-use quarterdeck_core::LoggedEvent;
+use quarterdeck_core::{LoggedEvent, Session};
 use quarterdeck_store::{EventFilter, Listing, SessionFilter, SummaryRow};
 use serde_json::value::{RawValue, to_raw_value};
 use std::sync::Arc;
@@ -41,6 +41,7 @@ fn matches(row: &Row, filter: &SessionFilter) -> bool {
     filter.user.is_none_or(|user| user == session.user)
         && is_any(&filter.statuses, session.state.status())
         && (filter.agents.is_empty()
+            || filter.agents.contains(&agent_name(row))
             || row.new.agent_reference.as_ref().is_some_and(|agent| filter.agents.contains(agent)))
         && filter.group_id.as_ref().is_none_or(|group| row.new.request.group_id.as_ref() == Some(group))
         && filter.parent.is_none_or(|parent| row.new.parent == Some(parent))
@@ -62,13 +63,17 @@ fn is_found(row: &Row, search: &str) -> bool {
 
 fn summary(row: &Row) -> SummaryRow {
     SummaryRow {
-        session: row.session.clone(),
-        agent: match &row.new.request.agent {
-            Reference::Name(name) => name.clone(),
-            Reference::Inline(agent) => agent.name.clone(),
-        },
+        session: Session { answer: None, ..row.session.clone() },
+        agent: agent_name(row),
         agent_revision: row.new.agent_revision,
-        first_message: first_message(&row.new.request).and_then(|message| to_raw_value(&message).ok()),
+        first_message: first_message(&row.new.request).and_then(|message| to_raw_value(&message.summary()).ok()),
+    }
+}
+
+fn agent_name(row: &Row) -> String {
+    match &row.new.request.agent {
+        Reference::Name(name) => name.clone(),
+        Reference::Inline(agent) => agent.name.clone(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What can happen to a session, as proptest picks it; most of it fits the state it meets.
 
 use crate::{
-    Fact, Fault, Order, Session, Settings, StepMode,
+    AnswerGrace, Fact, Fault, Order, Session, Settings, StepMode,
     tests::world::{answered, error_of, reply, result_of},
 };
 use proptest::{collection::vec, option, prelude::*, sample::subsequence};
@@ -85,6 +85,7 @@ pub(super) fn any_settings() -> impl Strategy<Value = Settings> {
             client_tools: tools.into_iter().map(str::to_owned).collect(),
             delegates,
             depth,
+            answer_grace_s: AnswerGrace::default(),
         },
     )
 }

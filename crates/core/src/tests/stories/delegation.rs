@@ -149,11 +149,27 @@ fn a_forced_answer_gives_the_subagents_time_and_then_no_more() {
 }
 
 #[test]
+fn what_clients_create_for_a_session_is_named_whatever_its_state() {
+    for (name, mut run) in crate::tests::world::every_state() {
+        let (status, before) = (run.status(), run.session.subagents.clone());
+        assert_eq!(run.command(Command::Adopt(child(90))), [""; 0], "{name}: its log says nothing of it");
+        run.command(Command::Adopt(child(90)));
+        let named = run.session.status_record().subagent_session_ids;
+        assert_eq!((run.status(), named), (status, [before, vec![child(90)]].concat()), "{name}");
+    }
+    let mut run = Run::start(one_shot());
+    for number in 0..=Session::ADOPTED_MAX {
+        run.command(Command::Adopt(child(number as u128)));
+    }
+    assert_eq!(run.session.adopted.len(), Session::ADOPTED_MAX);
+}
+
+#[test]
 fn a_pause_does_not_use_up_the_time_of_the_subagents() {
     let mut run = delegating();
     run.command(Command::ForceAnswer);
     check_steering(&mut run, Order::Answer);
-    run.wait_s(20).command(Command::Pause);
+    run.wait_s(10).command(Command::Pause);
     check_steering(&mut run, Order::Pause);
     run.wait_s(1_000).command(Command::Resume);
     check_steering(&mut run, Order::Answer);

@@ -1,5 +1,5 @@
 use crate::{
-    Command, Fact, Fault, Next, Rejection, Reply, Session, Settings, StepMode,
+    AnswerGrace, Command, Fact, Fault, Next, Rejection, Reply, Settings, StepMode,
     tests::world::{self, Run, answered, awaiting, call, decided, noon, one_shot, result, results},
 };
 use chrono::TimeDelta;
@@ -190,9 +190,17 @@ fn at_max_time_an_answer_is_forced_and_after_its_grace_the_session_is_timed_out(
     assert_eq!(run.fact(Fact::TimePassed), ["flow_event force_answer server"]);
     assert_eq!(run.next(), Next::Step(StepMode::AnswerOnly));
 
-    assert_eq!(run.wait_s(Session::TIME_LIMIT_GRACE_S - 1).fact(Fact::TimePassed), [""; 0]);
+    assert_eq!(run.wait_s(i64::from(AnswerGrace::default().0) - 1).fact(Fact::TimePassed), [""; 0]);
     assert_eq!(run.wait_s(1).fact(Fact::TimePassed), ["AgentCompletion timed_out"]);
     assert_eq!((run.status(), run.session.error_code()), (Status::TimedOut, Some(ErrorCode::Timeout)));
+}
+
+#[test]
+fn the_grace_is_a_setting() {
+    let mut run = Run::start(one_shot().with_answer_grace(AnswerGrace(5)));
+    run.wait_s(600).fact(Fact::TimePassed);
+    assert_eq!(run.wait_s(4).fact(Fact::TimePassed), [""; 0]);
+    assert_eq!(run.wait_s(1).fact(Fact::TimePassed), ["AgentCompletion timed_out"]);
 }
 
 #[test]

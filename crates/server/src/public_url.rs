@@ -1,0 +1,176 @@
+//! Where clients reach this server. Logs and requests hold paths of files; clients get addresses, made when they are
+//! read, so that what was written before the server moved leads to where it is now.
+
+use http::{HeaderMap, header, uri::Authority};
+use quarterdeck_api::SessionId;
+use serde_json::value::RawValue;
+use std::sync::Arc;
+use thiserror::Error;
+use url::Url;
+
+const FORWARDED_HOST: &str = "x-forwarded-host";
+const FORWARDED_PROTO: &str = "x-forwarded-proto";
+
+/// How the address of this server is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PublicUrl {
+    /// As the operator says it.
+    fixed: Option<String>,
+    /// Whether what a proxy says of the original request is to be believed.
+    trusts_proxy: bool,
+}
+
+/// Why an address cannot be this server's.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("{0:?} is no address of this server: it must be http:// or https://, a host, and perhaps a port and a path")]
+pub struct BadPublicUrl(String);
+
+impl PublicUrl {
+    /// The address that the operator names.
+    ///
+    /// # Errors
+    /// When it is no address that clients could call.
+    pub fn fixed(text: &str) -> Result<Self, BadPublicUrl> {
+        let bad = || BadPublicUrl(text.to_owned());
+        let url = Url::parse(text).map_err(|_| bad())?;
+        let is_plain = url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
+        if !matches!(url.scheme(), "http" | "https") || url.host().is_none() || !is_plain || url.password().is_some() {
+            return Err(bad());
+        }
+        Ok(Self { fixed: Some(url.as_str().trim_end_matches('/').to_owned()), trusts_proxy: false })
+    }
+
+    /// The address that each request was sent to; `trusts_proxy` says whether `X-Forwarded-Host` and
+    /// `X-Forwarded-Proto` count.
+    pub fn of_request(trusts_proxy: bool) -> Self {
+        Self { fixed: None, trusts_proxy }
+    }
+
+    /// The address without a slash at its end; none when the request names no host.
+    pub(crate) fn base(&self, headers: &HeaderMap) -> Base {
+        if let Some(fixed) = &self.fixed {
+            return Base(Some(fixed.as_str().into()));
+        }
+        let forwarded = |name: &str| if self.trusts_proxy { first(headers, name) } else { None };
+        let host = forwarded(FORWARDED_HOST).or_else(|| first(headers, header::HOST.as_str()));
+        let scheme = match forwarded(FORWARDED_PROTO) {
+            Some(scheme) if scheme.eq_ignore_ascii_case("https") => "https",
+            Some(_) | None => "http",
+        };
+        let host = host.filter(|host| !host.contains('@') && host.parse::<Authority>().is_ok());
+        Base(host.map(|host| format!("{scheme}://{host}").into()))
+    }
+}
+
+/// A header's first value; proxies in a row list theirs.
+fn first<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    let value = headers.get(name)?.to_str().ok()?;
+    Some(value.split(',').next().unwrap_or_default().trim()).filter(|value| !value.is_empty())
+}
+
+/// The address of this server for one client.
+#[derive(Clone, Debug)]
+pub(crate) struct Base(Option<Arc<str>>);
+
+/// The fields of JSON that name files of sessions, up to their values.
+const FIELDS: [&str; 2] = ["\"url\":\"", "\"source\":\""];
+
+impl Base {
+    /// JSON with the addresses of a session's files in place of their paths; none when it holds no path. Within a text
+    /// of the JSON a quote is escaped, so that what looks like a field is one.
+    fn absolute(&self, json: &str, session: SessionId) -> Option<String> {
+        let base = self.0.as_deref()?;
+        let path = format!("/api/v2/sessions/{session}/resources/");
+        if !json.contains(&path) {
+            return None;
+        }
+        let replaced = FIELDS.iter().fold(json.to_owned(), |json, field| {
+            json.replace(&format!("{field}{path}"), &format!("{field}{base}{path}"))
+        });
+        Some(replaced)
+    }
+
+    /// The same for the answer to a creation as it was kept, which says itself of which session it is.
+    pub(crate) fn in_answer(&self, json: String) -> String {
+        #[derive(serde::Deserialize)]
+        struct Answer {
+            id: SessionId,
+        }
+        match serde_json::from_str::<Answer>(&json) {
+            Ok(Answer { id }) => self.in_text(json, id),
+            Err(_) => json,
+        }
+    }
+
+    pub(crate) fn in_text(&self, json: String, session: SessionId) -> String {
+        self.absolute(&json, session).unwrap_or(json)
+    }
+
+    pub(crate) fn in_value(&self, json: Box<RawValue>, session: SessionId) -> Box<RawValue> {
+        let absolute = self.absolute(json.get(), session).and_then(|text| RawValue::from_string(text).ok());
+        absolute.unwrap_or(json)
+    }
+
+    pub(crate) fn in_events(&self, events: Vec<Arc<RawValue>>, session: SessionId) -> Vec<Arc<RawValue>> {
+        events.into_iter().map(|event| self.in_event(event, session)).collect()
+    }
+
+    pub(crate) fn in_event(&self, event: Arc<RawValue>, session: SessionId) -> Arc<RawValue> {
+        let absolute = self.absolute(event.get(), session).and_then(|text| RawValue::from_string(text).ok());
+        absolute.map_or(event, Arc::from)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::PublicUrl;
+    use http::HeaderMap;
+    use quarterdeck_api::SessionId;
+    use serde_json::json;
+    use uuid::Uuid;
+
+    const SESSION: SessionId = SessionId(Uuid::from_u128(7));
+
+    fn headers(of: &[(&'static str, &'static str)]) -> HeaderMap {
+        of.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
+    }
+
+    fn base(public: &PublicUrl, of: &[(&'static str, &'static str)]) -> Option<String> {
+        public.base(&headers(of)).0.as_deref().map(str::to_owned)
+    }
+
+    #[test]
+    fn the_operators_word_stands_before_the_requests() {
+        let fixed = PublicUrl::fixed("https://agents.example.com/deck/").unwrap();
+        assert_eq!(base(&fixed, &[("host", "else")]).as_deref(), Some("https://agents.example.com/deck"));
+        for bad in ["agents.example.com", "ftp://a", "https://", "http://a?b", "http://u:p@a", "http://a#b", ""] {
+            assert!(PublicUrl::fixed(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_a_proxy_says_counts_only_when_it_is_trusted() {
+        let sent = [("host", "in:8430"), ("x-forwarded-host", "out.example.com, in"), ("x-forwarded-proto", "HTTPS")];
+        assert_eq!(base(&PublicUrl::of_request(false), &sent).as_deref(), Some("http://in:8430"));
+        assert_eq!(base(&PublicUrl::of_request(true), &sent).as_deref(), Some("https://out.example.com"));
+        assert_eq!(base(&PublicUrl::of_request(true), &sent[..1]).as_deref(), Some("http://in:8430"));
+        for bad in ["a\"b", "a b", "u@h", "<script>", ""] {
+            assert_eq!(base(&PublicUrl::of_request(false), &[("host", bad)]), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn only_fields_that_name_files_of_the_session_change() {
+        let base = PublicUrl::fixed("http://h").unwrap().base(&HeaderMap::new());
+        let path = format!("/api/v2/sessions/{SESSION}/resources/attachments/a");
+        let other = format!("/api/v2/sessions/{}/resources/attachments/a", Uuid::from_u128(8));
+        let event = json!({"url": path, "x": {"source": path}, "text": path, "said": json!({"url": path}).to_string(),
+            "other": {"url": other}});
+        let absolute = format!("http://h{path}");
+        let wanted = json!({"url": absolute, "x": {"source": absolute}, "text": path,
+            "said": json!({"url": path}).to_string(), "other": {"url": other}});
+        assert_eq!(base.in_text(event.to_string(), SESSION), wanted.to_string());
+        let unknown = PublicUrl::of_request(false).base(&HeaderMap::new());
+        assert_eq!(unknown.in_text(event.to_string(), SESSION), event.to_string());
+    }
+}
