@@ -1,8 +1,9 @@
 //! Environments: where an agent acts.
 
+use crate::mask::MASK;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use url::{Origin, Url};
+use url::Url;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -291,17 +292,27 @@ pub struct McpServer {
 }
 
 impl McpServer {
-    /// Whether both are the same program or at the same address, so that what one may know the other may.
-    pub(crate) fn is_where(&self, other: &Self) -> bool {
-        let has_moved = self.url != other.url && (origin(self).is_none() || origin(self) != origin(other));
-        self.transport == other.transport && self.command == other.command && !has_moved
+    /// Whether what `before` may know goes to nobody else when `self` is told it: the same address to the letter, or the
+    /// same program with the same arguments and variables, for these, too, say where it sends what it knows. A `***`
+    /// stands for what was there before.
+    pub(crate) fn is_where(&self, before: &Self) -> bool {
+        let is_same = |now: &String, before: &String| now == before || now == MASK;
+        let has_same_args = self.args.len() == before.args.len()
+            && self.args.iter().zip(&before.args).all(|(now, before)| is_same(now, before));
+        let has_same_env = self.env.len() == before.env.len()
+            && self.env.iter().all(|(name, now)| before.env.get(name).is_some_and(|before| is_same(now, before)));
+        self.transport == before.transport
+            && match self.transport {
+                McpTransport::Stdio => self.command == before.command && has_same_args && has_same_env,
+                McpTransport::StreamableHttp | McpTransport::Sse => address(self) == address(before),
+            }
     }
 }
 
-/// Scheme, host and port; none where the address has no such thing.
-fn origin(server: &McpServer) -> Option<Origin> {
-    let origin = Url::parse(server.url.as_deref()?).ok()?.origin();
-    origin.is_tuple().then_some(origin)
+/// The address in its normal form; as it is where it is none.
+fn address(server: &McpServer) -> Option<String> {
+    let url = server.url.as_deref()?;
+    Some(Url::parse(url).map_or_else(|_| url.to_owned(), String::from))
 }
 
 /// How an MCP server is spoken to.

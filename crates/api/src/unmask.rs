@@ -2,7 +2,7 @@
 //! secret stood, and means the secret that is stored there.
 //!
 //! A `***` for which nothing is stored stays what it is. So does one of an MCP server that became another: what was
-//! stored for one address or program is not handed to the next.
+//! stored for one address, or for a program with its arguments and variables, is not handed to the next.
 
 use crate::mask::MASK;
 use crate::{Agent, Environment, McpServer, Reference};
@@ -142,8 +142,10 @@ mod tests {
         let stdio = |command: &str| json!({"transport": "stdio", "command": command, "args": ["CANARY"], "env": {"K": "CANARY"}});
         let streamable =
             json!({"transport": "streamable_http", "url": "https://a.example/1", "headers": {"K": "CANARY"}});
+        let run = |args: Value, env: Value| json!({"transport": "stdio", "command": "c", "args": args, "env": env});
         let stays = [
-            (sse("https://a.example/1"), sse("https://A.example:443/2?x")),
+            (sse("https://a.example/1"), sse("https://A.example:443/1")),
+            (run(json!(["-k", "CANARY"]), json!({})), run(json!(["-k", "CANARY"]), json!({}))),
             (sse("not an address"), sse("not an address")),
             (stdio("c"), stdio("c")),
         ];
@@ -157,11 +159,32 @@ mod tests {
             (sse("https://a.example/1"), sse("https://a.example@b.example/1")),
             (sse("https:///a.example/1"), sse("https:///b.example/1")),
             (sse("not an address"), sse("no address either")),
+            (sse("https://a.example/1"), sse("https://a.example/2")),
+            (sse("https://a.example/1"), sse("https://a.example/1?to=b.example")),
             (streamable.clone(), sse("https://a.example/1")),
             (stdio("c"), stdio("d")),
         ];
         for (before, after) in moves {
             assert_eq!(written_over(&before, &after), masked(&after), "{after}");
+        }
+    }
+
+    #[test]
+    fn a_program_that_is_run_in_another_way_does_not_take_secrets_along() {
+        let stored = json!({"transport": "stdio", "command": "c", "args": ["--to", "a"], "env": {"K": "CANARY"}});
+        for changed in [
+            json!({"args": ["--to", "b"], "env": {"K": "***"}}),
+            json!({"args": ["***", "b"], "env": {"K": "***"}}),
+            json!({"args": ["***", "***", "-v"], "env": {"K": "***"}}),
+            json!({"args": ["***"], "env": {"K": "***"}}),
+            json!({"args": ["***", "***"], "env": {"K": "***", "HTTPS_PROXY": "http://b"}}),
+            json!({"args": ["***", "***"], "env": {"L": "***"}}),
+        ] {
+            let mut after = json!({"transport": "stdio", "command": "c"});
+            after.as_object_mut().unwrap().extend(changed.as_object().unwrap().clone());
+            let mut written = server(&after);
+            unmask::environment(&mut written, &server(&stored));
+            assert_eq!(written, server(&after), "{after}");
         }
     }
 

@@ -32,6 +32,10 @@ fn an_override_sends_no_secret_elsewhere() {
         (json!({"servers[name=http].url": "https://b.example/mcp"}), "its headers"),
         (json!({"servers[name=http].name": "b", "servers[name=b].url": "https://b.example/mcp"}), "its headers"),
         (json!({"servers[name=http].transport": "streamable_http"}), "its headers"),
+        (json!({"servers[name=http].url": "https://a.example/elsewhere"}), "its headers"),
+        (json!({"servers[name=http].url": "https://a.example/mcp?to=b"}), "its headers"),
+        (json!({"servers[name=program].args": ["--to", "b"]}), "its env"),
+        (json!({"servers[name=program].env": {"HTTPS_PROXY": "http://b"}}), "its args"),
         (json!({"servers[name=program].command": "other"}), "its env"),
         (json!({"servers[name=program].command": "other", "servers[name=program].env": {}}), "its args"),
     ] {
@@ -39,7 +43,9 @@ fn an_override_sends_no_secret_elsewhere() {
     }
     let other = json!({"name": "http", "transport": "sse", "url": "https://b.example", "headers": {"A": "own"}});
     for overrides in [
-        json!({"servers[name=http].url": "https://a.example/elsewhere"}),
+        json!({"servers[name=http].url": "https://A.example:443/mcp"}),
+        json!({"servers[name=http].headers": {"A": "own"}}),
+        json!({"servers[name=program].args": [], "servers[name=program].env": {"A": "own"}}),
         json!({"servers[name=http].url": "https://b.example", "servers[name=http].headers": {"A": "own"}}),
         json!({"servers[name=http].headers": {}, "servers[name=http].url": "https://b.example"}),
         json!({"servers[name=program].command": "c", "servers[name=program].env": {}, "servers[name=program].args": []}),

@@ -20,6 +20,7 @@ mod unavailable;
 pub use context::{Memories, OpenContext, ParkedEnvironments, SessionFile, SessionFiles};
 pub use environment::{Environment, OpenError, Order, Parking};
 pub use guard::{Guard, GuardError, HostRefused};
+pub use mcp::{SUPERVISE, hide_process, supervise};
 pub use memory::{Forgotten, KeyValues, MEMORY_ENTRIES_MAX};
 pub use provider::{Hosting, HostingSettings, Provider, Refused};
 /// A tool on offer is the same wherever it runs. Its name fits `^[a-zA-Z_][a-zA-Z0-9_]{0,63}$`.

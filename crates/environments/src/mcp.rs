@@ -5,12 +5,25 @@
 //! included, is data of a stranger: made to fit, cut to size, and told to the model as what it is.
 
 mod content;
+mod events;
+mod exchange;
+mod fault;
+mod greeting;
+mod inbox;
+mod json;
 mod link;
+mod listing;
 mod mask;
+mod message;
 mod names;
 mod process;
 mod server;
 mod sse;
+mod stdio;
+mod streamable;
+mod supervise;
+
+pub use supervise::{SUPERVISE, hide_process, supervise};
 
 use crate::{CallError, Environment, Hosting, HostingSettings, Observation, OpenError, Output, Tool};
 use async_trait::async_trait;
@@ -27,6 +40,9 @@ use std::{
 const TOOLS_MAX: usize = 128;
 /// What tools and their schemas may weigh in all, as JSON.
 const TOOLS_MAX_BYTES: usize = 1 << 20;
+
+/// No message of a server may be longer.
+const MESSAGE_MAX_BYTES: usize = 8 << 20;
 
 /// Servers of one environment that are connected to at once.
 const OPENING_MAX: usize = 4;

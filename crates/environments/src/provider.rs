@@ -60,6 +60,11 @@ pub struct HostingSettings {
     pub commands: BTreeMap<String, Vec<String>>,
     /// The `PATH` of these programs.
     pub path: OsString,
+    /// This server's own program, to run them under: it is called with [`SUPERVISE`](crate::SUPERVISE) and what
+    /// [`supervise`](crate::supervise) takes. Without it, what leaves a program's process group can outlive it.
+    pub supervisor: Option<OsString>,
+    /// Variables that agents may give to these programs. Without a list: all but those known to load code.
+    pub variables: Option<Vec<String>>,
     /// Kinds that sessions are refused for, instead of running without them.
     pub refused: Vec<EnvironmentKind>,
     /// How long connecting to an MCP server may take, its greeting included. Default: 10 seconds.
@@ -76,6 +81,8 @@ impl Default for HostingSettings {
             guard: Guard::default(),
             commands: BTreeMap::new(),
             path: "/usr/local/bin:/usr/bin:/bin".into(),
+            supervisor: None,
+            variables: None,
             refused: Vec::new(),
             connect_timeout: Duration::from_secs(10),
             start_timeout: Duration::from_secs(30),
@@ -116,7 +123,9 @@ impl Hosting {
             return Ok(client.clone());
         }
         let agent = concat!("quarterdeck/", env!("CARGO_PKG_VERSION"));
-        let client = self.settings.guard.client(self.settings.connect_timeout).user_agent(agent).build();
+        let client = self.settings.guard.client(self.settings.connect_timeout).user_agent(agent);
+        // They are followed by hand, so that what is posted stays posted.
+        let client = client.redirect(reqwest::redirect::Policy::none()).build();
         let client = client.map_err(|_| "no client could be made for it".to_owned())?;
         Ok(self.client.get_or_init(|| client).clone())
     }
@@ -151,13 +160,20 @@ impl Hosting {
                 server.name
             )));
         }
-        match server.env.keys().find(|name| loads_code(name)) {
+        match server.env.keys().find(|name| !self.passes_on(name)) {
             Some(name) => Err(Refused::NotPublic(format!(
-                "the MCP server {:?} sets the environment variable {name:?}, which this server does not pass on",
+                "the MCP server {:?} sets the environment variable {name:?}, which this server does not pass on (its \
+                 operator can allow it with --mcp-allow-variables)",
                 server.name
             ))),
             None => Ok(()),
         }
+    }
+
+    /// Whether agents may give this variable to programs.
+    fn passes_on(&self, name: &str) -> bool {
+        let is_name = !name.is_empty() && !name.contains(['=', '\0']);
+        is_name && self.settings.variables.as_ref().map_or(!loads_code(name), |names| names.iter().any(|it| it == name))
     }
 }
 
@@ -175,10 +191,7 @@ fn loads_code(name: &str) -> bool {
     let begins =
         ["LD_", "DYLD_", "PYTHON", "NODE_", "RUBY", "PERL", "JAVA_", "JDK_", "BASH_", "GIT_", "NPM_", "UV_", "PIP_"];
     let is = ["PATH", "ENV", "SHELL", "IFS", "HOME"];
-    name.is_empty()
-        || name.contains(['=', '\0'])
-        || is.contains(&upper.as_str())
-        || begins.iter().any(|prefix| upper.starts_with(prefix))
+    is.contains(&upper.as_str()) || begins.iter().any(|prefix| upper.starts_with(prefix))
 }
 
 #[async_trait]

@@ -4,6 +4,9 @@ use crate::settings::EnvironmentSettings;
 use anyhow::Context;
 use quarterdeck_environments::{Guard, Hosting, HostingSettings};
 
+/// The binary that runs, also when another one has taken its place on disk.
+const THIS_BINARY: &str = "/proc/self/exe";
+
 /// # Errors
 /// Names the setting that cannot be used.
 pub(crate) fn hosting(settings: &EnvironmentSettings) -> anyhow::Result<Hosting> {
@@ -17,6 +20,8 @@ pub(crate) fn hosting(settings: &EnvironmentSettings) -> anyhow::Result<Hosting>
         guard,
         commands: commands.collect(),
         path: path.unwrap_or(defaults.path),
+        supervisor: cfg!(target_os = "linux").then(|| THIS_BINARY.into()),
+        variables: Some(settings.mcp_allow_variables.clone()).filter(|names| !names.is_empty()),
         refused: settings.refuse_environments.clone(),
         ..defaults
     }))

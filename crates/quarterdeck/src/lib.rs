@@ -21,7 +21,11 @@ pub mod settings;
 
 use options::{Command, Options};
 use settings::reading::{self, ReadError, Reading};
-use std::{ffi::OsString, io, process::ExitCode};
+use std::{
+    ffi::{OsStr, OsString},
+    io,
+    process::ExitCode,
+};
 
 /// What a wrong setting exits with; a fault at run time exits with 1.
 const EXIT_SETTINGS: u8 = 2;
@@ -32,6 +36,12 @@ pub fn run(
     variables: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> ExitCode {
     let words: Vec<OsString> = words.into_iter().collect();
+    // Before anything is read: the variables and the folder are those of a program.
+    if let [_, word, parent, _, command @ ..] = &words[..]
+        && word == quarterdeck_environments::SUPERVISE
+    {
+        return supervise(parent, command).unwrap_or_else(report);
+    }
     let failure = match reading::read(&words, variables) {
         Ok(reading) => start(reading).err(),
         Err(ReadError::Words(error)) => {
@@ -42,6 +52,15 @@ pub fn run(
         Err(ReadError::Value(error)) => Some(Failure::Settings(error)),
     };
     failure.map_or(ExitCode::SUCCESS, report)
+}
+
+/// Runs a program of an MCP server and looks after what it starts, as the process `parent` asked.
+fn supervise(parent: &OsStr, command: &[OsString]) -> Result<ExitCode, Failure> {
+    let parent = parent.to_str().and_then(|parent| parent.parse().ok());
+    let parent =
+        parent.ok_or_else(|| Failure::Settings(anyhow::anyhow!("a supervisor is started by a server only")))?;
+    let ended = quarterdeck_environments::supervise(parent, command);
+    ended.map(ExitCode::from).map_err(|error| Failure::Fault(error.into()))
 }
 
 /// Why the process ends.

@@ -5,10 +5,8 @@ use anyhow::{anyhow, bail};
 use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 
-/// Parts that only a filter that names them turns on further. The library for MCP logs what servers say as it is, and
-/// servers repeat the secrets they were told: we log of it what is to be known, masked. Of the database driver only what
-/// is wrong.
-const QUIET: &[(&str, &str)] = &[("rmcp", "off"), ("sqlx", "warn")];
+/// Parts that only a filter that names them turns on further. Of the database driver only what is wrong.
+const QUIET: &[(&str, &str)] = &[("sqlx", "warn")];
 const LEVELS: &str = "off, error, warn, info, debug, trace";
 
 /// Starts the log of the process.
@@ -76,11 +74,10 @@ const PARTS: &[&str] = &[
     "quarterdeck_environments",
     "quarterdeck_agent",
     "quarterdeck_store",
-    "rmcp",
     "sqlx",
 ];
 
-/// Whether a directive is about a crate: `rmcp`, `rmcp::service=debug`, `rmcp[span]=info`.
+/// Whether a directive is about a crate: `sqlx`, `sqlx::query=debug`, `sqlx[span]=info`.
 fn is_of(name: &str, directive: &str) -> bool {
     directive.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with(['=', ':', '[']))
 }
@@ -90,18 +87,9 @@ mod tests {
     use super::filter;
 
     #[test]
-    fn what_mcp_servers_and_the_driver_say_is_logged_only_for_who_asks_for_it_by_name() {
-        for (given, quiet) in [
-            ("info", "rmcp=off"),
-            ("debug", "sqlx=warn"),
-            ("trace,rmcp_else=info", "rmcp=off"),
-            ("info,sqlx=debug", "rmcp=off"),
-            ("info,rmcp=debug", "sqlx=warn"),
-        ] {
-            assert!(filter(given).unwrap().to_string().contains(quiet), "{given}");
-        }
-        for given in ["info,rmcp=debug", "rmcp::service=info", "info, rmcp"] {
-            assert!(!filter(given).unwrap().to_string().contains("rmcp=off"), "{given}");
+    fn what_the_driver_says_is_logged_only_for_who_asks_for_it_by_name() {
+        for given in ["info", "debug", "trace,sqlx_else=info"] {
+            assert!(filter(given).unwrap().to_string().contains("sqlx=warn"), "{given}");
         }
         for given in ["sqlx=trace", "info,sqlx::query=debug"] {
             assert!(!filter(given).unwrap().to_string().contains("sqlx=warn"), "{given}");

@@ -38,6 +38,7 @@ async fn run_to_the_end(settings: &Settings, warnings: Vec<String>) -> Result<()
         tracing::warn!("{warning}");
     }
     raise_open_files();
+    hide_from_programs(settings);
     let parts = Parts::from_settings(settings).await.map_err(Failure::Settings)?;
     serve(settings, parts).await.map_err(Failure::Fault)
 }
@@ -174,6 +175,15 @@ pub(crate) fn set_up_tls() {
 fn raise_open_files() {
     if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
         tracing::warn!(%error, "could not raise the limit of open files");
+    }
+}
+
+/// The programs that are run for MCP servers have our user, which may otherwise read our variables and memory.
+fn hide_from_programs(settings: &Settings) {
+    if !settings.environments.mcp_allow_command.is_empty()
+        && let Err(error) = quarterdeck_environments::hide_process()
+    {
+        tracing::warn!(%error, "programs of MCP servers can read the memory and the variables of this server");
     }
 }
 

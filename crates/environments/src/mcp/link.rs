@@ -1,41 +1,41 @@
-//! One connection to an MCP server: a transport, and the SDK's client on it.
+//! One connection to an MCP server: a transport, the greeting, and requests over it.
 
 use super::{
+    exchange::Target,
+    fault::Fault,
+    inbox::{Inbox, Waiting},
     mask::Secrets,
-    process::{self, Process},
-    sse::SseTransport,
+    message::Outgoing,
+    process::{self, Process, Program, Started},
+    sse::Sse,
+    stdio::{self, Stdio},
+    streamable::Streamable,
 };
 use crate::{Guard, Hosting};
 use http::{HeaderMap, HeaderName, HeaderValue};
-use quarterdeck_api::{McpServer, McpTransport};
-use rmcp::{
-    ClientHandler, RoleClient, ServiceExt,
-    model::{ClientConfig, Implementation},
-    service::{NotificationContext, RunningService},
-    transport::{
-        StreamableHttpClientTransport, async_rw::AsyncRwTransport,
-        streamable_http_client::StreamableHttpClientTransportConfig,
-    },
-};
+use quarterdeck_api::{JsonObject, McpServer, McpTransport};
+use serde_json::{Value, json, value::RawValue};
 use std::{
-    collections::HashMap,
-    ffi::OsString,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
+use tokio::{
+    sync::{Mutex as AsyncMutex, mpsc},
+    task::JoinSet,
+    time::timeout,
+};
 
-/// No message of a server may be longer.
-pub(super) const MESSAGE_MAX_BYTES: usize = 8 << 20;
 /// How long a server may take to hear that we go.
 const GOODBYE: Duration = Duration::from_secs(1);
+/// How long one answer of ours may take to be sent; others wait meanwhile.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long the rest of an exchange is read after its reply, to use the connection again.
+const TAIL: Duration = Duration::from_millis(20);
 
 /// How to reach a server.
 #[derive(Debug)]
 pub(super) enum Route {
-    Program { command: Vec<String>, path: OsString, server: McpServer },
+    Program { program: Program, server: McpServer },
     Http { url: url::Url, headers: HeaderMap, client: reqwest::Client, guard: Guard },
     Sse { url: url::Url, headers: HeaderMap, client: reqwest::Client, guard: Guard },
 }
@@ -47,9 +47,9 @@ impl Route {
         let settings = hosting.settings();
         if server.transport == McpTransport::Stdio {
             let name = server.command.as_deref().unwrap_or_default();
-            let command = settings.commands.get(name).ok_or("its command is not allowed")?;
-            let (command, path) = (command.clone(), settings.path.clone());
-            return Ok(Self::Program { command, path, server: server.clone() });
+            let command = settings.commands.get(name).ok_or("its command is not allowed")?.clone();
+            let program = Program { command, path: settings.path.clone(), supervisor: settings.supervisor.clone() };
+            return Ok(Self::Program { program, server: server.clone() });
         }
         let guard = settings.guard.clone();
         let url = guard.parse(server.url.as_deref().unwrap_or_default()).map_err(|refused| refused.to_string())?;
@@ -59,6 +59,17 @@ impl Route {
             McpTransport::Sse => Self::Sse { url, headers, client, guard },
             McpTransport::StreamableHttp | McpTransport::Stdio => Self::Http { url, headers, client, guard },
         })
+    }
+
+    /// The same address by the older HTTP transport.
+    pub(super) fn older(&self) -> Option<Self> {
+        match self {
+            Self::Http { url, headers, client, guard } => {
+                let (url, headers, client, guard) = (url.clone(), headers.clone(), client.clone(), guard.clone());
+                Some(Self::Sse { url, headers, client, guard })
+            }
+            Self::Sse { .. } | Self::Program { .. } => None,
+        }
     }
 }
 
@@ -79,99 +90,198 @@ fn headers(server: &McpServer) -> Result<HeaderMap, String> {
     Ok(headers)
 }
 
-/// Hears what a server says unasked. Wishes of its own (to ask our model, our user) are refused by default.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Listener {
-    tools_changed: Arc<AtomicBool>,
+#[derive(Debug)]
+enum Transport {
+    Program(Stdio),
+    Http(Streamable),
+    Sse(Sse),
 }
 
-impl ClientHandler for Listener {
-    fn on_tool_list_changed(&self, _context: NotificationContext<RoleClient>) -> impl Future<Output = ()> + Send + '_ {
-        self.tools_changed.store(true, Ordering::Release);
-        std::future::ready(())
-    }
-
-    fn get_info(&self) -> ClientConfig {
-        let mut config = ClientConfig::default();
-        config.client_info = Implementation::new("quarterdeck", env!("CARGO_PKG_VERSION"));
-        config
-    }
-}
-
-type Service = RunningService<RoleClient, Listener>;
-
-/// A connection. Dropping it closes it; a program is killed with all that it started.
-pub(super) struct Link {
-    peer: rmcp::Peer<RoleClient>,
-    service: Mutex<Option<Service>>,
-    listener: Listener,
-    _process: Option<Process>,
-}
-
-impl Link {
-    /// Connects and greets. Takes as long as it takes: the caller bounds it.
-    ///
-    /// # Errors
-    /// A sentence that may hold secrets.
-    pub(super) async fn connect(route: &Route, secrets: &Secrets) -> Result<Self, String> {
-        let listener = Listener::default();
-        let (service, process) = match route {
-            Route::Program { command, path, server } => {
-                let (process, stdout, stdin) = process::start(server, command, path, secrets)
-                    .map_err(|error| format!("its program cannot be started: {error}"))?;
-                let transport = AsyncRwTransport::new(stdout, stdin).with_max_line_length(MESSAGE_MAX_BYTES);
-                (listener.clone().serve(transport).await, Some(process))
-            }
-            Route::Http { url, headers, client, guard } => {
-                guard.check(url).map_err(|refused| refused.to_string())?;
-                let custom: HashMap<_, _> = headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-                let config = StreamableHttpClientTransportConfig::with_uri(url.as_str())
-                    .custom_headers(custom)
-                    .max_sse_event_size(MESSAGE_MAX_BYTES);
-                let transport = StreamableHttpClientTransport::with_client(client.clone(), config);
-                (listener.clone().serve(transport).await, None)
-            }
-            Route::Sse { url, headers, client, guard } => {
-                guard.check(url).map_err(|refused| refused.to_string())?;
-                let transport = SseTransport::connect(client, url, headers).await.map_err(|error| error.to_string())?;
-                (listener.clone().serve(transport).await, None)
-            }
-        };
-        let service = service.map_err(|error| error.to_string())?;
-        let peer = service.peer().clone();
-        Ok(Self { peer, service: Mutex::new(Some(service)), listener, _process: process })
-    }
-
-    pub(super) fn peer(&self) -> &rmcp::Peer<RoleClient> {
-        &self.peer
-    }
-
-    pub(super) fn is_open(&self) -> bool {
-        let service = self.service.lock().unwrap_or_else(PoisonError::into_inner);
-        service.as_ref().is_some_and(|service| !service.is_closed()) && !self.peer.is_transport_closed()
-    }
-
-    /// Whether the server said since the last time that its tools are others now.
-    pub(super) fn take_tools_changed(&self) -> bool {
-        self.listener.tools_changed.swap(false, Ordering::AcqRel)
-    }
-
-    /// The tools are to be listed again.
-    pub(super) fn note_tools_changed(&self) {
-        self.listener.tools_changed.store(true, Ordering::Release);
-    }
-
-    /// Says goodbye, if the server listens.
-    pub(super) async fn close(&self) {
-        let service = self.service.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(mut service) = service {
-            drop(service.close_with_timeout(GOODBYE).await);
+impl Transport {
+    /// Sends a message. Over HTTP it ends when the exchange does, and fails when that brought no reply.
+    async fn send(&self, message: &Outgoing) -> Result<(), Fault> {
+        match self {
+            Self::Program(stdio) => stdio.send(message).await,
+            Self::Http(streamable) => streamable.send(message).await,
+            Self::Sse(sse) => sse.send(message).await,
         }
     }
 }
 
-impl std::fmt::Debug for Link {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Link").field("open", &self.is_open()).finish_non_exhaustive()
+/// A connection. Dropping it closes it; a program is ended with all that it started.
+#[derive(Debug)]
+pub(super) struct Link {
+    inbox: Arc<Inbox>,
+    transport: Arc<Transport>,
+    process: AsyncMutex<Option<Process>>,
+    /// What reads and answers; ended with the link.
+    tasks: Mutex<JoinSet<()>>,
+    /// What every request says of us, in revisions without a greeting.
+    about_us: Mutex<Option<Value>>,
+}
+
+impl Link {
+    /// Connects. Takes as long as it takes: the caller bounds it. The server is to be greeted next.
+    pub(super) async fn connect(route: &Route, secrets: &Secrets) -> Result<Self, Fault> {
+        let (inbox, answers) = Inbox::new();
+        let mut tasks = JoinSet::new();
+        let mut process = None;
+        let transport = match route {
+            Route::Program { program, server } => {
+                let started = process::start(server, program, secrets);
+                let started =
+                    started.map_err(|error| Fault::NotSent(format!("its program cannot be started: {error}")))?;
+                let Started { process: started, stdout, stdin } = started;
+                process = Some(started);
+                let (stdio, lines) = Stdio::new();
+                tasks.spawn(stdio::read(stdout, Arc::clone(&inbox)));
+                // Where nobody reads, the reading side ends as well, and says so.
+                tasks.spawn(async move { drop(stdio::write(lines, stdin).await) });
+                Transport::Program(stdio)
+            }
+            Route::Http { url, headers, client, guard } => {
+                let target = target(url, headers, client, guard)?;
+                Transport::Http(Streamable::new(target, Arc::clone(&inbox)))
+            }
+            Route::Sse { url, headers, client, guard } => {
+                let target = target(url, headers, client, guard)?;
+                let (sse, stream) = Sse::connect(target, Arc::clone(&inbox)).await?;
+                let reader = Arc::clone(&inbox);
+                tasks.spawn(async move { stream.read(&reader).await });
+                Transport::Sse(sse)
+            }
+        };
+        let transport = Arc::new(transport);
+        tasks.spawn(answer(answers, Arc::clone(&transport), Arc::clone(&inbox)));
+        let (process, tasks) = (AsyncMutex::new(process), Mutex::new(tasks));
+        Ok(Self { inbox, transport, process, tasks, about_us: Mutex::default() })
+    }
+
+    /// Asks for something and waits for the reply. When it is dropped meanwhile, the server is told.
+    pub(super) async fn request(&self, method: &'static str, mut params: JsonObject) -> Result<Box<RawValue>, Fault> {
+        if let Some(why) = self.inbox.why_ended() {
+            return Err(Fault::NotSent(why));
+        }
+        if let Some(about_us) = self.about_us.lock().unwrap_or_else(PoisonError::into_inner).clone() {
+            params.insert("_meta".into(), about_us);
+        }
+        let mut asked = Asked { waiting: self.inbox.expect(), inbox: &self.inbox, is_open: method != "initialize" };
+        let message = Outgoing::request(asked.waiting.id(), method, &params);
+        let sending = self.transport.send(&message);
+        tokio::pin!(sending);
+        let outcome = tokio::select! {
+            biased;
+            reply = asked.waiting.reply() => {
+                drop(timeout(TAIL, sending).await);
+                reply
+            }
+            sent = &mut sending => match sent {
+                Ok(()) => asked.waiting.reply().await,
+                Err(fault) => Err(fault),
+            },
+        };
+        asked.is_open = false;
+        outcome
+    }
+
+    pub(super) async fn notify(&self, method: &'static str) -> Result<(), Fault> {
+        self.transport.send(&Outgoing::notification(method, &json!({}))).await
+    }
+
+    /// What was agreed on with the server. `about_us` goes with every request from now on.
+    pub(super) fn agree(&self, version: &str, about_us: Option<Value>) {
+        if let Transport::Http(streamable) = &*self.transport {
+            streamable.set_version(version, about_us.is_some());
+        }
+        *self.about_us.lock().unwrap_or_else(PoisonError::into_inner) = about_us;
+    }
+
+    /// Hears what the server says unasked, where that needs a connection of its own.
+    pub(super) fn listen(&self) {
+        if !matches!(&*self.transport, Transport::Http(_)) {
+            return;
+        }
+        let (transport, inbox) = (Arc::clone(&self.transport), Arc::clone(&self.inbox));
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).spawn(async move {
+            if let Transport::Http(streamable) = &*transport {
+                tokio::select! {
+                    () = streamable.listen() => {}
+                    () = inbox.until_ended() => {}
+                }
+            }
+        });
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.inbox.why_ended().is_none()
+    }
+
+    /// Why no request can succeed any more; the next one connects anew.
+    pub(super) fn end(&self, why: &str) {
+        self.inbox.end(why);
+    }
+
+    /// Whether the server said since the last time that its tools are others now.
+    pub(super) fn take_tools_changed(&self) -> bool {
+        self.inbox.take_tools_changed()
+    }
+
+    /// The tools are to be listed again.
+    pub(super) fn note_tools_changed(&self) {
+        self.inbox.note_tools_changed();
+    }
+
+    /// Says goodbye, if the server listens.
+    pub(super) async fn close(&self) {
+        let goodbye = async {
+            match &*self.transport {
+                Transport::Program(stdio) => {
+                    stdio.close();
+                    if let Some(process) = &mut *self.process.lock().await {
+                        process.until_gone().await;
+                    }
+                }
+                Transport::Http(streamable) => streamable.close().await,
+                Transport::Sse(_) => {}
+            }
+        };
+        drop(timeout(GOODBYE, goodbye).await);
+        self.inbox.end("the connection was closed");
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
+        drop(self.process.lock().await.take());
+    }
+}
+
+fn target(url: &url::Url, headers: &HeaderMap, client: &reqwest::Client, guard: &Guard) -> Result<Target, Fault> {
+    guard.check(url).map_err(|refused| Fault::NotSent(refused.to_string()))?;
+    Ok(Target { url: url.clone(), headers: headers.clone(), client: client.clone() })
+}
+
+/// Sends answers one at a time, so that a server which does not take them has no more than one of them open.
+async fn answer(mut answers: mpsc::Receiver<Outgoing>, transport: Arc<Transport>, inbox: Arc<Inbox>) {
+    while inbox.why_ended().is_none()
+        && let Some(answer) = answers.recv().await
+    {
+        tokio::select! {
+            sent = timeout(ANSWER_TIMEOUT, transport.send(&answer)) => drop(sent),
+            () = inbox.until_ended() => return,
+        }
+    }
+}
+
+/// A request under way.
+struct Asked<'l> {
+    waiting: Waiting,
+    inbox: &'l Inbox,
+    /// Whether the server may be at work on it.
+    is_open: bool,
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        if self.is_open {
+            let params = json!({"requestId": self.waiting.id(), "reason": "nobody waits for it any more"});
+            self.inbox.send_if_there_is_room(Outgoing::notification("notifications/cancelled", &params));
+        }
     }
 }

@@ -1,12 +1,13 @@
 //! A program that speaks MCP over its standard streams.
 
-use super::mask::Secrets;
+use super::{mask::Secrets, supervise};
 use quarterdeck_api::McpServer;
-use rustix::process::{Pid, Signal, kill_process_group};
-use std::{ffi::OsStr, process::Stdio};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use std::{ffi::OsString, io, process::Stdio, time::Duration};
 use tokio::{
     io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, BufReader},
     process::{Child, ChildStderr, ChildStdin, ChildStdout, Command},
+    time::timeout,
 };
 
 /// Of what a program writes to its standard error, lines that reach the log, and characters of each.
@@ -15,37 +16,84 @@ const LINE_MAX: usize = 400;
 /// How much of a line is read. It is masked before it is cut: a secret that was cut would not be known any more.
 const LINE_MAX_BYTES: usize = 64 * 1024;
 
-/// A running program, in a process group of its own. Dropping it kills the group.
+/// How long a supervisor may take to end what it looks after, before it is killed itself.
+const SUPERVISOR_GRACE: Duration = Duration::from_secs(5);
+
+/// A running program, in a process group of its own. Dropping it ends it and what it started: the group, and under a
+/// supervisor also what has left the group.
 #[derive(Debug)]
-pub(super) struct Process(Child);
+pub(super) struct Process {
+    child: Option<Child>,
+    is_supervised: bool,
+}
 
 /// Starts a program with nothing but `PATH` and the given variables around it.
-pub(super) fn start(
-    server: &McpServer,
-    command: &[String],
-    path: &OsStr,
-    secrets: &Secrets,
-) -> std::io::Result<(Process, ChildStdout, ChildStdin)> {
-    let (program, first) = command.split_first().ok_or(std::io::ErrorKind::NotFound)?;
-    let mut command = Command::new(program);
-    command.args(first).args(&server.args).env_clear().envs(&server.env);
-    command.env("PATH", path);
-    command.current_dir(std::env::temp_dir()).process_group(0).kill_on_drop(true);
+pub(super) fn start(server: &McpServer, program: &Program, secrets: &Secrets) -> io::Result<Started> {
+    let (first, arguments) = program.command.split_first().ok_or(io::ErrorKind::NotFound)?;
+    let mut command = match &program.supervisor {
+        Some(supervisor) => {
+            let mut command = Command::new(supervisor);
+            command.args(supervise::arguments(first));
+            command
+        }
+        None => Command::new(first),
+    };
+    command.args(arguments).args(&server.args).env_clear().envs(&server.env);
+    command.env("PATH", &program.path);
+    command.current_dir(std::env::temp_dir()).process_group(0);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     let (Some(stdin), Some(stdout), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take())
     else {
-        return Err(std::io::ErrorKind::BrokenPipe.into());
+        return Err(io::ErrorKind::BrokenPipe.into());
     };
     tokio::spawn(log(server.name.clone(), stderr, secrets.clone()));
-    Ok((Process(child), stdout, stdin))
+    let process = Process { child: Some(child), is_supervised: program.supervisor.is_some() };
+    Ok(Started { process, stdout, stdin })
+}
+
+/// A program that may be run.
+#[derive(Debug)]
+pub(super) struct Program {
+    /// The program and its first arguments.
+    pub(super) command: Vec<String>,
+    pub(super) path: OsString,
+    /// What it is run under.
+    pub(super) supervisor: Option<OsString>,
+}
+
+/// A program that was started, and its streams.
+pub(super) struct Started {
+    pub(super) process: Process,
+    pub(super) stdout: ChildStdout,
+    pub(super) stdin: ChildStdin,
+}
+
+impl Process {
+    /// Waits until the program has gone.
+    pub(super) async fn until_gone(&mut self) {
+        if let Some(child) = &mut self.child {
+            drop(child.wait().await);
+        }
+    }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        let group = self.0.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-        if let Some(group) = group {
-            // It may be gone already.
-            let _ = kill_process_group(group, Signal::KILL);
+        let Some(mut child) = self.child.take() else { return };
+        let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        // None has gone and was collected. Others may be gone; then nothing is hit.
+        let Some(pid) = pid else { return };
+        if !self.is_supervised {
+            let _ = kill_process_group(pid, Signal::KILL);
+            return;
+        }
+        let _ = kill_process(pid, Signal::TERM);
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                if timeout(SUPERVISOR_GRACE, child.wait()).await.is_err() {
+                    let _ = kill_process_group(pid, Signal::KILL);
+                }
+            });
         }
     }
 }

@@ -17,6 +17,11 @@ pub struct EnvironmentSettings {
     #[arg(long, value_name = "NAME=PROGRAM", value_delimiter = ',', value_parser = command)]
     pub mcp_allow_command: Vec<AllowedCommand>,
 
+    /// Variables that agents may give to programs of MCP servers, separated by commas; none but these [default: all but
+    /// those known to make programs load code]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = text)]
+    pub mcp_allow_variables: Vec<String>,
+
     /// A JSON file of agents, environments and skills that all organizations see beside their own [default: none]
     #[arg(long, value_name = "FILE")]
     pub catalog: Option<PathBuf>,
