@@ -9,10 +9,12 @@
 //! Text of users, pages and tools reaches the model as data, never as instructions.
 
 mod answer;
+mod arguments;
 mod backoff;
 mod calls;
 mod chat;
 mod judge;
+mod loose;
 mod meter;
 mod model;
 mod model_runner;
@@ -25,11 +27,13 @@ mod scripted;
 mod skills;
 mod standing;
 mod text;
+mod text_calls;
+mod thinking;
 mod toolbox;
 
 pub use model::{
-    ChatCall, ChatMessage, ChatReply, ChatRequest, ModelClient, ModelError, Part, Progress, RawCall, TokenUsage,
-    ToolSpec,
+    ChatCall, ChatMessage, ChatReply, ChatRequest, Finish, ModelClient, ModelError, Part, Progress, RawCall,
+    TokenUsage, ToolSpec,
 };
 pub use model_runner::{ModelRunner, RunnerSettings};
 pub use openai::{ApiKey, OpenAiClient, OpenAiSettings, OpenAiSettingsError};

@@ -115,10 +115,24 @@ pub struct ChatReply {
     pub calls: Vec<RawCall>,
     /// Calls beyond the client's cap that were left out of `calls`.
     pub calls_left_out: usize,
-    /// Whether it was cut off at its length limit.
-    pub cut_off: bool,
+    /// How it ended.
+    pub finish: Finish,
     /// Tokens used, when it says.
     pub usage: Option<TokenUsage>,
+}
+
+/// How a reply ended, by its host's word.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Finish {
+    /// The model was done, or the host does not say.
+    #[default]
+    Done,
+    /// It ended in order to make calls.
+    Calls,
+    /// It was cut off at its length limit.
+    CutOff,
+    /// It was ended by something else, in a word or a sentence of the host's: what there is, is no whole reply.
+    Stopped(String),
 }
 
 /// A call as the model wrote it: nothing in it is checked.
@@ -130,6 +144,8 @@ pub struct RawCall {
     pub name: String,
     /// What is meant to be a JSON object.
     pub arguments: String,
+    /// What else its host put into it.
+    pub extra: JsonObject,
 }
 
 /// Tokens of one reply.

@@ -96,7 +96,7 @@ impl Runner for ModelRunner {
             taken_ids: taken_ids(&transcript),
             replies: replies(&transcript),
         };
-        let verdict = judge.judge(&reply).await;
+        let verdict = judge.judge(&mut reply).await;
         let calls = self.record(context.mode, &standing, reply, verdict, recorder).await?;
         let limits = CallLimits { at_once: self.settings.calls_at_once, timeout: self.settings.call_timeout };
         Ok(calls::run(context, &skills, &calls, &limits, recorder).await?)

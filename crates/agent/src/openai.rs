@@ -5,6 +5,7 @@
 
 mod read;
 mod reply;
+mod said;
 mod wire;
 
 use crate::model::{ChatReply, ChatRequest, ModelClient, ModelError};
@@ -204,8 +205,9 @@ impl ModelClient for OpenAiClient {
             None => self.default_model().await?,
         };
         let http = self.authorized(self.http.post(self.completions.clone())).json(&wire::body(request, model));
-        let body = self.exchange(self.settings.reply_max_bytes).json(http).await?;
-        let reply = reply::read(body, model).map_err(|fault| fault.at(&self.host, self.settings.api_key.as_ref()))?;
+        let exchange = self.exchange(self.settings.reply_max_bytes);
+        let body = exchange.json(http).await?;
+        let reply = reply::read(body, model).map_err(|fault| exchange.fault(fault))?;
         Ok(ChatReply { model_is_known: self.knows(model), ..reply })
     }
 }

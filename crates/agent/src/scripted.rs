@@ -162,7 +162,7 @@ async fn formatted(parameters: JsonObject) -> ChatReply {
         );
     };
     let arguments = json!({"answer": answer, "outcome": "success"}).to_string();
-    let call = RawCall { id: None, name: ANSWER.into(), arguments };
+    let call = RawCall { name: ANSWER.into(), arguments, ..RawCall::default() };
     ChatReply { calls: vec![call], ..ChatReply::default() }
 }
 

@@ -1,10 +1,14 @@
 //! One HTTP exchange with the endpoint: every way it can go wrong becomes a sentence.
 
-use super::ApiKey;
-use crate::{model::ModelError, text::one_line};
+use super::{
+    ApiKey,
+    reply::ReplyFault,
+    said::{self, ErrorInside, told},
+};
+use crate::{loose, model::ModelError, text::one_line};
 use chrono::{DateTime, FixedOffset};
 use reqwest::{
-    RequestBuilder, Response, StatusCode,
+    RequestBuilder, Response,
     header::{DATE, HeaderMap, HeaderName, RETRY_AFTER},
 };
 use serde_json::Value;
@@ -13,7 +17,7 @@ use std::{error::Error, time::Duration};
 /// How much is read of a list of models, or of an error.
 pub(super) const NAMES_MAX_BYTES: usize = 1 << 20;
 
-/// How much of the host's own explanation is passed on, in characters.
+/// How much of a fault of the connection is passed on, in characters.
 const SAID_MAX: usize = 300;
 
 /// The circumstances of an exchange.
@@ -32,9 +36,40 @@ impl Exchange<'_> {
             return Err(self.refused(response).await);
         }
         let body = self.body(response, self.reply_max_bytes).await?;
-        serde_json::from_slice(&body).map_err(|error| {
-            ModelError::retryable(format!("the model at {} sent a reply that is not JSON: {error}", self.host))
+        self.parsed(&body)
+    }
+
+    /// One odd character must not cost a whole reply.
+    fn parsed(&self, body: &[u8]) -> Result<Value, ModelError> {
+        let error = match serde_json::from_slice(body) {
+            Ok(json) => return Ok(json),
+            Err(error) => error,
+        };
+        let text = String::from_utf8_lossy(body);
+        loose::value(without_comments(&text)).filter(|json| !json.is_string()).ok_or_else(|| {
+            let host = self.host;
+            let said = said::words(body).map(|said| format!(": {}", told(&said, self.key))).unwrap_or_default();
+            ModelError::retryable(format!("the model at {host} sent a reply that is not JSON ({error}){said}"))
         })
+    }
+
+    /// What a fault in a reply of status 200 means.
+    pub(super) fn fault(&self, fault: ReplyFault) -> ModelError {
+        let host = self.host;
+        match fault {
+            ReplyFault::NoMessage => {
+                ModelError::retryable(format!("the model at {host} sent a reply without a message in it"))
+            }
+            ReplyFault::BrokenOff(word) => {
+                ModelError::retryable(format!("the model at {host} broke its reply off: {}", told(&word, self.key)))
+            }
+            ReplyFault::Error(ErrorInside { status: Some(status), words }) => {
+                ModelError::of_status(host, status, None, Some(&told(&words, self.key)))
+            }
+            ReplyFault::Error(ErrorInside { status: None, words }) => {
+                ModelError::retryable(format!("the model at {host} replied with an error: {}", told(&words, self.key)))
+            }
+        }
     }
 
     /// Counts while reading: a length that is announced may be a lie.
@@ -56,23 +91,15 @@ impl Exchange<'_> {
         let status = response.status();
         let retry_after = retry_after(response.headers());
         let body = self.body(response, NAMES_MAX_BYTES).await.unwrap_or_default();
-        let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
-        if is_used_up(&body) {
-            let message = format!("the model at {} answered {}: the quota is used up", self.host, status.as_u16());
+        let said = said::words(&body).map(|said| told(&said, self.key));
+        let json = serde_json::from_slice(&body).unwrap_or(Value::Null);
+        if is_used_up(&json) {
+            let said = said.map(|said| format!(": {said}")).unwrap_or_default();
+            let message =
+                format!("the model at {} answered {}: the quota is used up{said}", self.host, status.as_u16());
             return ModelError::Fatal { message };
         }
-        let said = self.said(status, &body);
         ModelError::of_status(self.host, status.as_u16(), retry_after, said.as_deref())
-    }
-
-    /// The host's own words. What it says of a refused key may repeat parts of the key.
-    fn said(&self, status: StatusCode, body: &Value) -> Option<String> {
-        if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
-            return None;
-        }
-        let words = ["/error/message", "/message", "/detail", "/error"];
-        let words = words.iter().find_map(|place| body.pointer(place)?.as_str())?;
-        Some(told(words, self.key))
     }
 
     fn broken(&self, error: &reqwest::Error) -> ModelError {
@@ -89,10 +116,13 @@ impl Exchange<'_> {
     }
 }
 
-/// A host's words, fit for a log.
-pub(super) fn told(words: &str, key: Option<&ApiKey>) -> String {
-    let words = key.map_or_else(|| words.to_owned(), |key| key.cut_out_of(words));
-    one_line(&words, SAID_MAX)
+/// Some gateways send comments while the host behind them thinks.
+fn without_comments(text: &str) -> &str {
+    let mut rest = text.trim_start_matches('\u{feff}').trim_start();
+    while rest.starts_with(':') {
+        rest = rest.split_once('\n').map_or("", |(_, rest)| rest.trim_start());
+    }
+    rest
 }
 
 /// The innermost cause is the telling one, and holds no address.
@@ -146,12 +176,24 @@ mod tests {
     }
 
     #[test]
-    fn the_key_is_cut_out_of_what_the_host_says() {
-        let key = ApiKey::new("CANARY");
-        let exchange = Exchange { host: "h", key: Some(&key), reply_max_bytes: 1 };
-        let body = serde_json::json!({"error": {"message": "bad CANARY\nsecond line"}});
-        assert_eq!(exchange.said(StatusCode::BAD_REQUEST, &body).as_deref(), Some("bad ***"));
-        assert_eq!(exchange.said(StatusCode::UNAUTHORIZED, &body), None);
+    fn what_is_odd_about_json_does_not_cost_it() {
+        let exchange = Exchange { host: "h", key: None, reply_max_bytes: 1 };
+        let parsed = |body: &[u8]| exchange.parsed(body).map(|json| json["a"].clone());
+        for body in [
+            &b"{\"a\": \"x\"}"[..],
+            b"\n\n: PROCESSING\n\n: PROCESSING\n\n{\"a\": \"x\"}",
+            b"\xef\xbb\xbf{\"a\": \"x\", \"b\": NaN}",
+        ] {
+            assert_eq!(parsed(body), Ok("x".into()));
+        }
+        assert_eq!(parsed(b"{\"a\": \"\\ud83d\"}"), Ok("\u{fffd}".into()));
+        assert_eq!(parsed(b"{\"a\": \"\xff\"}"), Ok("\u{fffd}".into()));
+        for body in [&b"<title>Welcome</title>"[..], b"{\"a\": ", b"", b"\"text\""] {
+            assert!(
+                exchange.parsed(body).is_err_and(|error| error.to_string().contains("is not JSON"))
+                    || body == b"\"text\""
+            );
+        }
     }
 
     fn check_retry_after(headers: &[(&'static str, &'static str)], seconds: Option<u64>) {
