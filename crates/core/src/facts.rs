@@ -6,7 +6,6 @@ use crate::{
     DELEGATE, Effect, Ending, Fault, ForceReason, OpenStep, Order, Phase, Rejection, Resumption, Session, State,
     StepMode, Transition,
     forms::{Dropped, attachment_event, message_event, skill_event, state_change},
-    views::error_sentence,
 };
 use quarterdeck_api::{
     ActiveState, AgentEvent, Answer, CompletionReason, EnvironmentKind, ErrorCode, EventData, JsonObject, Metrics,
@@ -434,7 +433,7 @@ impl Transition {
     pub(crate) fn fail(&mut self, fault: Fault) {
         self.drop_open_calls();
         let info = fault.cause.clone().map(|cause| JsonObject::from_iter([("cause".to_owned(), cause.into())]));
-        let error = error_sentence(fault.code).to_owned();
+        let error = fault.sentence();
         self.write(&EventData::AgentError { error, trace: String::new(), info });
         self.enter(State::Ended(Ending::Failed(fault)));
     }

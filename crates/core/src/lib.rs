@@ -28,7 +28,7 @@ pub use forms::SKILL;
 pub use log::LoggedEvent;
 pub use session::{Effect, Inbox, Next, Session, Settings, StepMode, Transition, Turn};
 pub use state::{Ending, Fault, ForceReason, OpenStep, Phase, Rejection, Resumption, State};
-pub use views::error_sentence;
+pub use views::{error_sentence, sentence_without_cause};
 
 #[cfg(test)]
 mod tests;

@@ -67,7 +67,8 @@ impl Sessions {
         }
         // The share may have ended during the wait.
         let (_, view) = self.find(caller, id).await?;
-        Ok(changes.map(|changes| Changes { events: view.of_all(changes.events), ..changes }))
+        Ok(changes
+            .map(|changes| Changes { session: view.of_session(changes.session), events: view.of_all(changes.events) }))
     }
 
     async fn next_changes(&self, mut watch: Watch, query: ChangesQuery) -> Result<Option<Changes>, SubmitError> {

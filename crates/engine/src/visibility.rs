@@ -5,6 +5,7 @@
 
 use crate::{Sessions, SubmitError, notifier::Snapshot};
 use quarterdeck_api::{OrganizationId, SessionId};
+use quarterdeck_core::{Session, sentence_without_cause};
 use quarterdeck_store::Caller;
 use serde_json::value::RawValue;
 use std::sync::Arc;
@@ -52,6 +53,14 @@ impl Sessions {
 }
 
 impl View {
+    /// How a session reads in this view.
+    pub(crate) fn of_session(self, session: Arc<Session>) -> Arc<Session> {
+        match self {
+            Self::Own => session,
+            Self::Public => Arc::new(session.without_causes()),
+        }
+    }
+
     /// How an event reads in this view.
     pub(crate) fn of(self, event: Arc<RawValue>) -> Arc<RawValue> {
         match self {
@@ -84,6 +93,8 @@ fn without_causes(event: &RawValue) -> Option<Arc<RawValue>> {
     if is_model_trouble(data) {
         data["error"] = MODEL_TROUBLE.into();
     } else if json["type"] == FAILURE {
+        let error = json["data"]["error"].as_str().unwrap_or_default();
+        json["data"]["error"] = sentence_without_cause(error).into();
         json["data"]["info"] = serde_json::Value::Null;
         json["data"]["trace"] = "".into();
     } else {
@@ -113,10 +124,12 @@ mod tests {
 
     #[test]
     fn strangers_do_not_see_why_a_session_failed() {
-        let failure = |trace: &str, info: Value| json!({"type": "AgentErrorEvent", "data": {"error": "It failed.", "trace": trace, "info": info}});
-        let full = failure("at line 1", json!({"cause": "connection to 10.0.0.1 refused"}));
+        let failure = |error: &str, trace: &str, info: Value| json!({"type": "AgentErrorEvent", "data": {"error": error, "trace": trace, "info": info}});
+        let cause = "connection to 10.0.0.1 refused";
+        let full = failure(&format!("The session could not go on: {cause}."), "at line 1", json!({"cause": cause}));
         check(View::Own, &full, &full);
-        check(View::Public, &full, &failure("", Value::Null));
+        let without = failure("The session could not go on because of an internal fault.", "", Value::Null);
+        check(View::Public, &full, &without);
     }
 
     #[test]
