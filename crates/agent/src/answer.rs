@@ -3,12 +3,11 @@
 use crate::{
     calls::DEPTH_MAX,
     loose,
-    model::ToolSpec,
     schema::{Schema, off_the_workers},
     text::depth_is_within,
     text_calls::fences,
 };
-use quarterdeck_api::{Agent, Answer, ErrorCode, JsonObject, Outcome};
+use quarterdeck_api::{Agent, Answer, ErrorCode, JsonObject, Outcome, ToolDefinition};
 use quarterdeck_core::Fault;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -63,7 +62,7 @@ fn pick(schema: &Schema, candidates: Vec<Value>) -> Result<Answer, Vec<String>> 
 }
 
 /// The `answer` tool as it is offered to the model.
-pub(crate) fn answer_tool(format: Option<&AnswerFormat>) -> ToolSpec {
+pub(crate) fn answer_tool(format: Option<&AnswerFormat>) -> ToolDefinition {
     let mut parameters = JsonObject::from_iter([("type".to_owned(), "object".into())]);
     let answer = match format {
         None => json!({"type": "string", "description": "The answer, for the user to read."}),
@@ -77,7 +76,7 @@ pub(crate) fn answer_tool(format: Option<&AnswerFormat>) -> ToolSpec {
     parameters.insert("properties".into(), json!({"answer": answer, "outcome": outcome}));
     parameters.insert("required".into(), json!(["answer", "outcome"]));
     let description = "Gives the user the final answer and ends your turn. Call it alone, once you are done.";
-    ToolSpec { name: ANSWER.into(), description: description.into(), parameters }
+    ToolDefinition { name: ANSWER.into(), description: description.into(), input_schema: parameters }
 }
 
 /// Moves a schema below `/properties/answer`: its definitions go to the new root, where models' servers look
@@ -273,7 +272,7 @@ mod tests {
             "$defs": {"N": {"type": "object", "properties": {"next": {"$ref": "#/$defs/N"}, "top": {"$ref": "#"}}}},
             "properties": {"a": {"$ref": "#/$defs/N"}, "b": {"$ref": "#/properties/a"}},
         }));
-        let parameters = Value::Object(answer_tool(Some(&format)).parameters);
+        let parameters = Value::Object(answer_tool(Some(&format)).input_schema);
         assert_eq!(parameters["$defs"]["N"]["properties"]["top"]["$ref"], "#/properties/answer");
         assert_eq!(parameters["properties"]["answer"]["properties"]["a"]["$ref"], "#/$defs/N");
         assert_eq!(parameters["properties"]["answer"]["properties"]["b"]["$ref"], "#/properties/answer/properties/a");

@@ -5,20 +5,19 @@ use crate::{
     runner::{Recorder, StepContext, Superseded},
     skills::{LOAD_SKILL, Skills},
     text::{depth_is_within, without_nul},
-    toolbox::{ToolFault, ToolOutput},
 };
 use futures_util::{StreamExt, stream};
-use quarterdeck_api::{AgentEvent, ImageContent, JsonObject, ToolError, ToolRequest, ToolResult, ToolResultItem};
-use quarterdeck_core::{DELEGATE, Fact};
+use quarterdeck_api::{AgentEvent, ImageContent, ToolError, ToolRequest, ToolResult, ToolResultItem};
+use quarterdeck_core::{CallError, DELEGATE, Fact, Observation, Output, Picture};
 use serde_json::Value;
 use std::{pin::Pin, time::Duration};
 use tokio::sync::mpsc;
 
 /// Nesting of JSON that the log can hold and still be read back.
 pub(crate) const DEPTH_MAX: usize = 100;
-/// Pictures of one call that are shown, and the bytes of each, as base64.
+/// Pictures of one observation that are shown, and the bytes of each.
 const IMAGES_MAX: usize = 8;
-const IMAGE_MAX_BYTES: usize = 4 << 20;
+const IMAGE_MAX_BYTES: usize = 3 << 20;
 
 /// How calls are run.
 pub(crate) struct CallLimits {
@@ -61,7 +60,7 @@ pub(crate) async fn run(
     tokio::try_join!(running, recording).map(|((), ())| ())
 }
 
-type Returned = (ToolRequest, Result<ToolOutput, ToolFault>);
+type Returned = (ToolRequest, Result<Output, CallError>);
 
 async fn run_one(context: &StepContext, skills: &Skills<'_>, call: ToolRequest, timeout: Duration) -> Returned {
     let arguments = call.args.clone().unwrap_or_default();
@@ -72,26 +71,28 @@ async fn run_one(context: &StepContext, skills: &Skills<'_>, call: ToolRequest, 
     let outcome = tokio::time::timeout(timeout, context.toolbox.call(&call.tool_name, &arguments)).await;
     let too_late = || {
         let seconds = timeout.as_secs_f64();
-        Err(ToolFault(format!("no result came within {seconds} s; whether the call took effect is unknown")))
+        Err(CallError(format!("no result came within {seconds} s; whether the call took effect is unknown")))
     };
     (call, outcome.unwrap_or_else(|_| too_late()))
 }
 
 async fn record(
     call: &ToolRequest,
-    outcome: Result<ToolOutput, ToolFault>,
+    outcome: Result<Output, CallError>,
     recorder: &mut dyn Recorder,
 ) -> Result<(), Superseded> {
     let output = match outcome {
         Ok(output) => output,
-        Err(ToolFault(error)) => {
+        Err(CallError(error)) => {
             let error = ToolError { error: without_nul(error), origin: "tool".into(), tool_req: Some(call.clone()) };
             return recorder.record(Fact::Returned(ToolResultItem::Error(error))).await;
         }
     };
     // Before the result: what a call shows is taken in as long as the call is open, even during a pause.
-    for image in output.images.into_iter().filter(can_be_shown).take(IMAGES_MAX) {
-        recorder.record(Fact::Observed(shown(&call.tool_name, image))).await?;
+    for observation in output.observations {
+        for event in events(of_call(&call.tool_name, observation)) {
+            recorder.record(Fact::Observed(event)).await?;
+        }
     }
     let (result, cut) = kept(output.result);
     let truncated = output.truncated || cut;
@@ -100,15 +101,30 @@ async fn record(
 }
 
 /// A model's host refuses the whole conversation for a picture that is none.
-fn can_be_shown(image: &ImageContent) -> bool {
-    let kind = image.media_type.as_deref().unwrap_or_default();
-    let is_known = ["image/png", "image/jpeg", "image/gif", "image/webp"].contains(&kind);
-    is_known && image.source.len() <= IMAGE_MAX_BYTES && image.bytes().is_some_and(|bytes| !bytes.is_empty())
+fn can_be_shown(picture: &Picture) -> bool {
+    let is_known = ["image/png", "image/jpeg", "image/gif", "image/webp"].contains(&picture.media_type.as_str());
+    is_known && (1..=IMAGE_MAX_BYTES).contains(&picture.bytes.len())
 }
 
-fn shown(tool: &str, image: ImageContent) -> AgentEvent {
-    let metadata = JsonObject::from_iter([("tool".to_owned(), tool.into())]);
-    AgentEvent::ObservationEvent { source: "tool".into(), text: None, image: Some(image), metadata }
+/// What a tool shows names the tool.
+fn of_call(tool: &str, mut observation: Observation) -> Observation {
+    if observation.source == "tool" {
+        observation.metadata.entry("tool").or_insert_with(|| tool.into());
+    }
+    observation
+}
+
+/// An observation as the log has it. An event holds one picture, so each further one gets an event of its own.
+pub(crate) fn events(observation: Observation) -> Vec<AgentEvent> {
+    let Observation { source, text, images, metadata } = observation;
+    let mut images = images.into_iter().filter(can_be_shown).take(IMAGES_MAX);
+    let mut image = || images.next().map(|picture| ImageContent::of_bytes(&picture.bytes, picture.media_type));
+    let first = image();
+    let further = std::iter::from_fn(image).map(|image| (None, Some(image), metadata.clone()));
+    let first = (text.is_some() || first.is_some()).then_some((text.map(without_nul), first, metadata.clone()));
+    let all = first.into_iter().chain(further);
+    all.map(|(text, image, metadata)| AgentEvent::ObservationEvent { source: source.clone(), text, image, metadata })
+        .collect()
 }
 
 /// A result as the log can hold it, and whether it had to be cut. What is too large or too deep becomes text.
@@ -152,15 +168,32 @@ mod tests {
 
     #[test]
     fn only_what_is_a_picture_is_shown() {
-        let image = |kind: &str, source: &str| {
-            let image = json!({"type": "base64", "source": source, "media_type": kind});
-            can_be_shown(&serde_json::from_value(image).unwrap())
+        let picture = |kind: &str, bytes: &'static [u8]| {
+            can_be_shown(&Picture { bytes: bytes.into(), media_type: kind.to_owned() })
         };
-        assert!(image("image/png", "aGk="));
-        for (kind, source) in [("image/svg+xml", "aGk="), ("image/png", "no base64!"), ("image/png", ""), ("", "aGk=")]
-        {
-            assert!(!image(kind, source), "{kind} {source}");
+        assert!(picture("image/png", b"hi"));
+        for (kind, bytes) in [("image/svg+xml", &b"hi"[..]), ("image/png", b""), ("", b"hi")] {
+            assert!(!picture(kind, bytes), "{kind} {bytes:?}");
         }
+    }
+
+    #[test]
+    fn an_event_holds_one_picture_and_the_first_one_the_words() {
+        let picture = |bytes: &'static [u8]| Picture { bytes: bytes.into(), media_type: "image/png".into() };
+        let shown = |text: Option<&str>, images: Vec<Picture>| {
+            let observation =
+                Observation { source: "web".into(), text: text.map(str::to_owned), images, ..Observation::default() };
+            let events = events(observation);
+            let words = events.iter().map(|event| match event {
+                AgentEvent::ObservationEvent { text, image, .. } => (text.clone(), image.is_some()),
+                other => panic!("{other:?}"),
+            });
+            words.collect::<Vec<_>>()
+        };
+        let said = Some("a".to_owned());
+        assert_eq!(shown(Some("a"), vec![picture(b"1"), picture(b"2")]), [(said.clone(), true), (None, true)]);
+        assert_eq!(shown(Some("a"), vec![picture(b"")]), [(said, false)]);
+        assert_eq!(shown(None, Vec::new()), []);
     }
 
     #[test]

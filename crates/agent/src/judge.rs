@@ -8,11 +8,11 @@ use crate::{
     answer::{self, ANSWER, AnswerFormat},
     arguments,
     calls::DEPTH_MAX,
-    model::{ChatReply, Finish, RawCall, ToolSpec},
+    model::{ChatReply, Finish, RawCall},
     text::{cut, depth_is_within, without_nul},
     text_calls::{self, Found},
 };
-use quarterdeck_api::{Answer, JsonObject, Outcome, ToolRequest};
+use quarterdeck_api::{Answer, JsonObject, Outcome, ToolDefinition, ToolRequest};
 use quarterdeck_core::StepMode;
 use serde_json::Value;
 use std::collections::HashSet;
@@ -41,7 +41,7 @@ pub(crate) enum Verdict {
 /// What a reply is held against.
 pub(crate) struct Judge<'a> {
     pub(crate) mode: StepMode,
-    pub(crate) tools: &'a [ToolSpec],
+    pub(crate) tools: &'a [ToolDefinition],
     pub(crate) format: Option<&'a AnswerFormat>,
     /// Ids that calls of earlier replies have.
     pub(crate) taken_ids: HashSet<&'a str>,

@@ -11,14 +11,17 @@
 mod answer;
 mod arguments;
 mod backoff;
+mod budget;
 mod calls;
 mod chat;
+mod host_members;
 mod judge;
 mod loose;
 mod meter;
 mod model;
 mod model_runner;
 mod offer;
+mod offered_schema;
 mod openai;
 mod prompt;
 mod runner;
@@ -32,14 +35,14 @@ mod thinking;
 mod toolbox;
 
 pub use model::{
-    ChatCall, ChatMessage, ChatReply, ChatRequest, Finish, ModelClient, ModelError, Part, Progress, RawCall,
-    TokenUsage, ToolSpec,
+    ChatCall, ChatMessage, ChatReply, ChatRequest, Finish, Kept, ModelClient, ModelError, Part, Progress, RawCall,
+    TokenUsage,
 };
 pub use model_runner::{ModelRunner, RunnerSettings};
 pub use openai::{ApiKey, OpenAiClient, OpenAiSettings, OpenAiSettingsError};
 pub use runner::{Recorder, Runner, StepContext, StepError, Superseded};
 pub use scripted::ScriptedModel;
-pub use toolbox::{NoTools, ToolFault, ToolOutput, Toolbox};
+pub use toolbox::{Look, NoTools, Toolbox};
 
 #[cfg(test)]
 mod testing;

@@ -2,7 +2,7 @@
 
 use crate::{
     answer::{ANSWER, AnswerFormat, answer_tool},
-    model::ToolSpec,
+    offered_schema::cleaned,
 };
 use quarterdeck_api::{Agent, JsonObject, Reference, ToolDefinition};
 use quarterdeck_core::{DELEGATE, StepMode};
@@ -13,25 +13,24 @@ use serde_json::{Value, json};
 /// hosts refuse a list that holds both.
 pub(crate) fn tools(
     agent: &Agent,
-    servers: Vec<ToolSpec>,
+    servers: Vec<ToolDefinition>,
     mode: StepMode,
     format: Option<&AnswerFormat>,
-) -> Vec<ToolSpec> {
-    let mut tools: Vec<ToolSpec> = Vec::new();
+) -> Vec<ToolDefinition> {
+    let mut tools: Vec<ToolDefinition> = Vec::new();
     if mode == StepMode::Act {
         tools.extend(delegate(agent));
-        for tool in agent.tools.iter().flatten().map(spec).chain(servers) {
+        for tool in agent.tools.iter().flatten().cloned().chain(servers) {
             if tool.name != ANSWER && !tools.iter().any(|known| known.name == tool.name) {
                 tools.push(tool);
             }
         }
     }
     tools.push(answer_tool(format));
+    for tool in &mut tools {
+        tool.input_schema = cleaned(&tool.input_schema);
+    }
     tools
-}
-
-fn spec(tool: &ToolDefinition) -> ToolSpec {
-    ToolSpec { name: tool.name.clone(), description: tool.description.clone(), parameters: tool.input_schema.clone() }
 }
 
 /// The agents that this one may delegate to, the first of each name.
@@ -54,7 +53,7 @@ const DELEGATE_DOES: &str = "Gives a subagent a task, waits until it has worked 
 const TASK_IS: &str =
     "What to do, and all that it takes to know for it: the subagent sees nothing of this conversation.";
 
-fn delegate(agent: &Agent) -> Option<ToolSpec> {
+fn delegate(agent: &Agent) -> Option<ToolDefinition> {
     let names: Vec<&str> = subagents(agent).into_iter().map(|subagent| subagent.name.as_str()).collect();
     if names.is_empty() {
         return None;
@@ -72,7 +71,7 @@ fn delegate(agent: &Agent) -> Option<ToolSpec> {
         Value::Object(parameters) => parameters,
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => JsonObject::new(),
     };
-    Some(ToolSpec { name: DELEGATE.into(), description: DELEGATE_DOES.into(), parameters })
+    Some(ToolDefinition { name: DELEGATE.into(), description: DELEGATE_DOES.into(), input_schema: parameters })
 }
 
 #[cfg(test)]
@@ -99,7 +98,7 @@ mod tests {
         check(&parent, StepMode::Act, &["delegate", "b", "c", "answer"]);
         check(&parent, StepMode::AnswerOnly, &["answer"]);
         let offered = &tools(&parent, Vec::new(), StepMode::Act, None)[0];
-        assert_eq!(offered.parameters["properties"]["agent"]["enum"], json!(["a", "b"]));
+        assert_eq!(offered.input_schema["properties"]["agent"]["enum"], json!(["a", "b"]));
 
         let childless = agent(json!({"tools": custom, "subagents": []}));
         check(&childless, StepMode::Act, &["delegate", "b", "c", "answer"]);
@@ -108,7 +107,7 @@ mod tests {
 
     fn check(agent: &Agent, mode: StepMode, expected: &[&str]) {
         let server =
-            |name: &str| ToolSpec { name: name.into(), description: "5".into(), parameters: JsonObject::new() };
+            |name: &str| ToolDefinition { name: name.into(), description: "5".into(), input_schema: JsonObject::new() };
         let tools = tools(agent, vec![server("b"), server("answer"), server("c")], mode, None);
         let owns = agent.tools.iter().flatten().any(|tool| tool.name == "b");
         assert!(!owns || tools.iter().all(|tool| tool.name != "b" || tool.description == "4"), "the agent's own wins");

@@ -2,11 +2,10 @@
 
 use crate::{
     answer::AnswerFormat,
-    model::ToolSpec,
     offer,
     skills::{self, LOAD_SKILL},
 };
-use quarterdeck_api::Agent;
+use quarterdeck_api::{Agent, ToolDefinition};
 use quarterdeck_core::{DELEGATE, StepMode};
 use std::fmt::Write as _;
 
@@ -25,7 +24,7 @@ const FORCED: &str = "\
 Your time is up. Call `answer` now with what you know so far; nothing else can be called any more. Say what is missing.";
 
 /// The system message. It is the same in every step while the tools are, so that hosts can cache it.
-pub(crate) fn system(agent: &Agent, servers: &[ToolSpec], format: Option<&AnswerFormat>) -> String {
+pub(crate) fn system(agent: &Agent, servers: &[ToolDefinition], format: Option<&AnswerFormat>) -> String {
     let mut prompt = format!("You are {}, an agent that works for a user. {}\n", agent.name, agent.description);
     section(&mut prompt, "How you work", MANNER);
     section(&mut prompt, "Data", DATA);
@@ -61,7 +60,7 @@ fn section(prompt: &mut String, title: &str, text: &str) {
     let _ = write!(prompt, "\n## {title}\n{}\n", text.trim());
 }
 
-fn tools(agent: &Agent, servers: &[ToolSpec]) -> String {
+fn tools(agent: &Agent, servers: &[ToolDefinition]) -> String {
     let delegate = (!offer::subagents(agent).is_empty()).then_some(DELEGATE);
     let own = agent.tools.iter().flatten().map(|tool| tool.name.as_str());
     let servers = servers.iter().map(|tool| tool.name.as_str());

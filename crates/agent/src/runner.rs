@@ -3,7 +3,7 @@
 use crate::toolbox::Toolbox;
 use async_trait::async_trait;
 use quarterdeck_api::{Agent, AgentEvent, SessionId};
-use quarterdeck_core::{Fact, Fault, StepMode};
+use quarterdeck_core::{Fact, Fault, StepMode, Vision};
 use std::sync::Arc;
 use thiserror::Error;
 
@@ -20,6 +20,11 @@ pub trait Runner: Send + Sync + 'static {
     /// [`StepError::Superseded`] when a record was refused because the session moved on: not a fault, the
     /// engine looks again. [`StepError::Failed`] when the session cannot go on; the engine records the fault.
     async fn step(&self, context: &StepContext, recorder: &mut dyn Recorder) -> Result<(), StepError>;
+
+    /// How the model of this agent sees and points, for the environments that show it pictures.
+    fn vision(&self, _agent: &Agent) -> Vision {
+        Vision::default()
+    }
 }
 
 /// Makes facts durable, in order.

@@ -123,7 +123,7 @@ fn length(message: &ChatMessage) -> usize {
     match message {
         ChatMessage::System(text) | ChatMessage::Tool { content: text, .. } => characters(text),
         ChatMessage::User(parts) | ChatMessage::Note(parts) => parts.iter().map(part_length).sum(),
-        ChatMessage::Assistant { content, calls } => {
+        ChatMessage::Assistant { content, calls, .. } => {
             let arguments = |call: &crate::model::ChatCall| Value::Object(call.arguments.clone()).to_string();
             let calls = calls.iter().map(|call| characters(&call.name) + characters(&arguments(call)));
             content.as_deref().map_or(0, characters) + calls.sum::<usize>()
@@ -141,9 +141,9 @@ fn part_length(part: &Part) -> usize {
 /// What it says without a script: an answer of the right form, at once.
 async fn unscripted(request: &ChatRequest) -> ChatReply {
     let answer = request.tools.iter().find(|tool| tool.name == ANSWER);
-    match answer.filter(|tool| tool.parameters != answer_tool(None).parameters) {
+    match answer.filter(|tool| tool.input_schema != answer_tool(None).input_schema) {
         None => text(greeting(request)),
-        Some(tool) => formatted(tool.parameters.clone()).await,
+        Some(tool) => formatted(tool.input_schema.clone()).await,
     }
 }
 

@@ -2,12 +2,8 @@
 //!
 //! They are the agent's own, and those that came with messages; of two by one name the later counts.
 
-use crate::{
-    model::ToolSpec,
-    toolbox::{ToolFault, ToolOutput},
-};
-use quarterdeck_api::{Agent, AgentEvent, JsonObject, Reference, Skill};
-use quarterdeck_core::SKILL;
+use quarterdeck_api::{Agent, AgentEvent, JsonObject, Reference, Skill, ToolDefinition};
+use quarterdeck_core::{CallError, Output, SKILL};
 use serde_json::{Value, json};
 use std::{borrow::Cow, collections::BTreeMap, fmt::Write as _, sync::Arc};
 
@@ -38,7 +34,7 @@ impl<'a> Skills<'a> {
     }
 
     /// The tool, if there is anything to load.
-    pub(crate) fn tool(&self) -> Option<ToolSpec> {
+    pub(crate) fn tool(&self) -> Option<ToolDefinition> {
         if self.0.is_empty() {
             return None;
         }
@@ -51,24 +47,28 @@ impl<'a> Skills<'a> {
             "required": ["name"],
         });
         let description = "Reads a skill: its instructions and the list of its helper files, or one of those files.";
-        Some(ToolSpec { name: LOAD_SKILL.into(), description: description.into(), parameters: object(parameters) })
+        Some(ToolDefinition {
+            name: LOAD_SKILL.into(),
+            description: description.into(),
+            input_schema: object(parameters),
+        })
     }
 
     /// Runs a call of the tool.
-    pub(crate) fn load(&self, arguments: &JsonObject) -> Result<ToolOutput, ToolFault> {
+    pub(crate) fn load(&self, arguments: &JsonObject) -> Result<Output, CallError> {
         let text = |field: &str| arguments.get(field).and_then(Value::as_str).filter(|text| !text.is_empty());
-        let name = text("name").ok_or_else(|| ToolFault("the argument `name` is missing".into()))?;
+        let name = text("name").ok_or_else(|| CallError("the argument `name` is missing".into()))?;
         let skill = self.0.iter().find(|skill| skill.name == name).ok_or_else(|| self.unknown(name))?;
         text("file").map_or_else(|| Ok(body(skill)), |path| file(skill, path))
     }
 
-    fn unknown(&self, name: &str) -> ToolFault {
+    fn unknown(&self, name: &str) -> CallError {
         let known: Vec<_> = self.0.iter().map(|skill| skill.name.as_str()).collect();
-        ToolFault(format!("there is no skill {name:?}; there are: {}", known.join(", ")))
+        CallError(format!("there is no skill {name:?}; there are: {}", known.join(", ")))
     }
 }
 
-fn body(skill: &Skill) -> ToolOutput {
+fn body(skill: &Skill) -> Output {
     let mut result = json!({"name": skill.name, "instructions": skill.body});
     if !skill.files.is_empty() {
         result["files"] = skill.files.keys().map(String::as_str).collect();
@@ -76,19 +76,19 @@ fn body(skill: &Skill) -> ToolOutput {
     if !skill.executable_files.is_empty() {
         result["executable_files"] = json!(skill.executable_files);
     }
-    ToolOutput::of(result)
+    Output::of(result)
 }
 
 /// Text is shown as text; of anything else only the size can be told.
-fn file(skill: &Skill, path: &str) -> Result<ToolOutput, ToolFault> {
+fn file(skill: &Skill, path: &str) -> Result<Output, CallError> {
     let Some(bytes) = skill.file(path) else {
         let known: Vec<_> = skill.files.keys().map(String::as_str).collect();
-        return Err(ToolFault(format!("the skill has no file {path:?}; it has: {}", known.join(", "))));
+        return Err(CallError(format!("the skill has no file {path:?}; it has: {}", known.join(", "))));
     };
     let size = bytes.len();
     match String::from_utf8(bytes) {
-        Ok(text) if !text.contains('\0') => Ok(ToolOutput::of(json!({"file": path, "text": text}))),
-        Ok(_) | Err(_) => Err(ToolFault(format!("the file {path:?} is not text; it has {size} bytes"))),
+        Ok(text) if !text.contains('\0') => Ok(Output::of(json!({"file": path, "text": text}))),
+        Ok(_) | Err(_) => Err(CallError(format!("the file {path:?} is not text; it has {size} bytes"))),
     }
 }
 

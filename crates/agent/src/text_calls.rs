@@ -9,12 +9,9 @@ pub(crate) mod fences;
 mod markup;
 mod shape;
 
-use crate::{
-    loose,
-    model::{RawCall, ToolSpec},
-    thinking::is_live,
-};
+use crate::{loose, model::RawCall, thinking::is_live};
 use fences::Fence;
+use quarterdeck_api::ToolDefinition;
 
 /// What stands in front of calls and in front of nothing else, in lower case.
 const MARKS: [&str; 34] = [
@@ -74,7 +71,7 @@ pub(crate) enum Found {
 }
 
 /// Looks for calls in `text`.
-pub(crate) fn find(text: &str, tools: &[ToolSpec]) -> Found {
+pub(crate) fn find(text: &str, tools: &[ToolDefinition]) -> Found {
     if !text.contains(['<', '[', '{', '(', '>', '=', ':']) {
         return Found::Words;
     }
@@ -98,7 +95,7 @@ fn mark(text: &str) -> Option<usize> {
     found.min()
 }
 
-fn marked(text: &str, at: usize, tools: &[ToolSpec]) -> Found {
+fn marked(text: &str, at: usize, tools: &[ToolDefinition]) -> Found {
     let mut calls = markup::calls(&text[at..], tools);
     calls.truncate(CALLS_MAX);
     if calls.is_empty() {
@@ -107,7 +104,7 @@ fn marked(text: &str, at: usize, tools: &[ToolSpec]) -> Found {
     Found::Calls { words: said(&text[..at]), calls, marked: true }
 }
 
-fn unmarked(text: &str, tools: &[ToolSpec]) -> Found {
+fn unmarked(text: &str, tools: &[ToolDefinition]) -> Found {
     let found = |before: &str, mut calls: Vec<RawCall>| {
         calls.truncate(CALLS_MAX);
         Found::Calls { words: said(before), calls, marked: false }
@@ -150,7 +147,7 @@ fn bare(text: &str) -> Vec<RawCall> {
     }
 }
 
-fn in_fence(fence: &Fence<'_>, tools: &[ToolSpec]) -> Vec<RawCall> {
+fn in_fence(fence: &Fence<'_>, tools: &[ToolDefinition]) -> Vec<RawCall> {
     if mark(fence.inside).is_some() {
         return markup::calls(fence.inside, tools);
     }
@@ -191,7 +188,7 @@ fn said(words: &str) -> Option<String> {
 
 /// The tool on offer that is meant by `name`, if there is no doubt: hosts and models add to names (`functions.look:0`,
 /// `look<|channel|>commentary`), and change their case.
-pub(crate) fn offers<'a>(tools: &'a [ToolSpec], name: &str) -> Option<&'a ToolSpec> {
+pub(crate) fn offers<'a>(tools: &'a [ToolDefinition], name: &str) -> Option<&'a ToolDefinition> {
     if let Some(tool) = tools.iter().find(|tool| tool.name == name) {
         return Some(tool);
     }

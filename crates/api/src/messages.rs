@@ -118,6 +118,12 @@ impl FileContent {
 }
 
 impl ImageContent {
+    /// A picture that carries its bytes.
+    pub fn of_bytes(bytes: &[u8], media_type: impl Into<String>) -> Self {
+        let source = base64::encode_standard(bytes);
+        Self { source_type: SourceType::Base64, source, media_type: Some(media_type.into()) }
+    }
+
     /// The bytes it carries; none when they are elsewhere, or are no base64.
     pub fn bytes(&self) -> Option<Vec<u8>> {
         match self.source_type {

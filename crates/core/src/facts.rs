@@ -100,6 +100,8 @@ pub struct Reply {
     pub content: Option<String>,
     /// Tokens used.
     pub usage: Option<ModelUsage>,
+    /// What the model's host put into it beside this, and wants back. Recorded, and shown to nobody.
+    pub kept: Option<Box<JsonObject>>,
 }
 
 type Decision = Result<Effect, Rejection>;
@@ -317,6 +319,7 @@ impl Transition {
             content: reply.content,
             tool_reqs: calls.clone(),
             validation_errors,
+            kept: reply.kept,
         });
         self.write_metrics();
         match (self.session.turn.force, mode) {
@@ -394,6 +397,7 @@ impl Transition {
             content: reply.content,
             tool_reqs: call.into_iter().collect(),
             validation_errors: Vec::new(),
+            kept: reply.kept,
         });
         self.write_agent(AgentEvent::AnswerEvent { answer: answer.clone(), outcome });
         self.session.answer = Some(answer);

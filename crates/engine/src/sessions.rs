@@ -8,6 +8,7 @@ use crate::{
     handover, meter,
     notifier::Snapshot,
     toolbox,
+    visibility::View,
     worker::{self, Hold},
 };
 use quarterdeck_api::{Messages, Problem, SessionId, SessionRequest};

@@ -1,21 +1,25 @@
 //! The environments of a session that this process runs: opened before its first step here, kept while it is ours,
 //! closed when it is let go.
 
-use crate::{clock::Clock, engine::Shared};
+mod files;
+mod memory;
+
+use crate::engine::Shared;
 use async_trait::async_trait;
+use files::AttachedFiles;
 use futures_util::future::join_all;
-use quarterdeck_agent::{ToolFault, ToolOutput, ToolSpec, Toolbox};
-use quarterdeck_api::{Agent, AgentEvent, ErrorCode, JsonObject, Memory as MemorySpec, OrganizationId, Reference};
-use quarterdeck_core::Fault;
-use quarterdeck_environments::{
-    CallError, Environment, Forgotten, KeyValues, MEMORY_ENTRIES_MAX, OpenError, Provider, Refused, Tool,
+use memory::StoredMemories;
+use quarterdeck_agent::{Look, Toolbox};
+use quarterdeck_api::{
+    Agent, EnvironmentKind, ErrorCode, JsonObject, OrganizationId, Reference, SessionId, SessionRequest, ToolDefinition,
 };
-use quarterdeck_store::{Memory, Remembered, Store};
-use serde_json::Value;
+use quarterdeck_core::{CallError, Fault, Observation, Output};
+use quarterdeck_environments::{
+    Environment, OpenContext, OpenError, Order, ParkedEnvironments, Provider, Refused, Tool,
+};
 use std::{
     collections::HashMap,
-    fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -34,26 +38,46 @@ pub(crate) struct SessionTools {
 
 /// Opens the environments of an agent.
 pub(crate) async fn open(
-    shared: &Shared,
+    shared: &Arc<Shared>,
+    session: SessionId,
     organization: OrganizationId,
+    request: &SessionRequest,
     agent: &Agent,
 ) -> Result<Arc<SessionTools>, Fault> {
-    let memory = |spec: &MemorySpec| -> Arc<dyn KeyValues> {
-        let memory = Memory { organization, namespace: spec.namespace.clone() };
-        Arc::new(Kept { store: Arc::clone(&shared.store), clock: Arc::clone(&shared.clock), memory })
+    let context = || OpenContext {
+        session,
+        organization,
+        runner_session_id: shared.clock.id(),
+        reopened: false,
+        timezone: request.timezone.clone(),
+        vision: shared.runner.vision(agent),
+        memories: Arc::new(StoredMemories { shared: Arc::clone(shared), organization }),
+        files: Arc::new(AttachedFiles { shared: Arc::clone(shared), session }),
+        parked: Arc::new(NothingParked),
     };
     let provider = &shared.settings.environments;
     let specs = agent.environments.iter().filter_map(|environment| match environment {
         Reference::Inline(spec) => Some(&**spec),
         Reference::Name(_) => None,
     });
-    let opening = join_all(specs.map(|spec| provider.open(spec, &memory)));
+    let opening = join_all(specs.map(|spec| async { provider.open(spec, &context()).await }));
     let opened = tokio::time::timeout(OPEN_TIMEOUT, opening).await.map_err(|_| {
         let seconds = OPEN_TIMEOUT.as_secs();
         unopened(&OpenError(format!("the environments did not open within {seconds} s")))
     })?;
     let environments = opened.into_iter().collect::<Result<Vec<_>, _>>().map_err(|error| unopened(&error))?;
     Ok(Arc::new(SessionTools { environments, offered: Mutex::default() }))
+}
+
+/// Nothing stays open without a worker.
+#[derive(Debug)]
+struct NothingParked;
+
+#[async_trait]
+impl ParkedEnvironments for NothingParked {
+    async fn evict(&self, _kind: EnvironmentKind) -> bool {
+        false
+    }
 }
 
 fn unopened(error: &OpenError) -> Fault {
@@ -78,41 +102,66 @@ impl SessionTools {
         let closing = join_all(self.environments.iter().map(|environment| environment.close()));
         let _ = tokio::time::timeout(CLOSE_TIMEOUT, closing).await;
     }
+
+    /// Nothing panics while it holds the lock.
+    fn offered(&self) -> MutexGuard<'_, HashMap<String, (usize, String)>> {
+        self.offered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Which environments are to be looked at.
+    fn places(&self, at: Look<'_>) -> Vec<usize> {
+        match at {
+            Look::All => (0..self.environments.len()).collect(),
+            Look::After(tools) => {
+                let offered = self.offered();
+                tools.iter().filter_map(|tool| offered.get(*tool)).map(|(place, _)| *place).collect()
+            }
+        }
+    }
 }
 
 #[async_trait]
 impl Toolbox for SessionTools {
-    fn opening_observations(&self) -> Vec<AgentEvent> {
-        let told = self.environments.iter().filter_map(|environment| {
-            let (source, text) = (environment.kind().as_str().to_owned(), Some(environment.opening()?));
-            Some(AgentEvent::ObservationEvent { source, text, image: None, metadata: JsonObject::new() })
-        });
-        told.collect()
+    async fn opening(&self) -> Vec<Observation> {
+        join_all(self.environments.iter().map(|environment| environment.opening()))
+            .await
+            .into_iter()
+            .flatten()
+            .collect()
     }
 
-    async fn tools(&self) -> Vec<ToolSpec> {
+    async fn tools(&self) -> Vec<ToolDefinition> {
         let lists = join_all(self.environments.iter().map(|environment| environment.tools())).await;
         let mut offered = HashMap::new();
         let mut tools = Vec::new();
         for (place, tool) in
             lists.into_iter().enumerate().flat_map(|(place, list)| list.into_iter().map(move |tool| (place, tool)))
         {
-            let Tool { name: own, description, input_schema: parameters } = tool;
-            let name = free_name(&own, &offered);
-            offered.insert(name.clone(), (place, own));
-            tools.push(ToolSpec { name, description, parameters });
+            let name = free_name(&tool.name, &offered);
+            offered.insert(name.clone(), (place, tool.name));
+            tools.push(Tool { name, ..tool });
         }
-        *self.offered.lock().unwrap_or_else(PoisonError::into_inner) = offered;
+        *self.offered() = offered;
         tools
     }
 
-    async fn call(&self, name: &str, arguments: &JsonObject) -> Result<ToolOutput, ToolFault> {
-        let known = self.offered.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
-        let none = || ToolFault(format!("there is no tool {name:?}"));
-        let (place, own) = known.ok_or_else(none)?;
+    fn lane(&self, name: &str) -> Option<usize> {
+        let place = self.offered().get(name)?.0;
+        let order = self.environments.get(place)?.order();
+        (order == Order::InTurn).then_some(place)
+    }
+
+    async fn call(&self, name: &str, arguments: &JsonObject) -> Result<Output, CallError> {
+        let none = || CallError(format!("there is no tool {name:?}"));
+        let (place, own) = self.offered().get(name).cloned().ok_or_else(none)?;
         let environment = self.environments.get(place).ok_or_else(none)?;
-        let output = environment.call(&own, arguments).await.map_err(|CallError(cause)| ToolFault(cause))?;
-        Ok(ToolOutput { result: output.result, truncated: output.truncated, images: output.images })
+        environment.call(&own, arguments).await
+    }
+
+    async fn look(&self, at: Look<'_>) -> Vec<Observation> {
+        let places = self.places(at);
+        let looked_at = self.environments.iter().enumerate().filter(|(place, _)| places.contains(place));
+        join_all(looked_at.map(|(_, environment)| environment.look())).await.into_iter().flatten().collect()
     }
 }
 
@@ -120,53 +169,6 @@ impl Toolbox for SessionTools {
 fn free_name<T>(own: &str, taken: &HashMap<String, T>) -> String {
     let numbered = (2..).map(|number| format!("{}_{number}", &own[..own.floor_char_boundary(56)]));
     std::iter::once(own.to_owned()).chain(numbered).find(|name| !taken.contains_key(name)).unwrap_or_default()
-}
-
-/// One namespace of the store.
-struct Kept {
-    store: Arc<dyn Store>,
-    clock: Arc<dyn Clock>,
-    memory: Memory,
-}
-
-impl fmt::Debug for Kept {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Kept").field(&self.memory).finish()
-    }
-}
-
-#[async_trait]
-impl KeyValues for Kept {
-    async fn get(&self, key: &str) -> Result<Option<Value>, CallError> {
-        let text = self.store.recall(&self.memory, key).await.map_err(|error| away(&error))?;
-        let value = text.map(|text| serde_json::from_str(&text)).transpose();
-        value.map_err(|_| CallError("what is remembered under this key cannot be read".into()))
-    }
-
-    async fn set(&self, key: &str, value: &Value) -> Result<(), CallError> {
-        let (value, now) = (value.to_string(), self.clock.now());
-        match self.store.remember(&self.memory, key, &value, MEMORY_ENTRIES_MAX, now).await {
-            Ok(Remembered::Stored) => Ok(()),
-            Ok(Remembered::Full) => Err(CallError(format!(
-                "the memory is full: it holds {MEMORY_ENTRIES_MAX} entries; delete some before you add new ones"
-            ))),
-            Err(error) => Err(away(&error)),
-        }
-    }
-
-    async fn delete(&self, key: &str) -> Result<Forgotten, CallError> {
-        let removed = self.store.forget(&self.memory, key).await.map_err(|error| away(&error))?;
-        Ok(if removed { Forgotten::Removed } else { Forgotten::Unknown })
-    }
-
-    async fn keys(&self, prefix: &str, after: Option<&str>, limit: u32) -> Result<Vec<String>, CallError> {
-        self.store.memory_keys(&self.memory, prefix, after, limit).await.map_err(|error| away(&error))
-    }
-}
-
-fn away(error: &quarterdeck_store::Error) -> CallError {
-    tracing::warn!(%error, "a memory cannot be reached");
-    CallError("the memory cannot be reached right now; whether the call took effect is unknown".into())
 }
 
 #[cfg(test)]

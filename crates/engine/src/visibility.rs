@@ -5,8 +5,9 @@
 
 use crate::{Sessions, SubmitError, notifier::Snapshot};
 use quarterdeck_api::{OrganizationId, SessionId};
-use quarterdeck_core::{Session, sentence_without_cause};
+use quarterdeck_core::{HOST_MEMBERS, Session, sentence_without_cause};
 use quarterdeck_store::Caller;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::sync::Arc;
 
@@ -63,6 +64,7 @@ impl View {
 
     /// How an event reads in this view.
     pub(crate) fn of(self, event: Arc<RawValue>) -> Arc<RawValue> {
+        let event = without_host_members(&event).unwrap_or(event);
         match self {
             Self::Own => event,
             Self::Public => without_causes(&event).unwrap_or(event),
@@ -70,11 +72,28 @@ impl View {
     }
 
     pub(crate) fn of_all(self, events: Vec<Arc<RawValue>>) -> Vec<Arc<RawValue>> {
-        match self {
-            Self::Own => events,
-            Self::Public => events.into_iter().map(|event| self.of(event)).collect(),
-        }
+        events.into_iter().map(|event| self.of(event)).collect()
     }
+}
+
+/// An event without what a model's host wants back, which nobody is shown; none when it holds no such thing.
+fn without_host_members(event: &RawValue) -> Option<Arc<RawValue>> {
+    #[derive(Deserialize, Serialize)]
+    struct Served<'a> {
+        #[serde(rename = "type")]
+        name: &'a str,
+        #[serde(borrow)]
+        data: &'a RawValue,
+        timestamp: &'a str,
+        #[serde(skip_serializing)]
+        host_members: Option<&'a RawValue>,
+    }
+    if !event.get().contains(HOST_MEMBERS) {
+        return None;
+    }
+    let served: Served<'_> = serde_json::from_str(event.get()).ok()?;
+    served.host_members?;
+    serde_json::value::to_raw_value(&served).ok().map(Arc::from)
 }
 
 const FAILURE: &str = "AgentErrorEvent";
@@ -141,6 +160,18 @@ mod tests {
         let call = json!({"tool_name": "ask", "args": {}, "id": "c"});
         for told in [event("no such page", "client", call.clone()), event("no such page", "model", call)] {
             check(View::Public, &told, &told);
+        }
+    }
+
+    #[test]
+    fn nobody_sees_what_a_models_host_wants_back() {
+        let data = json!({"kind": "policy_event", "content": "\"host_members\":"});
+        let stored =
+            json!({"type": "AgentEvent", "data": data, "timestamp": "t", "host_members": {"origin": "10.0.0.1"}});
+        let served = json!({"type": "AgentEvent", "data": data, "timestamp": "t"});
+        for view in [View::Own, View::Public] {
+            check(view, &stored, &served);
+            check(view, &served, &served);
         }
     }
 

@@ -278,17 +278,18 @@ impl Worker {
         let (request, agent) = self.assignment().await?;
         let (shared, mut door) = (Arc::clone(&self.shared), self.door());
         let (transcript, mut tools) = (self.transcript.events.clone(), self.tools.clone());
+        let session = snapshot.session.id;
         let step = async {
             let toolbox: Arc<dyn Toolbox> = match &tools {
                 Some(tools) => Arc::clone(tools) as _,
                 // Nothing can be called: whoever wants an answer now need not wait for what nobody will use.
                 None if mode == StepMode::AnswerOnly => Arc::new(NoTools),
                 None => {
-                    let opened = toolbox::open(&shared, snapshot.session.organization, &agent).await;
+                    let opened = toolbox::open(&shared, session, snapshot.session.organization, &request, &agent).await;
                     Arc::clone(tools.insert(opened.map_err(StepError::Failed)?)) as _
                 }
             };
-            let (session, timezone) = (snapshot.session.id, request.timezone.clone());
+            let timezone = request.timezone.clone();
             let context = StepContext { session, agent, timezone, transcript, toolbox, mode };
             shared.runner.step(&context, &mut door).await
         };

@@ -1,8 +1,9 @@
 //! The port: what the engine asks of an environment.
 
+use crate::Tool;
 use async_trait::async_trait;
-use quarterdeck_api::{EnvironmentKind, ImageContent, JsonObject};
-use serde_json::Value;
+use quarterdeck_api::{EnvironmentKind, JsonObject};
+use quarterdeck_core::{CallError, Observation, Output};
 use std::fmt::Debug;
 use thiserror::Error;
 
@@ -14,13 +15,34 @@ pub trait Environment: Debug + Send + Sync + 'static {
     /// Its kind.
     fn kind(&self) -> EnvironmentKind;
 
-    /// What the agent is told of it before its first reply.
-    fn opening(&self) -> Option<String> {
+    /// How the calls of one reply are to be made.
+    fn order(&self) -> Order {
+        Order::AtOnce
+    }
+
+    /// What becomes of it while its session waits: for a message, for results of the client, for a resume.
+    fn parking(&self) -> Parking {
+        Parking::Close
+    }
+
+    /// Where people can watch it, if they can.
+    fn live_view_url(&self) -> Option<String> {
+        None
+    }
+
+    /// What the agent is told of it once in a session, before its first reply.
+    async fn opening(&self) -> Option<Observation> {
         None
     }
 
     /// The tools it offers now. Within one environment, names are unique.
     async fn tools(&self) -> Vec<Tool>;
+
+    /// What it looks like now. Asked before the first reply of a turn, and after the last call of a reply that ran
+    /// here. Returns within a bounded time.
+    async fn look(&self) -> Option<Observation> {
+        None
+    }
 
     /// Calls a tool by its name. Returns within a bounded time.
     async fn call(&self, tool: &str, arguments: &JsonObject) -> Result<Output, CallError>;
@@ -29,39 +51,25 @@ pub trait Environment: Debug + Send + Sync + 'static {
     async fn close(&self) {}
 }
 
-/// A tool on offer. Its name fits `^[a-zA-Z_][a-zA-Z0-9_]{0,63}$`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Tool {
-    /// Its name.
-    pub name: String,
-    /// What it does, for the model.
-    pub description: String,
-    /// JSON Schema of its arguments; the top level is an object.
-    pub input_schema: JsonObject,
+/// How the calls of one reply to one environment are made. Calls to others run beside them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// All at once.
+    #[default]
+    AtOnce,
+    /// One after the other, as they stand in the reply.
+    InTurn,
 }
 
-/// What a call returned.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Output {
-    /// The result.
-    pub result: Value,
-    /// Whether some of it was left out because it was too large.
-    pub truncated: bool,
-    /// Pictures that came with it.
-    pub images: Vec<ImageContent>,
+/// What becomes of an open environment when its session is let go of but not over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Parking {
+    /// It is closed, and opened anew when it is needed again.
+    #[default]
+    Close,
+    /// It stays open for a while, for the next worker of the same process.
+    Keep,
 }
-
-impl Output {
-    /// A result without pictures.
-    pub fn of(result: impl Into<Value>) -> Self {
-        Self { result: result.into(), ..Self::default() }
-    }
-}
-
-/// Why a call failed: a sentence for the model and the session's owner, without secrets.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{0}")]
-pub struct CallError(pub String);
 
 /// Why an environment cannot be opened: a sentence for the session's owner, without secrets.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

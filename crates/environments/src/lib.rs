@@ -9,6 +9,7 @@
 //!
 //! This crate never touches sessions or the store: memory is kept behind [`KeyValues`], for the engine to fill in.
 
+mod context;
 mod environment;
 mod guard;
 mod mcp;
@@ -16,7 +17,11 @@ mod memory;
 mod provider;
 mod unavailable;
 
-pub use environment::{CallError, Environment, OpenError, Output, Tool};
+pub use context::{Memories, OpenContext, ParkedEnvironments, SessionFile, SessionFiles};
+pub use environment::{Environment, OpenError, Order, Parking};
 pub use guard::{Guard, GuardError, HostRefused};
 pub use memory::{Forgotten, KeyValues, MEMORY_ENTRIES_MAX};
 pub use provider::{Hosting, HostingSettings, Provider, Refused};
+/// A tool on offer is the same wherever it runs. Its name fits `^[a-zA-Z_][a-zA-Z0-9_]{0,63}$`.
+pub use quarterdeck_api::ToolDefinition as Tool;
+pub use quarterdeck_core::{CallError, FileBytes, Observation, Output, OutputFile, Picture};

@@ -12,7 +12,7 @@ mod process;
 mod server;
 mod sse;
 
-use crate::{CallError, Environment, Hosting, HostingSettings, OpenError, Output, Tool};
+use crate::{CallError, Environment, Hosting, HostingSettings, Observation, OpenError, Output, Tool};
 use async_trait::async_trait;
 use futures_util::{StreamExt, TryStreamExt, future::join_all, stream};
 use quarterdeck_api::{EnvironmentKind, JsonObject, McpEnvironment};
@@ -70,9 +70,9 @@ impl Environment for McpEnvironmentOpen {
         EnvironmentKind::Mcp
     }
 
-    fn opening(&self) -> Option<String> {
+    async fn opening(&self) -> Option<Observation> {
         let said: Vec<_> = self.servers.iter().filter_map(Server::instructions).collect();
-        (!said.is_empty()).then(|| said.join("\n\n"))
+        (!said.is_empty()).then(|| Observation::of_text(self.kind().as_str(), said.join("\n\n")))
     }
 
     async fn tools(&self) -> Vec<Tool> {

@@ -1,7 +1,7 @@
 //! What a session may have, and the opening of it.
 
 use crate::{
-    Environment, Guard, KeyValues, OpenError, mcp::McpEnvironmentOpen, memory::MemoryEnvironment,
+    Environment, Guard, OpenContext, OpenError, mcp::McpEnvironmentOpen, memory::MemoryEnvironment,
     unavailable::Unavailable,
 };
 use async_trait::async_trait;
@@ -30,15 +30,14 @@ pub trait Provider: Debug + Send + Sync + 'static {
     /// [`Refused`] says why not.
     fn check(&self, spec: &Spec) -> Result<(), Refused>;
 
-    /// Opens an environment, in bounded time. `memory` says where the values of a memory are kept.
+    /// Opens an environment for a session, in bounded time.
     ///
     /// # Errors
     /// [`OpenError`] when it cannot be had now.
-    async fn open(
-        &self,
-        spec: &Spec,
-        memory: &(dyn for<'m> Fn(&'m Memory) -> Arc<dyn KeyValues> + Sync),
-    ) -> Result<Box<dyn Environment>, OpenError>;
+    async fn open(&self, spec: &Spec, context: &OpenContext) -> Result<Box<dyn Environment>, OpenError>;
+
+    /// Ends what it holds for all environments, once they are closed. Nothing is opened after that.
+    async fn shutdown(&self) {}
 }
 
 /// Why a session cannot be created with an environment. Sentences for the caller, without secrets.
@@ -91,12 +90,20 @@ pub struct Hosting {
     settings: HostingSettings,
     /// Made when it is first needed, and shared by all sessions.
     client: Arc<OnceLock<reqwest::Client>>,
+    /// Who hosts browsers; without one, agents are told that there are none.
+    web: Option<Arc<dyn Provider>>,
 }
 
 impl Hosting {
     /// Hosts by these settings.
     pub fn new(settings: HostingSettings) -> Self {
-        Self { settings, client: Arc::default() }
+        Self { settings, client: Arc::default(), web: None }
+    }
+
+    /// Environments of kind `web` are checked and opened by `web`.
+    #[must_use]
+    pub fn with_web(self, web: Arc<dyn Provider>) -> Self {
+        Self { web: Some(web), ..self }
     }
 
     pub(crate) fn settings(&self) -> &HostingSettings {
@@ -185,23 +192,30 @@ impl Provider for Hosting {
         match spec {
             Spec::Mcp(mcp) => self.check_servers(&mcp.servers),
             Spec::Memory(memory) => check_namespace(memory),
-            Spec::Web(_) | Spec::Desktop(_) | Spec::Android(_) | Spec::Code(_) | Spec::Workstation(_) => Ok(()),
+            Spec::Web(_) => self.web.as_ref().map_or(Ok(()), |web| web.check(spec)),
+            Spec::Desktop(_) | Spec::Android(_) | Spec::Code(_) | Spec::Workstation(_) => Ok(()),
         }
     }
 
-    async fn open(
-        &self,
-        spec: &Spec,
-        memory: &(dyn for<'m> Fn(&'m Memory) -> Arc<dyn KeyValues> + Sync),
-    ) -> Result<Box<dyn Environment>, OpenError> {
+    async fn open(&self, spec: &Spec, context: &OpenContext) -> Result<Box<dyn Environment>, OpenError> {
         // The settings may have changed since the session was created.
         self.check(spec).map_err(|refused| OpenError(refused.to_string()))?;
         match spec {
-            Spec::Memory(spec) => Ok(Box::new(MemoryEnvironment(memory(spec)))),
+            Spec::Memory(spec) => Ok(Box::new(MemoryEnvironment(context.memories.memory(spec)))),
             Spec::Mcp(spec) => Ok(Box::new(McpEnvironmentOpen::open(spec, self).await?)),
-            Spec::Web(_) | Spec::Desktop(_) | Spec::Android(_) | Spec::Code(_) | Spec::Workstation(_) => {
+            Spec::Web(_) => match &self.web {
+                Some(web) => web.open(spec, context).await,
+                None => Ok(Box::new(Unavailable(spec.kind()))),
+            },
+            Spec::Desktop(_) | Spec::Android(_) | Spec::Code(_) | Spec::Workstation(_) => {
                 Ok(Box::new(Unavailable(spec.kind())))
             }
+        }
+    }
+
+    async fn shutdown(&self) {
+        if let Some(web) = &self.web {
+            web.shutdown().await;
         }
     }
 }

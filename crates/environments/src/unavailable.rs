@@ -1,6 +1,6 @@
 //! What stands in for an environment that this server does not host: the agent is told, and works without it.
 
-use crate::{CallError, Environment, Output, Tool};
+use crate::{CallError, Environment, Observation, Output, Tool};
 use async_trait::async_trait;
 use quarterdeck_api::{EnvironmentKind, JsonObject};
 
@@ -14,12 +14,13 @@ impl Environment for Unavailable {
         self.0
     }
 
-    fn opening(&self) -> Option<String> {
+    async fn opening(&self) -> Option<Observation> {
         let kind = self.0.as_str();
-        Some(format!(
+        let told = format!(
             "The environment \"{kind}\" is not available: this server does not run any of that kind. Do what can be \
              done without it, and say so where the task needs it."
-        ))
+        );
+        Some(Observation::of_text(kind, told))
     }
 
     async fn tools(&self) -> Vec<Tool> {

@@ -97,7 +97,16 @@ impl Model {
         }
         let client = OpenAiClient::new(settings).context("cannot use --model-base-url")?;
         let name = format!("{} at {}", options.model.as_deref().unwrap_or("the first model"), client.host());
-        Ok(Self { client: Arc::new(client), name })
+        let client = Arc::new(client);
+        tokio::spawn(tell_what_is_wrong(Arc::clone(&client)));
+        Ok(Self { client, name })
+    }
+}
+
+/// Nobody waits for this: the model's host may still be starting.
+async fn tell_what_is_wrong(client: Arc<OpenAiClient>) {
+    if let Some(wrong) = client.check().await {
+        tracing::warn!("{wrong}");
     }
 }
 

@@ -43,4 +43,4 @@ pub use port::{
     Store, StoredSession, SummaryRow,
 };
 pub use sharing::{Rated, Rating, Share, Sharing};
-pub use url::{OpenError, open, open_beside};
+pub use url::{CONNECTIONS, OpenError, migrate, open, open_beside, open_with};

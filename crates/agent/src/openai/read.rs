@@ -4,15 +4,17 @@ use super::{
     ApiKey,
     reply::ReplyFault,
     said::{self, ErrorInside, told},
+    stream::{Assembly, Events},
 };
 use crate::{loose, model::ModelError, text::one_line};
 use chrono::{DateTime, FixedOffset};
 use reqwest::{
     RequestBuilder, Response,
-    header::{DATE, HeaderMap, HeaderName, RETRY_AFTER},
+    header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, RETRY_AFTER},
 };
 use serde_json::Value;
-use std::{error::Error, time::Duration};
+use std::{error::Error, fmt, time::Duration};
+use tokio::time::timeout;
 
 /// How much is read of a list of models, or of an error.
 pub(super) const NAMES_MAX_BYTES: usize = 1 << 20;
@@ -28,15 +30,115 @@ pub(super) struct Exchange<'a> {
     pub(super) reply_max_bytes: usize,
 }
 
+/// Why an exchange brought no reply.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The host refused the request, in a form from which something may be learnt.
+    Refused(Refused),
+    /// Anything else.
+    Error(ModelError),
+}
+
+/// A refusal.
+#[derive(Debug)]
+pub(super) struct Refused {
+    pub(super) status: u16,
+    /// The host's words, fit to be told.
+    pub(super) said: Option<String>,
+    /// The whole of what it sent, if that is JSON.
+    pub(super) json: Value,
+    retry_after: Option<Duration>,
+}
+
+impl Refused {
+    pub(super) fn into_error(self, host: &str) -> ModelError {
+        ModelError::of_status(host, self.status, self.retry_after, self.said.as_deref())
+    }
+}
+
+impl Failure {
+    pub(super) fn into_error(self, host: &str) -> ModelError {
+        match self {
+            Self::Refused(refused) => refused.into_error(host),
+            Self::Error(error) => error,
+        }
+    }
+
+    /// Whether the host could not be reached, or says that it is not there. One that asks for patience is there.
+    pub(super) fn is_away(&self) -> bool {
+        match self {
+            Self::Refused(refused) => matches!(refused.status, 502..=504 | 529),
+            Self::Error(error) => matches!(error, ModelError::Away { .. }),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(refused) => write!(f, "it answered {}", refused.status),
+            Self::Error(error) => error.fmt(f),
+        }
+    }
+}
+
+impl From<ModelError> for Failure {
+    fn from(error: ModelError) -> Self {
+        Self::Error(error)
+    }
+}
+
 impl Exchange<'_> {
     /// Sends `request` and reads the JSON of a good answer.
-    pub(super) async fn json(&self, request: RequestBuilder) -> Result<Value, ModelError> {
-        let response = request.send().await.map_err(|error| self.broken(&error))?;
-        if !response.status().is_success() {
-            return Err(self.refused(response).await);
+    pub(super) async fn json(&self, request: RequestBuilder) -> Result<Value, Failure> {
+        let response = self.send(request, None).await?;
+        let body = self.body(response, self.reply_max_bytes, None).await?;
+        Ok(self.parsed(&body)?)
+    }
+
+    /// Sends `request` and reads a completion, which comes as JSON or, whatever was asked for, as a stream of events. In
+    /// a stream no silence may be longer than `idle`.
+    pub(super) async fn completion(&self, request: RequestBuilder, idle: Option<Duration>) -> Result<Value, Failure> {
+        let response = self.send(request, idle).await?;
+        let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        let is_stream = kind.to_ascii_lowercase().contains("event-stream");
+        let body = self.body(response, self.reply_max_bytes, idle).await?;
+        let begins = |mark: &[u8]| body.trim_ascii_start().starts_with(mark);
+        if is_stream && !begins(b"{") || begins(b"data:") || begins(b"event:") {
+            return self.assembled(&body);
         }
-        let body = self.body(response, self.reply_max_bytes).await?;
-        self.parsed(&body)
+        Ok(self.parsed(&body)?)
+    }
+
+    fn assembled(&self, body: &[u8]) -> Result<Value, Failure> {
+        let mut assembly = Assembly::default();
+        let mut events = Events::default();
+        events.push(body, |event, data| assembly.take(event, data));
+        events.finish(|event, data| assembly.take(event, data));
+        let cut = || {
+            ModelError::retryable(format!("the stream of the model at {} ended before the reply was whole", self.host))
+        };
+        Ok(assembly.finish().ok_or_else(cut)?)
+    }
+
+    async fn send(&self, request: RequestBuilder, idle: Option<Duration>) -> Result<Response, Failure> {
+        let response = self.within(idle, request.send()).await?;
+        if response.status().is_success() { Ok(response) } else { Err(self.refused(response).await) }
+    }
+
+    async fn within<T>(
+        &self,
+        idle: Option<Duration>,
+        next: impl Future<Output = Result<T, reqwest::Error>>,
+    ) -> Result<T, ModelError> {
+        let result = match idle {
+            None => next.await,
+            Some(idle) => timeout(idle, next).await.map_err(|_| {
+                let (host, seconds) = (self.host, idle.as_secs());
+                ModelError::retryable(format!("the model at {host} took too long to reply: {seconds} s without a word"))
+            })?,
+        };
+        result.map_err(|error| self.broken(&error))
     }
 
     /// One odd character must not cost a whole reply.
@@ -54,9 +156,9 @@ impl Exchange<'_> {
     }
 
     /// What a fault in a reply of status 200 means.
-    pub(super) fn fault(&self, fault: ReplyFault) -> ModelError {
+    pub(super) fn fault(&self, fault: ReplyFault) -> Failure {
         let host = self.host;
-        match fault {
+        Failure::Error(match fault {
             ReplyFault::NoMessage => {
                 ModelError::retryable(format!("the model at {host} sent a reply without a message in it"))
             }
@@ -64,18 +166,20 @@ impl Exchange<'_> {
                 ModelError::retryable(format!("the model at {host} broke its reply off: {}", told(&word, self.key)))
             }
             ReplyFault::Error(ErrorInside { status: Some(status), words }) => {
-                ModelError::of_status(host, status, None, Some(&told(&words, self.key)))
+                let said = Some(told(&words, self.key));
+                return Failure::Refused(Refused { status, said, json: Value::Null, retry_after: None });
             }
             ReplyFault::Error(ErrorInside { status: None, words }) => {
                 ModelError::retryable(format!("the model at {host} replied with an error: {}", told(&words, self.key)))
             }
-        }
+        })
     }
 
-    /// Counts while reading: a length that is announced may be a lie.
-    async fn body(&self, mut response: Response, limit: usize) -> Result<Vec<u8>, ModelError> {
+    /// Counts while reading: a length that is announced may be a lie. A stream is over when it says so: some hosts leave
+    /// the connection open.
+    async fn body(&self, mut response: Response, limit: usize, idle: Option<Duration>) -> Result<Vec<u8>, ModelError> {
         let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| self.broken(&error))? {
+        while let Some(chunk) = self.within(idle, response.chunk()).await? {
             if body.len() + chunk.len() > limit {
                 return Err(ModelError::retryable(format!(
                     "the model at {} sent a reply of more than {limit} bytes",
@@ -83,36 +187,40 @@ impl Exchange<'_> {
                 )));
             }
             body.extend_from_slice(&chunk);
+            if body.trim_ascii_end().ends_with(b"data: [DONE]") {
+                break;
+            }
         }
         Ok(body)
     }
 
-    async fn refused(&self, response: Response) -> ModelError {
-        let status = response.status();
+    async fn refused(&self, response: Response) -> Failure {
+        let status = response.status().as_u16();
         let retry_after = retry_after(response.headers());
-        let body = self.body(response, NAMES_MAX_BYTES).await.unwrap_or_default();
+        let body = self.body(response, NAMES_MAX_BYTES, None).await.unwrap_or_default();
         let said = said::words(&body).map(|said| told(&said, self.key));
         let json = serde_json::from_slice(&body).unwrap_or(Value::Null);
         if is_used_up(&json) {
             let said = said.map(|said| format!(": {said}")).unwrap_or_default();
-            let message =
-                format!("the model at {} answered {}: the quota is used up{said}", self.host, status.as_u16());
-            return ModelError::Fatal { message };
+            let message = format!("the model at {} answered {status}: the quota is used up{said}", self.host);
+            return Failure::Error(ModelError::Fatal { message });
         }
-        ModelError::of_status(self.host, status.as_u16(), retry_after, said.as_deref())
+        Failure::Refused(Refused { status, said, json, retry_after })
     }
 
     fn broken(&self, error: &reqwest::Error) -> ModelError {
         let host = self.host;
-        ModelError::retryable(if error.is_timeout() && error.is_connect() {
-            format!("connecting to the model at {host} took too long")
+        if error.is_timeout() && error.is_connect() {
+            ModelError::away(format!("connecting to the model at {host} took too long"))
         } else if error.is_timeout() {
-            format!("the model at {host} took too long to reply")
+            ModelError::retryable(format!("the model at {host} took too long to reply"))
         } else if error.is_connect() {
-            format!("cannot connect to the model at {host}: {}", root_cause(error))
+            ModelError::away(format!("cannot connect to the model at {host}: {}", root_cause(error)))
+        } else if error.is_request() {
+            ModelError::away(format!("the connection to the model at {host} broke: {}", root_cause(error)))
         } else {
-            format!("the connection to the model at {host} broke: {}", root_cause(error))
-        })
+            ModelError::retryable(format!("the connection to the model at {host} broke: {}", root_cause(error)))
+        }
     }
 }
 

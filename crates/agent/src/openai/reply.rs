@@ -2,7 +2,7 @@
 
 use super::said::{ErrorInside, error_in};
 use crate::{
-    model::{ChatReply, Finish, RawCall, TokenUsage},
+    model::{ChatReply, Finish, Kept, RawCall, TokenUsage},
     thinking,
 };
 use quarterdeck_api::JsonObject;
@@ -49,7 +49,52 @@ pub(super) fn read(mut body: Value, model: &str) -> Result<ChatReply, ReplyFault
         calls: calls.into_iter().take(CALLS_MAX).map(call).collect(),
         finish,
         usage,
+        kept: kept(&messages),
     })
+}
+
+/// What stands in messages beside the common members, and content that is more than words. The client says whose it is.
+fn kept(messages: &[&Value]) -> Option<Kept> {
+    const COMMON: [&str; 8] =
+        ["role", "tool_calls", "function_call", "refusal", "annotations", "audio", "parsed", "content"];
+    let mut members = JsonObject::new();
+    for (name, value) in messages.iter().filter_map(|message| message.as_object()).flatten() {
+        let is_thought =
+            |part: &Value| part["type"].as_str().is_some_and(|kind| kind != "text" && kind != "output_text");
+        let is_content = name == "content" && value.as_array().is_some_and(|parts| parts.iter().any(is_thought));
+        if is_content || !COMMON.contains(&name.as_str()) && !is_nothing(value) {
+            members.insert(name.clone(), value.clone());
+        }
+    }
+    (!members.is_empty()).then(|| Kept { message: members, ..Kept::default() })
+}
+
+fn is_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(members) => members.is_empty(),
+        Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+/// What stands in a call beside the common members.
+fn extra(call: &Value, function: &Value) -> JsonObject {
+    let beside = |object: &Value, common: &[&str]| {
+        let members = object.as_object().into_iter().flatten();
+        let kept = members.filter(|(name, value)| !common.contains(&name.as_str()) && !is_nothing(value));
+        kept.map(|(name, value)| (name.clone(), value.clone())).collect::<JsonObject>()
+    };
+    if std::ptr::eq(call, function) {
+        return JsonObject::new();
+    }
+    let mut extra = beside(call, &["id", "type", "index", "function"]);
+    let inside = beside(function, &["name", "arguments", "parameters", "input", "description"]);
+    if !inside.is_empty() {
+        extra.insert("function".into(), inside.into());
+    }
+    extra
 }
 
 /// The choices, or what some hosts send in place of them: a message on its own.
@@ -186,7 +231,7 @@ fn call(call: &Value) -> RawCall {
         id: call.get("id").and_then(Value::as_str).map(str::to_owned),
         name: function.get("name").and_then(Value::as_str).unwrap_or_default().to_owned(),
         arguments,
-        extra: JsonObject::new(),
+        extra: extra(call, function),
     }
 }
 

@@ -340,8 +340,15 @@ mod tests {
                 if words.is_empty() || calls.is_empty() { words + &calls } else { format!("{words} | {calls}") }
             }
             Err(ModelError::Fatal { message }) => format!("fatal: {message}"),
-            Err(ModelError::Retryable { message, retry_after: None }) => format!("retry: {message}"),
-            Err(ModelError::Retryable { message, retry_after: Some(after) }) => {
+            Err(
+                ModelError::Retryable { message, retry_after: None } | ModelError::Away { message, retry_after: None },
+            ) => {
+                format!("retry: {message}")
+            }
+            Err(
+                ModelError::Retryable { message, retry_after: Some(after) }
+                | ModelError::Away { message, retry_after: Some(after) },
+            ) => {
                 format!("retry after {after:?}: {message}")
             }
         }

@@ -2,10 +2,8 @@
 //! parameters, keys and values, JSON with the name in it or before it, or Python.
 
 use super::{offers, shape};
-use crate::{
-    loose,
-    model::{RawCall, ToolSpec},
-};
+use crate::{loose, model::RawCall};
+use quarterdeck_api::ToolDefinition;
 use serde_json::{Map, Value};
 
 /// Calls of one text that are read.
@@ -16,10 +14,10 @@ const MISSES_MAX: usize = 64;
 const HEADER_MAX: usize = 200;
 
 /// Reads calls of one kind; none when there are none of it.
-type Reader = fn(&str, &[ToolSpec]) -> Vec<RawCall>;
+type Reader = fn(&str, &[ToolDefinition]) -> Vec<RawCall>;
 
 /// The calls in what follows a mark.
-pub(crate) fn calls(text: &str, tools: &[ToolSpec]) -> Vec<RawCall> {
+pub(crate) fn calls(text: &str, tools: &[ToolDefinition]) -> Vec<RawCall> {
     let readers: [Reader; 4] = [elements, keys_and_values, json, |text, _| python(behind_mark(text))];
     readers.iter().map(|read| read(text, tools)).find(|calls| !calls.is_empty()).unwrap_or_default()
 }
@@ -29,7 +27,7 @@ fn call(name: &str, arguments: String) -> RawCall {
 }
 
 /// `<function=NAME>`, `<invoke name="NAME">` and their kin, with an element for each parameter or JSON inside.
-fn elements(text: &str, tools: &[ToolSpec]) -> Vec<RawCall> {
+fn elements(text: &str, tools: &[ToolDefinition]) -> Vec<RawCall> {
     let openings = places(text, &["invoke name=", "function=", "function name="]);
     let ends = openings.iter().skip(1).map(|(start, _)| *start).chain([text.len()]);
     let bodies = openings.iter().zip(ends).map(|((_, after), end)| &text[*after..end.max(*after)]);
@@ -49,7 +47,7 @@ fn places(text: &str, openings: &[&str]) -> Vec<(usize, usize)> {
     places
 }
 
-fn element(text: &str, tools: &[ToolSpec]) -> Option<RawCall> {
+fn element(text: &str, tools: &[ToolDefinition]) -> Option<RawCall> {
     let text = text.trim_start_matches(['"', '\'']);
     let name = &text[..text.find(['"', '\'', '>', '{', '\n', ' ', ',', '('])?];
     let rest = text[name.len()..].trim_start_matches(['"', '\'', ',', ' ']);
@@ -62,7 +60,7 @@ fn element(text: &str, tools: &[ToolSpec]) -> Option<RawCall> {
 }
 
 /// The parameters of an element that is closed.
-fn parameters(body: &str, tool: Option<&ToolSpec>) -> Option<Map<String, Value>> {
+fn parameters(body: &str, tool: Option<&ToolDefinition>) -> Option<Map<String, Value>> {
     let openings = places(body, &["parameter=", "parameter name=", "param name=", "arg name="]);
     if openings.is_empty() {
         return body.contains("</").then(Map::new);
@@ -89,10 +87,10 @@ fn closing(value: &str) -> Option<usize> {
 }
 
 /// A value is text unless the tool or the element says that it is something else.
-fn typed(value: &str, name: &str, attributes: &str, tool: Option<&ToolSpec>) -> Value {
+fn typed(value: &str, name: &str, attributes: &str, tool: Option<&ToolDefinition>) -> Value {
     let value = value.strip_prefix('\n').unwrap_or(value);
     let value = value.strip_suffix('\n').unwrap_or(value);
-    let kind = tool.and_then(|tool| tool.parameters.get("properties")?.get(name)?.get("type")?.as_str());
+    let kind = tool.and_then(|tool| tool.input_schema.get("properties")?.get(name)?.get("type")?.as_str());
     if kind == Some("string") || attributes.contains("string=\"true\"") {
         return value.into();
     }
@@ -100,7 +98,7 @@ fn typed(value: &str, name: &str, attributes: &str, tool: Option<&ToolSpec>) -> 
 }
 
 /// `<tool_call>NAME`, then pairs of `<arg_key>` and `<arg_value>`; or the name alone.
-fn keys_and_values(text: &str, tools: &[ToolSpec]) -> Vec<RawCall> {
+fn keys_and_values(text: &str, tools: &[ToolDefinition]) -> Vec<RawCall> {
     let mut calls = Vec::new();
     for part in text.split("<tool_call>").skip(1).take(CALLS_MAX) {
         let Some((body, _)) = part.split_once("</tool_call>") else { continue };
@@ -121,7 +119,7 @@ fn keys_and_values(text: &str, tools: &[ToolSpec]) -> Vec<RawCall> {
 }
 
 /// JSON with the name in it, or arguments with the name before them.
-fn json(text: &str, tools: &[ToolSpec]) -> Vec<RawCall> {
+fn json(text: &str, tools: &[ToolDefinition]) -> Vec<RawCall> {
     let mut calls = Vec::new();
     let (mut from, mut header, mut misses) = (0, 0, 0);
     while misses < MISSES_MAX
@@ -144,7 +142,7 @@ fn json(text: &str, tools: &[ToolSpec]) -> Vec<RawCall> {
 }
 
 /// The last tool on offer that is named in what stands before JSON.
-fn named<'a>(header: &str, tools: &'a [ToolSpec]) -> Option<&'a str> {
+fn named<'a>(header: &str, tools: &'a [ToolDefinition]) -> Option<&'a str> {
     let from = header.ceil_char_boundary(header.len().saturating_sub(HEADER_MAX));
     let words = header[from..].rsplit(|char: char| !char.is_alphanumeric() && !"_-.:".contains(char));
     words.filter(|word| !word.is_empty()).find_map(|word| offers(tools, word)).map(|tool| tool.name.as_str())

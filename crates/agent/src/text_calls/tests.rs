@@ -171,11 +171,11 @@ fn a_long_text_of_marks_is_read_in_a_moment() {
     assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
 }
 
-fn tools() -> Vec<ToolSpec> {
-    let tool = |name: &str, parameters: Value| ToolSpec {
+fn tools() -> Vec<ToolDefinition> {
+    let tool = |name: &str, parameters: Value| ToolDefinition {
         name: name.into(),
         description: "Does.".into(),
-        parameters: parameters.as_object().unwrap().clone(),
+        input_schema: parameters.as_object().unwrap().clone(),
     };
     let find = json!({"type": "object", "properties": {"what": {"type": "string"}, "deep": {"type": "boolean"}}});
     vec![tool("look", json!({})), tool("find", find), tool("answer", json!({}))]

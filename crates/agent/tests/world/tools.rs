@@ -1,8 +1,9 @@
 //! Tools that the server runs, made of closures.
 
 use async_trait::async_trait;
-use quarterdeck_agent::{ToolFault, ToolOutput, ToolSpec, Toolbox};
-use quarterdeck_api::{AgentEvent, JsonObject};
+use quarterdeck_agent::{Look, Toolbox};
+use quarterdeck_api::{JsonObject, ToolDefinition};
+use quarterdeck_core::{CallError, Observation, Output, Picture};
 use serde_json::Value;
 use std::{fmt, sync::Mutex, time::Duration};
 use tokio::sync::Barrier;
@@ -32,40 +33,38 @@ impl fmt::Debug for FakeTools {
 
 #[async_trait]
 impl Toolbox for FakeTools {
-    fn opening_observations(&self) -> Vec<AgentEvent> {
-        vec![observation("mcp", "Hello from the tools.")]
+    async fn opening(&self) -> Vec<Observation> {
+        vec![Observation::of_text("mcp", "Hello from the tools.")]
     }
 
-    async fn tools(&self) -> Vec<ToolSpec> {
-        let tool =
-            |name: &str| ToolSpec { name: name.into(), description: "A tool.".into(), parameters: JsonObject::new() };
+    async fn tools(&self) -> Vec<ToolDefinition> {
+        let tool = |name: &str| ToolDefinition {
+            name: name.into(),
+            description: "A tool.".into(),
+            input_schema: JsonObject::new(),
+        };
         ["echo", "together", "stuck", "fail", "picture", "look"].map(tool).to_vec()
     }
 
-    async fn call(&self, name: &str, arguments: &JsonObject) -> Result<ToolOutput, ToolFault> {
+    async fn call(&self, name: &str, arguments: &JsonObject) -> Result<Output, CallError> {
         self.calls.lock().unwrap().push(name.to_owned());
         match name {
             "together" => {
                 self.barrier.wait().await;
             }
             "stuck" => tokio::time::sleep(Duration::from_hours(1)).await,
-            "fail" => return Err(ToolFault("it broke".into())),
+            "fail" => return Err(CallError("it broke".into())),
             "picture" => {
-                let image = serde_json::json!({"type": "base64", "source": "aGk=", "media_type": "image/png"});
-                let images = vec![serde_json::from_value(image).unwrap()];
-                return Ok(ToolOutput { images, ..ToolOutput::of("see") });
+                let images = vec![Picture { bytes: "hi".into(), media_type: "image/png".into() }];
+                let shown = Observation { source: "tool".into(), images, ..Observation::default() };
+                return Ok(Output { observations: vec![shown], ..Output::of("see") });
             }
             _ => {}
         }
-        Ok(ToolOutput::of(Value::Object(arguments.clone())))
+        Ok(Output::of(Value::Object(arguments.clone())))
     }
-}
 
-fn observation(source: &str, text: &str) -> AgentEvent {
-    AgentEvent::ObservationEvent {
-        source: source.into(),
-        text: Some(text.into()),
-        image: None,
-        metadata: JsonObject::new(),
+    async fn look(&self, _at: Look<'_>) -> Vec<Observation> {
+        Vec::new()
     }
 }

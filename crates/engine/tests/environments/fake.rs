@@ -1,8 +1,10 @@
 //! An environment whose calls do what a test wants.
 
 use async_trait::async_trait;
-use quarterdeck_api::{Environment as Spec, EnvironmentKind, JsonObject, Memory};
-use quarterdeck_environments::{CallError, Environment, KeyValues, OpenError, Output, Provider, Refused, Tool};
+use quarterdeck_api::{Environment as Spec, EnvironmentKind, JsonObject};
+use quarterdeck_environments::{
+    CallError, Environment, Observation, OpenContext, OpenError, Output, Provider, Refused, Tool,
+};
 use std::{fmt, sync::Arc};
 use tokio::sync::{Barrier, Semaphore, watch};
 
@@ -125,11 +127,7 @@ impl Provider for FakeProvider {
         }
     }
 
-    async fn open(
-        &self,
-        _spec: &Spec,
-        _memory: &(dyn for<'m> Fn(&'m Memory) -> Arc<dyn KeyValues> + Sync),
-    ) -> Result<Box<dyn Environment>, OpenError> {
+    async fn open(&self, _spec: &Spec, _context: &OpenContext) -> Result<Box<dyn Environment>, OpenError> {
         count(&self.counts.opening);
         let mut unfinished = Unfinished { counts: &self.counts, finished: false };
         match self.opening {
@@ -174,8 +172,8 @@ impl Environment for Fake {
         EnvironmentKind::Memory
     }
 
-    fn opening(&self) -> Option<String> {
-        Some("Here I am.".into())
+    async fn opening(&self) -> Option<Observation> {
+        Some(Observation::of_text("memory", "Here I am."))
     }
 
     async fn tools(&self) -> Vec<Tool> {

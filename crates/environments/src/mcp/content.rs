@@ -1,6 +1,6 @@
 //! What an MCP tool returns, as the log keeps it.
 
-use crate::{CallError, Output};
+use crate::{CallError, Observation, Output, Picture};
 use quarterdeck_api::{ImageContent, SourceType};
 use rmcp::model::{CallToolResult, ContentBlock, ResourceContents};
 use serde_json::Value;
@@ -24,20 +24,28 @@ pub(super) fn output(result: CallToolResult) -> Result<Output, CallError> {
     {
         text = structured.to_string();
         if text.len() <= TEXT_MAX_BYTES {
-            return Ok(Output { result: structured, truncated: false, images });
+            return Ok(Output { observations: shown(images), ..Output::of(structured) });
         }
     }
     let (text, truncated) = cut(text);
-    Ok(Output { result: Value::String(text), truncated, images })
+    Ok(Output { result: Value::String(text), truncated, observations: shown(images), files: Vec::new() })
+}
+
+/// The pictures of a result as what the tool shows.
+fn shown(images: Vec<Picture>) -> Vec<Observation> {
+    let shows = !images.is_empty();
+    shows.then(|| Observation { source: "tool".into(), images, ..Observation::default() }).into_iter().collect()
 }
 
 /// What can be told of a block in words.
-fn text(block: ContentBlock, images: &mut Vec<ImageContent>) -> Option<String> {
+fn text(block: ContentBlock, images: &mut Vec<Picture>) -> Option<String> {
     match block {
         ContentBlock::Text(text) => Some(text.text),
         ContentBlock::Image(image) => {
-            let media_type = Some(image.mime_type);
-            images.push(ImageContent { source_type: SourceType::Base64, source: image.data, media_type });
+            let media_type = image.mime_type;
+            let image = ImageContent { source_type: SourceType::Base64, source: image.data, media_type: None };
+            let Some(bytes) = image.bytes() else { return Some("(a picture that cannot be read)".into()) };
+            images.push(Picture { bytes: bytes.into(), media_type });
             Some("(a picture, shown below)".into())
         }
         ContentBlock::Audio(audio) => Some(format!("(sound of type {:?}, which cannot be heard)", audio.mime_type)),
@@ -78,7 +86,9 @@ mod tests {
         let expected =
             "one\n(a picture, shown below)\nfile:///a:\ntwo\n(sound of type \"audio/wav\", which cannot be heard)";
         assert_eq!(output.result, expected);
-        assert_eq!((output.images.len(), output.images[0].media_type.as_deref()), (1, Some("image/png")));
+        let [shown] = &output.observations[..] else { panic!("{output:?}") };
+        assert_eq!((shown.source.as_str(), shown.images.len()), ("tool", 1));
+        assert_eq!((&shown.images[0].bytes[..], shown.images[0].media_type.as_str()), (&b"hi"[..], "image/png"));
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use crate::app::{Server, TestApp};
 use async_trait::async_trait;
 use quarterdeck_agent::{ChatReply, ChatRequest, ModelClient, ModelError, ScriptedModel};
-use quarterdeck_api::{Environment as Spec, EnvironmentKind, JsonObject, Memory};
-use quarterdeck_environments::{CallError, Environment, KeyValues, OpenError, Output, Provider, Refused, Tool};
+use quarterdeck_api::{Environment as Spec, EnvironmentKind, JsonObject};
+use quarterdeck_environments::{CallError, Environment, OpenContext, OpenError, Output, Provider, Refused, Tool};
 use serde_json::json;
 use std::{
     sync::Arc,
@@ -183,11 +183,7 @@ impl Provider for SlowTools {
         Ok(())
     }
 
-    async fn open(
-        &self,
-        _: &Spec,
-        _: &(dyn for<'m> Fn(&'m Memory) -> Arc<dyn KeyValues> + Sync),
-    ) -> Result<Box<dyn Environment>, OpenError> {
+    async fn open(&self, _: &Spec, _: &OpenContext) -> Result<Box<dyn Environment>, OpenError> {
         Ok(Box::new(Self(Arc::clone(&self.0))))
     }
 }

@@ -18,3 +18,8 @@ pub fn decode(text: &str) -> Option<Vec<u8>> {
 pub fn encode(bytes: &[u8]) -> String {
     URL_SAFE.encode(bytes)
 }
+
+/// `bytes` in the usual alphabet, padded: what data URIs hold.
+pub fn encode_standard(bytes: &[u8]) -> String {
+    STANDARD.encode(bytes)
+}
