@@ -89,7 +89,10 @@ fn in_pieces(reply: Behaviour) -> Behaviour {
         },
         _ => return reply,
     };
-    let Some(choices) = body["choices"].as_array().filter(|_| body.get("error").is_none()) else { return reply };
+    let Some(choices) = body["choices"].as_array().filter(|choices| !choices.is_empty() && body.get("error").is_none())
+    else {
+        return reply;
+    };
     let mut chunks = Vec::new();
     for (index, choice) in choices.iter().enumerate() {
         let mut choice = choice.clone();

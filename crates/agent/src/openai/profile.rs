@@ -91,6 +91,7 @@ impl Profile {
         }
         if wishes.kept
             && !self.nothing_kept
+            && !says(&["role"])
             && says(&[
                 "reasoning_content",
                 "extra",
