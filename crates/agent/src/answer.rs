@@ -2,8 +2,10 @@
 
 use crate::{
     calls::DEPTH_MAX,
+    loose,
     schema::{Budget, Schema, off_the_workers, offered},
     text::depth_is_within,
+    text_calls::fences,
 };
 use quarterdeck_api::{Agent, Answer, ErrorCode, JsonObject, Outcome, ToolDefinition, in_a_known_draft};
 use quarterdeck_core::Fault;
@@ -12,6 +14,9 @@ use std::sync::Arc;
 
 /// The tool every agent has. A tool of the client's by this name is not offered.
 pub(crate) const ANSWER: &str = "answer";
+
+/// Places of one text where JSON is looked for.
+const CANDIDATES_MAX: usize = 32;
 
 /// How a validation error begins that `answer_format` is the reason of.
 pub(crate) const FORMAT_FAULT: &str = "answer_format: ";
@@ -97,19 +102,32 @@ pub(crate) async fn in_call(format: Option<&AnswerFormat>, args: &JsonObject) ->
         (Some(format), given) => format.pick(call_candidates(args, given)).await,
         (None, Some(Value::String(text))) => in_words(text),
         (None, Some(other)) => Ok(as_answer(Value::String(other.to_string()))),
-        (None, None) => Err(vec!["the call of `answer` has no argument `answer`".into()]),
+        (None, None) => match args.iter().filter(|(name, _)| *name != "outcome").collect::<Vec<_>>()[..] {
+            // Called by another name, it is still the only thing that is said.
+            [(_, Value::String(text))] => in_words(text),
+            _ => Err(vec!["the call of `answer` has no argument `answer`".into()]),
+        },
     }
 }
 
-/// Models also put the JSON into a string, or spread it over the arguments.
+/// Models also put the JSON into a string, or spread it over the arguments; a field of theirs may be called `answer`
+/// or `outcome` too.
 fn call_candidates(args: &JsonObject, given: Option<&Value>) -> Vec<Value> {
     let mut candidates: Vec<Value> = given.cloned().into_iter().collect();
     if let Some(Value::String(text)) = given {
         candidates.extend(json_in(text));
     }
-    if given.is_none() && !args.is_empty() {
-        let spread = args.iter().filter(|(name, _)| *name != "outcome" && *name != ANSWER);
-        candidates.push(Value::Object(spread.map(|(name, value)| (name.clone(), value.clone())).collect()));
+    let without = |left_out: &[&str]| {
+        let kept = args.iter().filter(|(name, _)| !left_out.contains(&name.as_str()));
+        Value::Object(kept.map(|(name, value)| (name.clone(), value.clone())).collect())
+    };
+    if !args.is_empty() {
+        candidates.extend([without(&["outcome", ANSWER]), without(&["outcome"]), without(&[])]);
+    }
+    if given.is_none()
+        && let [(_, Value::String(text))] = args.iter().filter(|(name, _)| *name != "outcome").collect::<Vec<_>>()[..]
+    {
+        candidates.extend(json_in(text));
     }
     candidates
 }
@@ -122,7 +140,7 @@ pub(crate) fn outcome_in_call(args: &JsonObject) -> Option<Outcome> {
 /// Reads a reply that is only text.
 pub(crate) async fn in_text(format: Option<&AnswerFormat>, text: &str) -> Result<Answer, Vec<String>> {
     let Some(format) = format else { return in_words(text) };
-    let mut candidates: Vec<Value> = json_in(text).into_iter().collect();
+    let mut candidates = json_in(text);
     candidates.push(Value::String(text.to_owned()));
     format.pick(candidates).await
 }
@@ -134,15 +152,32 @@ fn in_words(text: &str) -> Result<Answer, Vec<String>> {
     }
 }
 
-/// JSON that is the whole text, or a fenced block of it.
-fn json_in(text: &str) -> Option<Value> {
-    let fenced = || {
-        let (_, rest) = text.split_once("```")?;
-        let (_, rest) = rest.split_once('\n')?;
-        let (block, _) = rest.split_once("```")?;
-        serde_json::from_str(block).ok()
-    };
-    serde_json::from_str(text).ok().or_else(fenced).filter(|json| depth_is_within(json, DEPTH_MAX))
+/// JSON that is the whole text, fenced blocks of it, or stands between its words; of the latter the last comes first:
+/// what models say at the end is what they mean.
+fn json_in(text: &str) -> Vec<Value> {
+    if let Some(whole) = loose::value(text) {
+        return sound(vec![whole]);
+    }
+    let fenced: Vec<_> = fences::of(text).iter().filter_map(|fence| loose::value(fence.inside)).collect();
+    let mut spoken = Vec::new();
+    let (mut from, mut misses) = (0, 0);
+    while misses + spoken.len() < CANDIDATES_MAX
+        && let Some(at) = text[from..].find(['{', '[']).map(|at| from + at)
+    {
+        if let Some((value, length)) = loose::prefix(&text[at..]) {
+            spoken.push(value);
+            from = at + length;
+        } else {
+            misses += 1;
+            from = at + 1;
+        }
+    }
+    sound(fenced.into_iter().rev().chain(spoken.into_iter().rev()).collect())
+}
+
+fn sound(mut values: Vec<Value>) -> Vec<Value> {
+    values.retain(|value| depth_is_within(value, DEPTH_MAX));
+    values
 }
 
 /// On the wire an answer is text or an object; other JSON travels as text.

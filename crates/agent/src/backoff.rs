@@ -4,6 +4,9 @@ use crate::model_runner::RunnerSettings;
 use quarterdeck_api::SessionId;
 use std::time::Duration;
 
+/// Failures whose waits are counted: by then hours have passed.
+const FAILURES_COUNTED: usize = 10_000;
+
 /// Exponential backoff with full jitter. The jitter is made of the session and the failure's number: sessions
 /// that fail together come back apart, and a test sees the same waits each time.
 pub(crate) struct Backoff<'a> {
@@ -24,6 +27,11 @@ impl<'a> Backoff<'a> {
         let apart = self.settings.backoff_base.mul_f64(fraction);
         let asked = retry_after.map_or(Duration::ZERO, |asked| asked.min(self.settings.retry_after_max) + apart);
         ceiling.mul_f64(fraction).max(asked)
+    }
+
+    /// How long all waits up to this many failures took, by our own count.
+    pub(crate) fn waited(&self, failures: usize) -> Duration {
+        (1..=failures.min(FAILURES_COUNTED)).map(|number| self.wait(number, None)).sum()
     }
 
     /// Between 0 and 1.
@@ -69,7 +77,7 @@ mod tests {
     #[test]
     fn the_host_is_given_the_time_it_asks_for_within_reason() {
         check_asked(Duration::from_secs(9), Duration::from_secs(9));
-        check_asked(Duration::from_mins(15), Duration::from_mins(1));
+        check_asked(Duration::from_mins(15), Duration::from_mins(5));
         assert_eq!(wait(1, Some(Duration::ZERO)), wait(1, None));
     }
 

@@ -8,7 +8,8 @@
 
 use crate::{
     answer::ANSWER,
-    model::{ChatCall, ChatMessage, Part, Progress},
+    host_members,
+    model::{ChatCall, ChatMessage, Kept, Part, Progress},
     skills::announced,
     text::{cut, fenced},
 };
@@ -69,11 +70,15 @@ impl Chat {
                 let metadata = (!metadata.is_empty()).then(|| Value::Object(metadata.clone()).to_string());
                 self.observe(source, text.as_deref(), image.as_ref(), metadata.as_deref());
             }
-            AgentEvent::PolicyEvent { content, tool_reqs, validation_errors, .. } if validation_errors.is_empty() => {
-                self.reply(content.clone(), tool_reqs);
+            AgentEvent::PolicyEvent { content, tool_reqs, validation_errors, kept, reasoning_content }
+                if validation_errors.is_empty() =>
+            {
+                let kept = kept.as_deref();
+                let kept = kept.and_then(|kept| host_members::read(kept, reasoning_content.as_deref(), tool_reqs));
+                self.reply(content.clone(), tool_reqs, kept);
             }
             AgentEvent::PolicyEvent { content, validation_errors, .. } => {
-                self.reply(content.clone(), &[]);
+                self.reply(content.clone(), &[], None);
                 self.say(note(complaint(validation_errors)));
             }
             AgentEvent::ToolResult(result) => self.settle(&result.tool_req, self.output(result)),
@@ -102,11 +107,11 @@ impl Chat {
         self.say(ChatMessage::Note(parts));
     }
 
-    fn reply(&mut self, content: Option<String>, requests: &[ToolRequest]) {
+    fn reply(&mut self, content: Option<String>, requests: &[ToolRequest], kept: Option<Kept>) {
         self.close();
         self.open = requests.iter().enumerate().map(|(place, request)| self.open_call(place, request)).collect();
         let calls = self.open.iter().map(OpenCall::as_asked).collect();
-        self.messages.push(ChatMessage::Assistant { content, calls });
+        self.messages.push(ChatMessage::Assistant { content, calls, kept });
         self.replies += 1;
         self.unanswered_reply = true;
     }
@@ -140,7 +145,7 @@ impl Chat {
             call.result = Some("The answer was given to the user.".into());
         } else if !self.unanswered_reply {
             self.close();
-            self.messages.push(ChatMessage::Assistant { content: Some(text()), calls: Vec::new() });
+            self.messages.push(ChatMessage::Assistant { content: Some(text()), calls: Vec::new(), kept: None });
         }
         self.close();
         self.unanswered_reply = false;

@@ -6,9 +6,11 @@
 
 use crate::{
     answer::{self, ANSWER, AnswerFormat},
+    arguments,
     calls::DEPTH_MAX,
-    model::{ChatReply, RawCall},
+    model::{ChatReply, Finish, RawCall},
     text::{cut, depth_is_within, without_nul},
+    text_calls::{self, Found},
 };
 use quarterdeck_api::{Answer, JsonObject, Outcome, ToolDefinition, ToolRequest};
 use quarterdeck_core::StepMode;
@@ -20,6 +22,10 @@ pub(crate) const WORDS_MAX_BYTES: usize = 1 << 20;
 
 /// Validation errors of one reply that are told.
 const FAULTS_MAX: usize = 16;
+
+const UNCLEAR_CALL: &str =
+    "the reply holds something that looks like a call in its text: call tools by the means given for it, not in words";
+const MISSING_CALL: &str = "the reply says that it calls a tool, but there is no call in it: call a tool, or answer";
 
 /// What a reply amounts to.
 #[derive(Debug, PartialEq)]
@@ -44,7 +50,8 @@ pub(crate) struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    pub(crate) async fn judge(&self, reply: &ChatReply) -> Verdict {
+    /// Judges a reply. Calls that it holds as text are moved to where calls belong.
+    pub(crate) async fn judge(&self, reply: &mut ChatReply) -> Verdict {
         match self.try_judge(reply).await {
             Ok(verdict) => verdict,
             Err(mut faults) => {
@@ -54,14 +61,36 @@ impl Judge<'_> {
         }
     }
 
-    async fn try_judge(&self, reply: &ChatReply) -> Result<Verdict, Vec<String>> {
+    async fn try_judge(&self, reply: &mut ChatReply) -> Result<Verdict, Vec<String>> {
         check_size(reply)?;
+        if let Finish::Stopped(reason) = &reply.finish {
+            return self.judge_stopped(&reason.clone(), reply).await;
+        }
         if reply.calls.is_empty() {
             return self.judge_words(reply).await;
         }
+        self.judge_listed(&reply.calls).await
+    }
+
+    async fn judge_listed(&self, calls: &[RawCall]) -> Result<Verdict, Vec<String>> {
+        let calls = arguments::unwrapped(calls);
         match self.mode {
-            StepMode::Act => self.judge_calls(&reply.calls).await,
-            StepMode::AnswerOnly => self.judge_forced(&reply.calls).await,
+            StepMode::Act => self.judge_calls(&calls).await,
+            StepMode::AnswerOnly => self.judge_forced(&calls).await,
+        }
+    }
+
+    /// What a host could not read as a call may be one all the same; anything else that was stopped is no whole reply.
+    async fn judge_stopped(&self, reason: &str, reply: &mut ChatReply) -> Result<Verdict, Vec<String>> {
+        let fault = || vec![format!("the reply ended before it was whole: {}", cut(reason, 500))];
+        let words = reply.content.as_deref().unwrap_or_default();
+        match text_calls::find(words, self.tools) {
+            Found::Calls { calls, words, .. } if reply.calls.is_empty() => {
+                let verdict = self.judge_listed(&calls).await.map_err(|_| fault())?;
+                (reply.calls, reply.content) = (calls, words);
+                Ok(verdict)
+            }
+            Found::Calls { .. } | Found::Words | Found::Unclear => Err(fault()),
         }
     }
 
@@ -75,23 +104,61 @@ impl Judge<'_> {
     }
 
     async fn judge_forced(&self, calls: &[RawCall]) -> Result<Verdict, Vec<String>> {
-        let answer = calls.iter().find(|call| call.name == ANSWER);
+        let is_answer =
+            |call: &&RawCall| text_calls::offers(self.tools, &call.name).is_some_and(|tool| tool.name == ANSWER);
+        let answer = calls.iter().find(is_answer);
         let answer = answer.ok_or_else(|| vec!["only `answer` may be called now".to_owned()])?;
         let read = self.read_calls(std::slice::from_ref(answer))?;
         let call = read.into_iter().next().ok_or_else(Vec::new)?;
         self.judge_answer(call).await
     }
 
-    async fn judge_words(&self, reply: &ChatReply) -> Result<Verdict, Vec<String>> {
-        let words = reply.content.as_deref().unwrap_or_default();
-        if words.trim().is_empty() {
-            return Err(vec!["the reply is empty: call a tool, or answer".into()]);
-        }
-        if reply.cut_off {
+    async fn judge_words(&self, reply: &mut ChatReply) -> Result<Verdict, Vec<String>> {
+        if reply.finish == Finish::CutOff {
             return Err(vec!["the reply was cut off at its length limit: be shorter".into()]);
         }
-        let answer = answer::in_text(self.format, words).await?;
-        Ok(Verdict::Answer { call: None, answer, outcome: None })
+        let words = reply.content.clone().unwrap_or_default();
+        if words.trim().is_empty() {
+            return self.judge_thoughts(reply).await;
+        }
+        match text_calls::find(&words, self.tools) {
+            Found::Calls { calls, words: before, marked } => {
+                // JSON that looks like a call may be just what the format asks for.
+                if !marked && let Some(verdict) = self.formatted(&words).await {
+                    return Ok(verdict);
+                }
+                (reply.calls, reply.content) = (calls, before);
+                self.judge_listed(&reply.calls).await
+            }
+            Found::Unclear => match self.formatted(&words).await {
+                Some(verdict) => Ok(verdict),
+                None => Err(vec![UNCLEAR_CALL.into()]),
+            },
+            Found::Words if reply.finish == Finish::Calls => Err(vec![MISSING_CALL.into()]),
+            Found::Words => {
+                let answer = answer::in_text(self.format, &words).await?;
+                Ok(Verdict::Answer { call: None, answer, outcome: None })
+            }
+        }
+    }
+
+    /// Nothing was said. Some hosts take a call for a part of the thoughts.
+    async fn judge_thoughts(&self, reply: &mut ChatReply) -> Result<Verdict, Vec<String>> {
+        let thoughts = reply.reasoning.as_deref().unwrap_or_default();
+        if let Found::Calls { calls, marked: true, .. } = text_calls::find(thoughts, self.tools) {
+            let verdict = self.judge_listed(&calls).await?;
+            reply.calls = calls;
+            return Ok(verdict);
+        }
+        let fault =
+            if reply.finish == Finish::Calls { MISSING_CALL } else { "the reply is empty: call a tool, or answer" };
+        Err(vec![fault.into()])
+    }
+
+    async fn formatted(&self, words: &str) -> Option<Verdict> {
+        let format = self.format?;
+        let answer = answer::in_text(Some(format), words).await.ok()?;
+        Some(Verdict::Answer { call: None, answer, outcome: None })
     }
 
     async fn judge_answer(&self, call: ToolRequest) -> Result<Verdict, Vec<String>> {
@@ -109,10 +176,10 @@ impl Judge<'_> {
         let mut faults = Vec::new();
         for (place, call) in calls.iter().enumerate() {
             match self.read_call(call) {
-                Ok(args) => {
+                Ok((tool_name, args)) => {
                     let id = usable_id(call, &taken).map_or_else(|| self.own_id(place), str::to_owned);
                     taken.extend(call.id.as_deref());
-                    read.push(ToolRequest { tool_name: call.name.clone(), args: Some(args), id: Some(id) });
+                    read.push(ToolRequest { tool_name, args: Some(args), id: Some(id) });
                 }
                 Err(fault) => faults.push(fault),
             }
@@ -125,19 +192,21 @@ impl Judge<'_> {
         format!("call.{}.{place}", self.replies)
     }
 
-    fn read_call(&self, call: &RawCall) -> Result<JsonObject, String> {
-        let name = cut(&call.name, 64);
-        if !self.tools.iter().any(|tool| tool.name == call.name) {
+    /// The tool's name as it is on offer, and the arguments.
+    fn read_call(&self, call: &RawCall) -> Result<(String, JsonObject), String> {
+        let Some(tool) = text_calls::offers(self.tools, &call.name) else {
+            let name = cut(&call.name, 64);
             let known: Vec<_> = self.tools.iter().map(|tool| tool.name.as_str()).collect();
             return Err(format!("there is no tool {name:?}; there are: {}", cut(&known.join(", "), 1_000)));
-        }
+        };
+        let name = &tool.name;
         if call.arguments.len() > WORDS_MAX_BYTES {
             return Err(format!("the arguments of {name:?} are longer than {WORDS_MAX_BYTES} bytes"));
         }
-        let args: JsonObject = serde_json::from_str(&call.arguments)
+        let args = arguments::read(&call.arguments)
             .map_err(|error| format!("the arguments of {name:?} are not a JSON object: {error}"))?;
         let args = Value::Object(args);
-        if call.arguments.contains("\\u0000") && holds_nul(&args) {
+        if holds_nul(&args) {
             return Err(format!("the arguments of {name:?} hold a NUL character"));
         }
         // Deeper ones could be stored, but not be read back.
@@ -145,7 +214,7 @@ impl Judge<'_> {
             return Err(format!("the arguments of {name:?} are nested more than {DEPTH_MAX} levels deep"));
         }
         match args {
-            Value::Object(args) => Ok(args),
+            Value::Object(args) => Ok((name.clone(), args)),
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => Err(String::new()),
         }
     }

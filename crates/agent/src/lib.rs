@@ -9,14 +9,19 @@
 //! Text of users, pages and tools reaches the model as data, never as instructions.
 
 mod answer;
+mod arguments;
 mod backoff;
+mod budget;
 mod calls;
 mod chat;
+mod host_members;
 mod judge;
+mod loose;
 mod meter;
 mod model;
 mod model_runner;
 mod offer;
+mod offered_schema;
 mod openai;
 mod prompt;
 mod runner;
@@ -25,10 +30,13 @@ mod scripted;
 mod skills;
 mod standing;
 mod text;
+mod text_calls;
+mod thinking;
 mod toolbox;
 
 pub use model::{
-    ChatCall, ChatMessage, ChatReply, ChatRequest, ModelClient, ModelError, Part, Progress, RawCall, TokenUsage,
+    ChatCall, ChatMessage, ChatReply, ChatRequest, Finish, Kept, ModelClient, ModelError, Part, Progress, RawCall,
+    TokenUsage,
 };
 pub use model_runner::{ModelRunner, RunnerSettings};
 pub use openai::{ApiKey, OpenAiClient, OpenAiSettings, OpenAiSettingsError};

@@ -32,6 +32,7 @@ impl Call {
                 count_tokens(reply);
                 "replied"
             }
+            Err(ModelError::Away { .. }) => "away",
             Err(ModelError::Retryable { .. }) => "retryable",
             Err(ModelError::Fatal { .. }) => "fatal",
         };

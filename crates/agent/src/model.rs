@@ -59,6 +59,8 @@ pub enum ChatMessage {
         content: Option<String>,
         /// Its calls.
         calls: Vec<ChatCall>,
+        /// What its host wants back.
+        kept: Option<Kept>,
     },
     /// What a call returned.
     Tool {
@@ -104,10 +106,38 @@ pub struct ChatReply {
     pub calls: Vec<RawCall>,
     /// Calls beyond the client's cap that were left out of `calls`.
     pub calls_left_out: usize,
-    /// Whether it was cut off at its length limit.
-    pub cut_off: bool,
+    /// How it ended.
+    pub finish: Finish,
+    /// What its host put into it beside this; what it put beside calls is in [`RawCall::extra`].
+    pub kept: Option<Kept>,
     /// Tokens used, when it says.
     pub usage: Option<TokenUsage>,
+}
+
+/// What a host put into a reply beside the common members (thoughts, signatures, ...). It is recorded with the reply and
+/// goes back word for word, and only to where it came from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// The endpoint and the model it came from.
+    pub origin: String,
+    /// Members of the message.
+    pub message: JsonObject,
+    /// Members of each call, in order.
+    pub calls: Vec<JsonObject>,
+}
+
+/// How a reply ended, by its host's word.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Finish {
+    /// The model was done, or the host does not say.
+    #[default]
+    Done,
+    /// It ended in order to make calls.
+    Calls,
+    /// It was cut off at its length limit.
+    CutOff,
+    /// It was ended by something else, in a word or a sentence of the host's: what there is, is no whole reply.
+    Stopped(String),
 }
 
 /// A call as the model wrote it: nothing in it is checked.
@@ -119,6 +149,8 @@ pub struct RawCall {
     pub name: String,
     /// What is meant to be a JSON object.
     pub arguments: String,
+    /// What else its host put into it.
+    pub extra: JsonObject,
 }
 
 /// Tokens of one reply.
@@ -138,6 +170,14 @@ pub struct TokenUsage {
 /// status, never a key.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ModelError {
+    /// The host is away or has no room: asking again helps once that is over, which may take minutes.
+    #[error("{message}")]
+    Away {
+        /// What went wrong.
+        message: String,
+        /// How long the model's host wants to be left alone.
+        retry_after: Option<Duration>,
+    },
     /// Asking again may help.
     #[error("{message}")]
     Retryable {
@@ -160,6 +200,11 @@ impl ModelError {
         Self::Retryable { message: message.into(), retry_after: None }
     }
 
+    /// A host that is away.
+    pub fn away(message: impl Into<String>) -> Self {
+        Self::Away { message: message.into(), retry_after: None }
+    }
+
     /// Something that stays.
     pub fn fatal(message: impl Into<String>) -> Self {
         Self::Fatal { message: message.into() }
@@ -170,7 +215,8 @@ impl ModelError {
         let said = said.map(|said| format!(": {said}")).unwrap_or_default();
         let message = format!("the model at {host} answered {status}{meaning}{said}", meaning = meaning(status));
         match status {
-            408 | 409 | 425 | 429 | 500..=599 => Self::Retryable { message, retry_after },
+            429 | 502..=504 | 529 => Self::Away { message, retry_after },
+            408 | 409 | 425 | 500..=599 => Self::Retryable { message, retry_after },
             _ => Self::Fatal { message },
         }
     }
@@ -186,6 +232,7 @@ fn meaning(status: u16) -> &'static str {
         404 => " (no such model or address)",
         413 => " (the conversation is too long for it)",
         429 => " (too many requests)",
+        502..=504 | 529 => " (it is away or busy)",
         500..=599 => " (a fault on its side)",
         _ => "",
     }
@@ -197,7 +244,10 @@ mod tests {
 
     #[test]
     fn a_status_says_whether_asking_again_may_help() {
-        for status in [408, 409, 425, 429, 500, 502, 503, 504, 529] {
+        for status in [429, 502, 503, 504, 529] {
+            assert!(matches!(of(status), ModelError::Away { .. }), "{status}");
+        }
+        for status in [408, 409, 425, 500, 501] {
             assert!(matches!(of(status), ModelError::Retryable { .. }), "{status}");
         }
         for status in [301, 400, 401, 402, 403, 404, 405, 413, 422] {

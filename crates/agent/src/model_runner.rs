@@ -5,6 +5,7 @@ use crate::{
     backoff::Backoff,
     calls::{self, CallLimits},
     chat::{Chat, note},
+    host_members,
     judge::{Judge, Verdict, WORDS_MAX_BYTES, shown},
     meter,
     model::{ChatReply, ChatRequest, ModelClient, ModelError},
@@ -15,21 +16,25 @@ use crate::{
     text::{cut, without_nul},
 };
 use async_trait::async_trait;
-use quarterdeck_api::{AgentEvent, ErrorCode, ModelUsage, ToolDefinition, ToolRequest};
+use quarterdeck_api::{AgentEvent, ErrorCode, JsonObject, ModelUsage, ToolDefinition, ToolRequest};
 use quarterdeck_core::{Fact, Fault, Reply, StepMode};
 use std::{collections::HashSet, sync::Arc, time::Duration};
+use tokio::time::Instant;
 
 /// How patient a [`ModelRunner`] is.
 #[derive(Clone, Debug)]
 pub struct RunnerSettings {
     /// Model calls that may fail in a row before the session fails. Default: 6.
     pub failures_max: usize,
+    /// For how long an endpoint that is away or busy is asked again before the session fails; its own limits hold all the
+    /// same. Default: 5 minutes.
+    pub patience: Duration,
     /// The wait after the first failure is drawn from zero to this, and doubles with each further one.
     /// Default: 0.5 seconds.
     pub backoff_base: Duration,
     /// No wait of our own is longer. Default: 30 seconds.
     pub backoff_max: Duration,
-    /// A host that asks for a longer wait is asked again after this. Default: 60 seconds.
+    /// A host that asks for a longer wait is asked again after this. Default: 5 minutes.
     pub retry_after_max: Duration,
     /// How often in a row an unusable reply is shown back to the model; the next one ends the session.
     /// Default: 3.
@@ -47,9 +52,10 @@ impl Default for RunnerSettings {
     fn default() -> Self {
         Self {
             failures_max: 6,
+            patience: Duration::from_mins(5),
             backoff_base: Duration::from_millis(500),
             backoff_max: Duration::from_secs(30),
-            retry_after_max: Duration::from_mins(1),
+            retry_after_max: Duration::from_mins(5),
             repairs_max: 3,
             output_max_chars: 60_000,
             calls_at_once: 8,
@@ -82,7 +88,7 @@ impl Runner for ModelRunner {
     async fn step(&self, context: &StepContext, recorder: &mut dyn Recorder) -> Result<(), StepError> {
         let format = AnswerFormat::of(&context.agent).await.map_err(StepError::Failed)?;
         let standing = Standing::of(&context.transcript);
-        self.give_up_if_spent(&standing)?;
+        self.give_up_if_spent(&standing, context)?;
         let transcript = observe(context, recorder).await?;
         let skills = Skills::of(&context.agent, &transcript);
         let servers = servers_tools(context, &skills).await;
@@ -96,7 +102,8 @@ impl Runner for ModelRunner {
             taken_ids: taken_ids(&transcript),
             replies: replies(&transcript),
         };
-        let verdict = judge.judge(&reply).await;
+        let verdict = judge.judge(&mut reply).await;
+        let verdict = Judged { verdict, replies: judge.replies };
         let calls = self.record(context.mode, &standing, reply, verdict, recorder).await?;
         let limits = CallLimits { at_once: self.settings.calls_at_once, timeout: self.settings.call_timeout };
         Ok(calls::run(context, &skills, &calls, &limits, recorder).await?)
@@ -105,8 +112,9 @@ impl Runner for ModelRunner {
 
 impl ModelRunner {
     /// What was recorded last before a crash may have been the last straw.
-    fn give_up_if_spent(&self, standing: &Standing) -> Result<(), StepError> {
-        if standing.failures >= self.settings.failures_max {
+    fn give_up_if_spent(&self, standing: &Standing, context: &StepContext) -> Result<(), StepError> {
+        let waited = Backoff::new(context.session, &self.settings).waited(standing.failures);
+        if standing.failures >= self.settings.failures_max && waited >= self.settings.patience {
             return Err(out_of_patience(standing.failures, standing.failure.as_deref().unwrap_or_default()));
         }
         if standing.rejected > self.settings.repairs_max {
@@ -146,21 +154,25 @@ impl ModelRunner {
     ) -> Result<(ChatRequest, ChatReply), StepError> {
         let backoff = Backoff::new(context.session, &self.settings);
         let mut failures = standing.failures;
+        let (begun, waited) = (Instant::now(), backoff.waited(failures));
         loop {
             let call = meter::Call::begin();
             let result = self.model.complete(&request).await;
             call.end(&result);
-            let (message, retry_after) = match result {
+            let (message, retry_after, is_away) = match result {
                 Ok(reply) => return Ok((request, reply)),
                 Err(ModelError::Fatal { message }) => {
                     return Err(StepError::Failed(Fault::because(ErrorCode::Internal, message)));
                 }
-                Err(ModelError::Retryable { message, retry_after }) => (message, retry_after),
+                Err(ModelError::Retryable { message, retry_after }) => (message, retry_after, false),
+                Err(ModelError::Away { message, retry_after }) => (message, retry_after, true),
             };
             failures += 1;
-            tracing::warn!(session.id = %context.session, failures, error = %message, "the model call failed");
+            // Every try is in the session's log; the server's own tells how it ends.
+            tracing::debug!(session.id = %context.session, failures, error = %message, "the model call failed");
             recorder.record(Fact::Troubled { error: message.clone(), origin: "model".into() }).await?;
-            if failures >= self.settings.failures_max {
+            let may_wait = is_away && waited + begun.elapsed() < self.settings.patience;
+            if failures >= self.settings.failures_max && !may_wait {
                 return Err(out_of_patience(failures, &message));
             }
             request.progress.failures.push(request.messages.len());
@@ -174,13 +186,18 @@ impl ModelRunner {
         mode: StepMode,
         standing: &Standing,
         mut reply: ChatReply,
-        verdict: Verdict,
+        Judged { verdict, replies }: Judged,
         recorder: &mut dyn Recorder,
     ) -> Result<Vec<ToolRequest>, StepError> {
-        if let Verdict::Invalid(_) = verdict {
-            reply.content = shown(&reply);
-        }
-        let reply = kept(reply);
+        let host_members = match &verdict {
+            Verdict::Invalid(_) => {
+                reply.content = shown(&reply);
+                None
+            }
+            Verdict::Act(calls) => host_members::record(&reply, calls, replies),
+            Verdict::Answer { call, .. } => host_members::record(&reply, call.as_slice(), replies),
+        };
+        let reply = kept(reply, host_members);
         match verdict {
             Verdict::Answer { call, answer, outcome } => {
                 recorder.record(Fact::Answered { reply, call, answer, outcome }).await?;
@@ -200,6 +217,12 @@ impl ModelRunner {
         }
         Ok(Vec::new())
     }
+}
+
+/// A verdict, and how many replies came before the one that it is about.
+struct Judged {
+    verdict: Verdict,
+    replies: usize,
 }
 
 /// What the server runs, skills first. When only an answer may follow, nobody has to be asked.
@@ -229,7 +252,7 @@ async fn observe(context: &StepContext, recorder: &mut dyn Recorder) -> Result<V
     Ok(transcript)
 }
 
-fn kept(reply: ChatReply) -> Reply {
+fn kept(reply: ChatReply, host_members: Option<JsonObject>) -> Reply {
     let name = reply.model;
     let usage = reply.usage.map(|usage| ModelUsage {
         name,
@@ -239,7 +262,7 @@ fn kept(reply: ChatReply) -> Reply {
         reasoning_tokens: usage.reasoning,
     });
     let reasoning = reply.reasoning.map(|thought| cut(&without_nul(thought), WORDS_MAX_BYTES / 4));
-    Reply { reasoning, content: reply.content, usage }
+    Reply { reasoning, content: reply.content, usage, kept: host_members.map(Box::new) }
 }
 
 fn taken_ids(transcript: &[Arc<AgentEvent>]) -> HashSet<&str> {

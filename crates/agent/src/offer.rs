@@ -1,6 +1,9 @@
 //! The tools that a step offers to the model.
 
-use crate::answer::{ANSWER, AnswerFormat, answer_tool};
+use crate::{
+    answer::{ANSWER, AnswerFormat, answer_tool},
+    offered_schema::cleaned,
+};
 use quarterdeck_api::{Agent, JsonObject, Reference, ToolDefinition};
 use quarterdeck_core::{DELEGATE, StepMode};
 use serde_json::{Value, json};
@@ -22,6 +25,9 @@ pub(crate) fn tools(
         tools.extend(all.filter(|tool| taken.insert(tool.name.clone())));
     }
     tools.push(answer_tool(format));
+    for tool in &mut tools {
+        tool.input_schema = cleaned(&tool.input_schema);
+    }
     tools
 }
 

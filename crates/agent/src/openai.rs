@@ -3,16 +3,26 @@
 //! The operator configures the address, so it may be anywhere, private networks included; redirects and
 //! proxies of the environment are not followed, so the conversation and the key go nowhere else.
 
+mod check;
+mod gate;
+mod profile;
 mod read;
 mod reply;
+mod said;
+mod stream;
 mod wire;
 
-use crate::model::{ChatReply, ChatRequest, ModelClient, ModelError};
+use crate::{
+    budget,
+    model::{ChatReply, ChatRequest, Finish, ModelClient, ModelError},
+};
 use async_trait::async_trait;
-use read::{Exchange, NAMES_MAX_BYTES};
-use reqwest::{Client, Proxy, RequestBuilder, Url, header::HeaderValue, redirect};
+use gate::Gate;
+use profile::{Profile, Profiles, Refusal};
+use read::{Exchange, Failure, NAMES_MAX_BYTES, Refused};
+use reqwest::{Certificate, Client, Proxy, RequestBuilder, Url, header::HeaderValue, redirect};
 use serde_json::Value;
-use std::{fmt, time::Duration};
+use std::{borrow::Cow, fmt, time::Duration};
 use thiserror::Error;
 use tokio::sync::OnceCell;
 
@@ -57,8 +67,19 @@ pub struct OpenAiSettings {
     pub connect_timeout: Duration,
     /// How long a whole reply may take, from sending the request to its last byte. Default: 120 seconds.
     pub reply_timeout: Duration,
+    /// Whether replies are asked for as streams. Hosts that insist on it are found out without. Default: no.
+    pub stream: bool,
+    /// How long a streamed reply may be silent, before its first byte and between two. Default: 60 seconds.
+    pub stream_idle_timeout: Duration,
+    /// How long a whole streamed reply may take. Default: 10 minutes.
+    pub stream_timeout: Duration,
     /// How many bytes of a reply are read. Default: 16 MiB.
     pub reply_max_bytes: usize,
+    /// How many tokens of a conversation are sent, by our estimate; older outputs are left out beyond. Default: all,
+    /// until the host says that it is too much.
+    pub context_tokens: Option<usize>,
+    /// Certificate authorities of the operator's own, PEM files. Default: those of the system alone.
+    pub certificates: Vec<Vec<u8>>,
 }
 
 impl OpenAiSettings {
@@ -71,7 +92,12 @@ impl OpenAiSettings {
             proxy: None,
             connect_timeout: Duration::from_secs(10),
             reply_timeout: Duration::from_mins(2),
+            stream: false,
+            stream_idle_timeout: Duration::from_mins(1),
+            stream_timeout: Duration::from_mins(10),
             reply_max_bytes: 16 << 20,
+            context_tokens: None,
+            certificates: Vec::new(),
         }
     }
 }
@@ -100,6 +126,9 @@ pub enum OpenAiSettingsError {
     /// The proxy's address is none.
     #[error("the model's proxy is not an address")]
     Proxy,
+    /// A file of certificate authorities is none.
+    #[error("the certificate authorities for the model are no PEM certificates")]
+    Certificates,
     /// TLS cannot be set up.
     #[error("cannot set up the HTTP client for the model")]
     Client(#[source] reqwest::Error),
@@ -115,6 +144,10 @@ pub struct OpenAiClient {
     /// The models it lists, the default first.
     listed: OnceCell<Vec<String>>,
     host: String,
+    /// The address, fit to be stored: without user and query.
+    address: String,
+    gate: Gate,
+    profiles: Profiles,
 }
 
 impl fmt::Debug for OpenAiClient {
@@ -140,6 +173,9 @@ impl OpenAiClient {
             authorization: settings.api_key.as_ref().map(authorization).transpose()?,
             listed: OnceCell::new(),
             host: host_of(&base),
+            address: format!("{}{}", host_of(&base), base.path().trim_end_matches('/')),
+            gate: Gate::new(&host_of(&base)),
+            profiles: Profiles::default(),
             settings,
         })
     }
@@ -172,18 +208,18 @@ impl OpenAiClient {
     /// The names of its models, at least one.
     async fn ask_models(&self) -> Result<Vec<String>, ModelError> {
         let limit = self.settings.reply_max_bytes.min(NAMES_MAX_BYTES);
-        let asked = self.exchange(limit).json(self.authorized(self.http.get(self.models.clone()))).await;
+        let request = self.authorized(self.http.get(self.models.clone())).timeout(self.settings.reply_timeout);
+        let asked = self.exchange(limit).json(request).await.map_err(|failure| failure.into_error(&self.host));
         let body = asked.map_err(|error| match error {
             ModelError::Fatal { message } => ModelError::fatal(format!("{message}, when asked for its list of models")),
-            passing @ ModelError::Retryable { .. } => passing,
+            passing @ (ModelError::Retryable { .. } | ModelError::Away { .. }) => passing,
         })?;
-        let listed = body.get("data").and_then(Value::as_array).into_iter().flatten();
-        let names: Vec<String> = listed.map_while(|model| Some(model.get("id")?.as_str()?.to_owned())).collect();
+        let names = names_in(&body);
         if names.is_empty() { Err(self.lists_none()) } else { Ok(names) }
     }
 
     fn lists_none(&self) -> ModelError {
-        ModelError::fatal(format!("the model host {} lists no model; name one", self.host))
+        ModelError::fatal(format!("the model host {} lists no model that can chat; name one with --model", self.host))
     }
 
     /// Whether the operator or the endpoint named this model.
@@ -204,6 +240,9 @@ impl OpenAiClient {
     }
 }
 
+/// What is learnt of one request's refusals at most: every habit once.
+const REFUSALS_MAX: usize = 10;
+
 #[async_trait]
 impl ModelClient for OpenAiClient {
     async fn complete(&self, request: &ChatRequest) -> Result<ChatReply, ModelError> {
@@ -211,15 +250,140 @@ impl ModelClient for OpenAiClient {
             Some(model) => model,
             None => self.default_model().await?,
         };
-        let http = self.authorized(self.http.post(self.completions.clone())).json(&wire::body(request, model));
-        let body = self.exchange(self.settings.reply_max_bytes).json(http).await?;
-        let reply = reply::read(body, model).map_err(|fault| fault.at(&self.host, self.settings.api_key.as_ref()))?;
+        let mut profile = self.profiles.of(model);
+        for _ in 0..REFUSALS_MAX {
+            let fitted = self.fitted(request, &profile)?;
+            match self.ask(&fitted, model, &profile).await {
+                Ok(reply) => return Ok(reply),
+                Err(Failure::Error(error)) => return Err(error),
+                Err(Failure::Refused(refused)) => {
+                    if let Some(reply) = refused.as_reply(model) {
+                        return Ok(reply);
+                    }
+                    let said = refused.said.as_deref().unwrap_or_default();
+                    let tokens = wire::tokens(&fitted);
+                    let refusal = Refusal { status: refused.status, said, request: &fitted, tokens };
+                    if !profile.learn(&refusal) {
+                        return Err(refused.into_error(&self.host));
+                    }
+                    self.profiles.remember(model, &profile);
+                }
+            }
+        }
+        Err(ModelError::fatal(format!("the model at {} refuses every form of the request", self.host)))
+    }
+}
+
+impl OpenAiClient {
+    /// The request with as much of the conversation as the model reads.
+    fn fitted<'a>(&self, request: &'a ChatRequest, profile: &Profile) -> Result<Cow<'a, ChatRequest>, ModelError> {
+        let limits = [self.settings.context_tokens, profile.context];
+        let Some(limit) = limits.into_iter().flatten().min() else { return Ok(Cow::Borrowed(request)) };
+        let spoken: usize = request.messages.iter().map(budget::tokens).sum();
+        let tools = wire::tokens(request) - spoken;
+        let messages = limit.checked_sub(tools).and_then(|left| budget::fit(&request.messages, left));
+        let messages = messages.ok_or_else(|| {
+            ModelError::fatal(format!(
+                "the conversation does not fit into the {limit} tokens that the model at {} reads, even without its older \
+                 parts",
+                self.host
+            ))
+        })?;
+        Ok(Cow::Owned(ChatRequest { messages, ..request.clone() }))
+    }
+
+    async fn ask(&self, request: &ChatRequest, model: &str, profile: &Profile) -> Result<ChatReply, Failure> {
+        let origin = format!("{}#{model}", self.address);
+        let streams = self.settings.stream || profile.streams;
+        let body = wire::body(request, &wire::Recipient { model, origin: &origin, profile }, streams);
+        let timeout = if streams { self.settings.stream_timeout } else { self.settings.reply_timeout };
+        let http = self.authorized(self.http.post(self.completions.clone())).timeout(timeout).json(&body);
+        let Some(leave) = self.gate.pass().await else {
+            return Err(Failure::Error(ModelError::away(format!("the model at {} is still away", self.host))));
+        };
+        let exchange = self.exchange(self.settings.reply_max_bytes);
+        let idle = streams.then_some(self.settings.stream_idle_timeout);
+        let result = exchange.completion(http, idle).await;
+        match &result {
+            Err(failure) if failure.is_away() => leave.was_away(&failure.to_string()),
+            Ok(_) | Err(_) => leave.came_through(),
+        }
+        let mut reply = reply::read(result?, model).map_err(|fault| exchange.fault(fault))?;
+        let calls_hold_more = reply.calls.iter().any(|call| !call.extra.is_empty());
+        if calls_hold_more || reply.kept.is_some() {
+            reply.kept.get_or_insert_default().origin = origin;
+        }
         Ok(ChatReply { model_is_known: self.knows(model), ..reply })
     }
 }
 
+impl Refused {
+    /// Some hosts refuse what their own model wrote: that is an unusable reply, and what it was may be among the words.
+    fn as_reply(&self, model: &str) -> Option<ChatReply> {
+        const OWN_FAULTS: [&str; 9] = [
+            "tool_use_failed",
+            "output_parse_failed",
+            "failed to parse tool call",
+            "error parsing tool call",
+            "failed to call a function",
+            "failed to parse input at pos",
+            "malformed_function_call",
+            "json_validate_failed",
+            "model generated invalid",
+        ];
+        let said = self.said.as_deref().unwrap_or_default();
+        let told = format!("{said} {}", self.json).to_lowercase();
+        if !OWN_FAULTS.iter().any(|fault| told.contains(fault)) {
+            return None;
+        }
+        let places = ["/error/failed_generation", "/failed_generation"];
+        let written = places.iter().find_map(|place| self.json.pointer(place)?.as_str());
+        Some(ChatReply {
+            model: model.to_owned(),
+            content: written.map(str::to_owned),
+            finish: Finish::Stopped(said.to_owned()),
+            ..ChatReply::default()
+        })
+    }
+}
+
+/// The names of models in what a host lists, those that only embed and the like left out.
+fn names_in(body: &Value) -> Vec<String> {
+    const NO_CHAT: [&str; 12] = [
+        "embed",
+        "rerank",
+        "whisper",
+        "tts",
+        "moderation",
+        "dall-e",
+        "bge-",
+        "gte-",
+        "e5-",
+        "stable-diffusion",
+        "flux",
+        "transcribe",
+    ];
+    let lists = [body.get("data"), body.get("models"), Some(body)];
+    let listed = lists.into_iter().flatten().find_map(Value::as_array).into_iter().flatten();
+    let name = |model: &Value| {
+        let named = ["id", "name", "model"].iter().find_map(|name| model.get(*name)?.as_str());
+        named.or_else(|| model.as_str()).filter(|name| !name.is_empty()).map(str::to_owned)
+    };
+    let chats = |model: &&Value| {
+        let kind = model.get("type").and_then(Value::as_str).unwrap_or_default();
+        !["embedding", "embeddings", "rerank", "image", "audio", "moderation"].contains(&kind)
+    };
+    let names = listed.filter(chats).filter_map(name);
+    names.filter(|name| !NO_CHAT.iter().any(|word| name.to_ascii_lowercase().contains(word))).collect()
+}
+
 fn base_url(text: &str) -> Option<Url> {
-    let url = Url::parse(text.trim()).ok()?;
+    let mut url = Url::parse(text.trim()).ok()?;
+    // Whole addresses are pasted as well.
+    let path = url.path().trim_end_matches('/');
+    if let Some(path) = path.strip_suffix("/chat/completions").map(str::to_owned) {
+        url.set_path(&path);
+    }
     (matches!(url.scheme(), "http" | "https") && url.has_host()).then_some(url)
 }
 
@@ -250,8 +414,16 @@ fn http_client(settings: &OpenAiSettings) -> Result<Client, OpenAiSettingsError>
         .user_agent(concat!("quarterdeck/", env!("CARGO_PKG_VERSION")))
         .redirect(redirect::Policy::none())
         .no_proxy()
-        .connect_timeout(settings.connect_timeout)
-        .timeout(settings.reply_timeout);
+        .connect_timeout(settings.connect_timeout);
+    for file in &settings.certificates {
+        let certificates = Certificate::from_pem_bundle(file).map_err(|_| OpenAiSettingsError::Certificates)?;
+        if certificates.is_empty() {
+            return Err(OpenAiSettingsError::Certificates);
+        }
+        for certificate in certificates {
+            builder = builder.add_root_certificate(certificate);
+        }
+    }
     if let Some(proxy) = &settings.proxy {
         builder = builder.proxy(Proxy::all(proxy).map_err(|_| OpenAiSettingsError::Proxy)?);
     }
@@ -276,6 +448,8 @@ mod tests {
         check_address("http://127.0.0.1:8000/v1/", "http://127.0.0.1:8000/v1/chat/completions");
         check_address("https://h/a?api-version=1", "https://h/a/chat/completions?api-version=1");
         check_address("https://h", "https://h/chat/completions");
+        check_address("https://h/v1/chat/completions", "https://h/v1/chat/completions");
+        check_address("https://h/v1/chat/completions/?v=1", "https://h/v1/chat/completions?v=1");
     }
 
     #[test]
@@ -289,6 +463,26 @@ mod tests {
     fn the_host_is_shown_without_its_user() {
         let base = base_url("http://name:CANARY@h.example:81/v1").unwrap();
         assert_eq!(host_of(&base), "h.example:81");
+    }
+
+    #[test]
+    fn models_are_read_from_any_list() {
+        let bare = serde_json::json!([{"id": "a"}, {"id": "b"}]);
+        let wrapped =
+            serde_json::json!({"data": [{"object": "model"}, {"id": "text-embedding-3"}, {"id": "a"}, {"id": "b"}]});
+        let named =
+            serde_json::json!({"models": [{"name": "a", "type": "llm"}, {"name": "x", "type": "embedding"}, "b"]});
+        for body in [bare, wrapped, named] {
+            assert_eq!(names_in(&body), ["a", "b"], "{body}");
+        }
+        assert_eq!(names_in(&serde_json::json!({"data": []})), Vec::<String>::new());
+    }
+
+    #[test]
+    fn certificates_that_are_none_are_refused() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let settings = OpenAiSettings { certificates: vec![b"no PEM".to_vec()], ..OpenAiSettings::new("http://h") };
+        assert!(matches!(OpenAiClient::new(settings), Err(OpenAiSettingsError::Certificates)));
     }
 
     fn check_address(base: &str, expected: &str) {

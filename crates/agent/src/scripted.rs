@@ -123,7 +123,7 @@ fn length(message: &ChatMessage) -> usize {
     match message {
         ChatMessage::System(text) | ChatMessage::Tool { content: text, .. } => characters(text),
         ChatMessage::User(parts) | ChatMessage::Note(parts) => parts.iter().map(part_length).sum(),
-        ChatMessage::Assistant { content, calls } => {
+        ChatMessage::Assistant { content, calls, .. } => {
             let arguments = |call: &crate::model::ChatCall| Value::Object(call.arguments.clone()).to_string();
             let calls = calls.iter().map(|call| characters(&call.name) + characters(&arguments(call)));
             content.as_deref().map_or(0, characters) + calls.sum::<usize>()
@@ -162,7 +162,7 @@ async fn formatted(parameters: JsonObject) -> ChatReply {
         );
     };
     let arguments = json!({"answer": answer, "outcome": "success"}).to_string();
-    let call = RawCall { id: None, name: ANSWER.into(), arguments };
+    let call = RawCall { name: ANSWER.into(), arguments, ..RawCall::default() };
     ChatReply { calls: vec![call], ..ChatReply::default() }
 }
 

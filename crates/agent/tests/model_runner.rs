@@ -58,6 +58,22 @@ async fn a_model_is_known_once_the_operator_or_the_endpoint_has_named_it() {
 }
 
 #[tokio::test]
+async fn what_is_wrong_with_an_endpoint_is_found_out_before_it_is_used() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let model = FakeModel::start().await.unwrap();
+    let check = async |base_url: String, named: Option<&str>| {
+        let settings = OpenAiSettings { model: named.map(str::to_owned), ..OpenAiSettings::new(base_url) };
+        OpenAiClient::new(settings).unwrap().check().await
+    };
+    assert_eq!(check(model.base_url(), None).await, None);
+    assert_eq!(check(model.base_url(), Some("fake-model")).await, None);
+    let wrong = check(model.base_url(), Some("gone")).await.unwrap();
+    assert!(wrong.contains("does not list \"gone\" (--model); it lists fake-model"), "{wrong}");
+    let wrong = check("http://127.0.0.1:1/v1".into(), None).await.unwrap();
+    assert!(wrong.contains("cannot connect") && wrong.contains("--model-base-url"), "{wrong}");
+}
+
+#[tokio::test]
 async fn calls_go_to_the_client_and_their_results_to_the_model() {
     let (model, mut world) = world(json!({"tools": [{"name": "look", "description": "Looks."}]})).await;
     model.then(Behaviour::call("look", json!({"at": 1})));
@@ -96,7 +112,7 @@ async fn trouble_is_logged_and_passes() {
         world.troubles(),
         [
             format!("the model at {host} answered 500 (a fault on its side)"),
-            format!("the model at {host} answered 503 (a fault on its side)"),
+            format!("the model at {host} answered 503 (it is away or busy)"),
         ]
     );
 }
@@ -118,8 +134,6 @@ async fn every_kind_of_trouble_fails_the_session_in_the_end() {
     check_trouble(Behaviour::busy(0), "answered 429").await;
     check_trouble(Behaviour::html(), "is not JSON").await;
     check_trouble(Behaviour::Body(b"{\"choices\": [".to_vec()), "is not JSON").await;
-    check_trouble(Behaviour::Body(b"{\"choices\": [{\"message\": {\"content\": \"\xff\"}}]}".to_vec()), "is not JSON")
-        .await;
     check_trouble(Behaviour::Body(b"{}".to_vec()), "without a message").await;
     check_trouble(Behaviour::CutOff, "broke").await;
     check_trouble(Behaviour::HangUp, "broke").await;
@@ -166,8 +180,8 @@ async fn an_error_in_place_of_a_reply_is_told_without_the_key() {
         (json!({"message": "Incorrect API key provided: CANARY-KEY"}), "Incorrect API key provided: ***"),
         (json!("CANARY-KEY"), "replied with an error: ***"),
         (json!({"key": "CANARY-KEY"}), "{\"key\":\"***\"}"),
-        (json!({"message": long}), "xxx***"),
-        (json!({"message": "CANARY-K… is wrong", "code": "invalid_api_key"}), "does not accept the key"),
+        (json!({"message": long}), "replied with an error: ***"),
+        (json!({"message": "CANARY-K… is wrong", "code": "invalid_api_key"}), "the key is missing or wrong"),
     ] {
         let (model, mut world) = world(json!({})).await;
         model.otherwise(said(error));
@@ -382,7 +396,8 @@ async fn arguments_too_deep_to_be_read_back_are_refused() {
 
 #[tokio::test(start_paused = true)]
 async fn patience_is_counted_over_crashes() {
-    let settings = RunnerSettings { backoff_base: Duration::ZERO, ..RunnerSettings::default() };
+    let settings =
+        RunnerSettings { backoff_base: Duration::ZERO, patience: Duration::ZERO, ..RunnerSettings::default() };
     let model = ScriptedModel::playing("@times 100\n@fail 503 after 50s\n@text never");
     let mut world = World::new(Arc::new(model), json!({}), settings);
     let crash = tokio::time::timeout(Duration::from_mins(2), world.run()).await;

@@ -159,6 +159,9 @@ pub enum AgentEvent {
         tool_reqs: Vec<ToolRequest>,
         /// What was wrong with the reply.
         validation_errors: Vec<String>,
+        /// What the model's host put into the reply and wants back. It is in the log and no part of the wire.
+        #[serde(skip)]
+        kept: Option<Box<JsonObject>>,
     },
     /// A call returned.
     ToolResult(ToolResult),

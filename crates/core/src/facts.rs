@@ -6,7 +6,6 @@ use crate::{
     DELEGATE, Effect, Ending, Fault, ForceReason, OpenStep, Order, Phase, Rejection, Resumption, Session, State,
     StepMode, Transition,
     forms::{Dropped, attachment_event, message_event, skill_event, state_change},
-    views::error_sentence,
 };
 use quarterdeck_api::{
     ActiveState, AgentEvent, Answer, CompletionReason, EnvironmentKind, ErrorCode, EventData, JsonObject, Metrics,
@@ -101,6 +100,8 @@ pub struct Reply {
     pub content: Option<String>,
     /// Tokens used.
     pub usage: Option<ModelUsage>,
+    /// What the model's host put into it beside this, and wants back. Recorded, and shown to nobody.
+    pub kept: Option<Box<JsonObject>>,
 }
 
 type Decision = Result<Effect, Rejection>;
@@ -320,6 +321,7 @@ impl Transition {
             content: reply.content,
             tool_reqs: calls.clone(),
             validation_errors,
+            kept: reply.kept,
         });
         self.write_metrics();
         match (self.session.turn.force, mode) {
@@ -397,6 +399,7 @@ impl Transition {
             content: reply.content,
             tool_reqs: call.into_iter().collect(),
             validation_errors: Vec::new(),
+            kept: reply.kept,
         });
         self.write_agent(AgentEvent::AnswerEvent { answer: answer.clone(), outcome });
         self.session.answer = Some(answer);
@@ -436,7 +439,7 @@ impl Transition {
     pub(crate) fn fail(&mut self, fault: Fault) {
         self.drop_open_calls();
         let info = fault.cause.clone().map(|cause| JsonObject::from_iter([("cause".to_owned(), cause.into())]));
-        let error = error_sentence(fault.code).to_owned();
+        let error = fault.sentence();
         self.write(&EventData::AgentError { error, trace: String::new(), info });
         self.enter(State::Ended(Ending::Failed(fault)));
     }

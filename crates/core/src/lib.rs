@@ -26,11 +26,11 @@ pub use commands::Command;
 pub use delegation::{Child, DELEGATE, Delegation, Errand, Order, Steering};
 pub use facts::{Fact, Reply};
 pub use forms::SKILL;
-pub use log::LoggedEvent;
+pub use log::{HOST_MEMBERS, LoggedEvent};
 pub use observations::{CallError, Coordinates, FileBytes, Observation, Output, OutputFile, Picture, Vision};
 pub use session::{AnswerGrace, Effect, Inbox, Next, Session, Settings, StepMode, Transition, Turn};
 pub use state::{Ending, Fault, ForceReason, OpenStep, Phase, Rejection, Resumption, State};
-pub use views::error_sentence;
+pub use views::{error_sentence, sentence_without_cause};
 
 #[cfg(test)]
 mod tests;

@@ -63,11 +63,12 @@ impl Sessions {
         let (_, view) = self.find(caller, id).await?;
         let changes = self.next_changes(watch, query).await?;
         if view == View::Own {
-            return Ok(changes);
+            return Ok(changes.map(|changes| Changes { events: view.of_all(changes.events), ..changes }));
         }
         // The share may have ended during the wait.
         let (_, view) = self.find(caller, id).await?;
-        Ok(changes.map(|changes| Changes { events: view.of_all(changes.events), ..changes }))
+        Ok(changes
+            .map(|changes| Changes { session: view.of_session(changes.session), events: view.of_all(changes.events) }))
     }
 
     async fn next_changes(&self, mut watch: Watch, query: ChangesQuery) -> Result<Option<Changes>, SubmitError> {

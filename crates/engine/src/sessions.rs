@@ -10,6 +10,7 @@ use crate::{
     meter,
     notifier::Snapshot,
     toolbox,
+    visibility::View,
     worker::{self, Hold},
 };
 use quarterdeck_api::{Messages, Problem, SessionId, SessionRequest};
@@ -370,7 +371,8 @@ impl Sessions {
     /// # Errors
     /// [`SubmitError`].
     pub async fn session(&self, caller: Option<Caller>, id: SessionId) -> Result<Arc<Session>, SubmitError> {
-        Ok(self.find(caller, id).await?.0.session)
+        let (snapshot, view) = self.find(caller, id).await?;
+        Ok(view.of_session(snapshot.session))
     }
 
     /// A session with its request.
@@ -379,8 +381,12 @@ impl Sessions {
     /// [`SubmitError`].
     pub async fn record(&self, caller: Option<Caller>, id: SessionId) -> Result<SessionRecord, SubmitError> {
         let record = self.shared.store.record(id).await?;
-        self.view(caller, id, record.as_ref().map(|record| record.session.organization)).await?;
-        record.ok_or(SubmitError::NotFound(id))
+        let view = self.view(caller, id, record.as_ref().map(|record| record.session.organization)).await?;
+        let record = record.ok_or(SubmitError::NotFound(id))?;
+        Ok(match view {
+            View::Own => record,
+            View::Public => SessionRecord { session: record.session.without_causes(), ..record },
+        })
     }
 
     /// A page of the organization's sessions.

@@ -80,7 +80,10 @@ impl Sessions {
         let store = &self.shared.store;
         let Some(id) = store.session_of_share(token).await? else { return Ok(None) };
         let record = store.record(id).await?;
-        Ok(record.map(|record| SharedSession { record: Arc::new(record), store: Arc::clone(store) }))
+        let without_causes =
+            |record: SessionRecord| SessionRecord { session: record.session.without_causes(), ..record };
+        let record = record.map(|record| Arc::new(without_causes(record)));
+        Ok(record.map(|record| SharedSession { record, store: Arc::clone(store) }))
     }
 }
 

@@ -6,7 +6,7 @@ use quarterdeck_api::{
     Agent, Answer, JsonObject, Messages, Outcome, Reference, SessionId, SessionRequest, Status, Timestamp, ToolError,
     ToolRequest, ToolResult, ToolResultItem, UserMessage,
 };
-use quarterdeck_core::{Ending, Phase, Session, Settings, State};
+use quarterdeck_core::{Ending, Phase, Session, Settings, State, error_sentence};
 use quarterdeck_store::{Admission, Creation, Error, NewSession};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -143,7 +143,8 @@ pub(crate) fn returned(call: ToolRequest, child: &Session) -> ToolResultItem {
         State::Ended(Ending::Interrupted) => "was cancelled",
         State::Queued | State::Pending | State::Active(_) | State::Paused { .. } => "did not end in time",
     };
-    let why = child.error().map(|error| format!(": {error}")).unwrap_or_default();
+    // The parent may be shared: its log says no more of the cause than strangers may read.
+    let why = child.error_code().map(|code| format!(": {}", error_sentence(code))).unwrap_or_default();
     failed(call, format!("the subagent's session {} {what}{why}", child.id))
 }
 

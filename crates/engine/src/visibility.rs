@@ -5,7 +5,9 @@
 
 use crate::{Sessions, SubmitError, notifier::Snapshot};
 use quarterdeck_api::{OrganizationId, SessionId};
+use quarterdeck_core::{HOST_MEMBERS, Session, sentence_without_cause};
 use quarterdeck_store::Caller;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::sync::Arc;
 
@@ -52,8 +54,17 @@ impl Sessions {
 }
 
 impl View {
+    /// How a session reads in this view.
+    pub(crate) fn of_session(self, session: Arc<Session>) -> Arc<Session> {
+        match self {
+            Self::Own => session,
+            Self::Public => Arc::new(session.without_causes()),
+        }
+    }
+
     /// How an event reads in this view.
     pub(crate) fn of(self, event: Arc<RawValue>) -> Arc<RawValue> {
+        let event = without_host_members(&event).unwrap_or(event);
         match self {
             Self::Own => event,
             Self::Public => without_causes(&event).unwrap_or(event),
@@ -61,11 +72,28 @@ impl View {
     }
 
     pub(crate) fn of_all(self, events: Vec<Arc<RawValue>>) -> Vec<Arc<RawValue>> {
-        match self {
-            Self::Own => events,
-            Self::Public => events.into_iter().map(|event| self.of(event)).collect(),
-        }
+        events.into_iter().map(|event| self.of(event)).collect()
     }
+}
+
+/// An event without what a model's host wants back, which nobody is shown; none when it holds no such thing.
+fn without_host_members(event: &RawValue) -> Option<Arc<RawValue>> {
+    #[derive(Deserialize, Serialize)]
+    struct Served<'a> {
+        #[serde(rename = "type")]
+        name: &'a str,
+        #[serde(borrow)]
+        data: &'a RawValue,
+        timestamp: &'a str,
+        #[serde(skip_serializing)]
+        host_members: Option<&'a RawValue>,
+    }
+    if !event.get().contains(HOST_MEMBERS) {
+        return None;
+    }
+    let served: Served<'_> = serde_json::from_str(event.get()).ok()?;
+    served.host_members?;
+    serde_json::value::to_raw_value(&served).ok().map(Arc::from)
 }
 
 const FAILURE: &str = "AgentErrorEvent";
@@ -84,6 +112,8 @@ fn without_causes(event: &RawValue) -> Option<Arc<RawValue>> {
     if is_model_trouble(data) {
         data["error"] = MODEL_TROUBLE.into();
     } else if json["type"] == FAILURE {
+        let error = json["data"]["error"].as_str().unwrap_or_default();
+        json["data"]["error"] = sentence_without_cause(error).into();
         json["data"]["info"] = serde_json::Value::Null;
         json["data"]["trace"] = "".into();
     } else {
@@ -113,10 +143,12 @@ mod tests {
 
     #[test]
     fn strangers_do_not_see_why_a_session_failed() {
-        let failure = |trace: &str, info: Value| json!({"type": "AgentErrorEvent", "data": {"error": "It failed.", "trace": trace, "info": info}});
-        let full = failure("at line 1", json!({"cause": "connection to 10.0.0.1 refused"}));
+        let failure = |error: &str, trace: &str, info: Value| json!({"type": "AgentErrorEvent", "data": {"error": error, "trace": trace, "info": info}});
+        let cause = "connection to 10.0.0.1 refused";
+        let full = failure(&format!("The session could not go on: {cause}."), "at line 1", json!({"cause": cause}));
         check(View::Own, &full, &full);
-        check(View::Public, &full, &failure("", Value::Null));
+        let without = failure("The session could not go on because of an internal fault.", "", Value::Null);
+        check(View::Public, &full, &without);
     }
 
     #[test]
@@ -128,6 +160,18 @@ mod tests {
         let call = json!({"tool_name": "ask", "args": {}, "id": "c"});
         for told in [event("no such page", "client", call.clone()), event("no such page", "model", call)] {
             check(View::Public, &told, &told);
+        }
+    }
+
+    #[test]
+    fn nobody_sees_what_a_models_host_wants_back() {
+        let data = json!({"kind": "policy_event", "content": "\"host_members\":"});
+        let stored =
+            json!({"type": "AgentEvent", "data": data, "timestamp": "t", "host_members": {"origin": "10.0.0.1"}});
+        let served = json!({"type": "AgentEvent", "data": data, "timestamp": "t"});
+        for view in [View::Own, View::Public] {
+            check(view, &stored, &served);
+            check(view, &served, &served);
         }
     }
 

@@ -309,7 +309,11 @@ impl Worker {
         match result {
             Ok(()) if self.version() == Some(snapshot.session.version) => self.refuse_empty_step().await,
             Ok(()) | Err(StepError::Superseded(_)) => Ok(()),
-            Err(StepError::Failed(fault)) => self.record(Fact::Failed(fault)).await,
+            Err(StepError::Failed(fault)) => {
+                let (id, sentence) = (snapshot.session.id, fault.sentence());
+                tracing::warn!(session.id = %id, error = %sentence, "session {id} failed");
+                self.record(Fact::Failed(fault)).await
+            }
         }
     }
 

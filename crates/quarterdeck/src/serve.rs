@@ -104,7 +104,12 @@ async fn serve(settings: &Settings, parts: Parts) -> anyhow::Result<()> {
         None => metrics,
     };
     let first_key = keys::first_key(&*store, settings.http.api_key.as_ref()).await?;
-    let runner = Arc::new(ModelRunner::new(model.client));
+    if let Some(endpoint) = model.endpoint {
+        tokio::spawn(tell_what_is_wrong(endpoint));
+    }
+    let patience = Duration::from_secs(settings.model.model_patience);
+    let runner = ModelRunner::with_settings(model.client, RunnerSettings { patience, ..RunnerSettings::default() });
+    let runner = Arc::new(runner);
     let settings = engine_settings(&settings.limits, hosting, built_in);
     let engine = Engine::start(Arc::clone(&store), blobs, runner, Arc::new(SystemClock), settings).await?;
     let app = App::new(engine.sessions(), Arc::clone(&store), front).with_metrics(metrics.clone());
@@ -158,10 +163,25 @@ impl Model {
         client.api_key = settings.model_api_key.as_ref().map(|key| ApiKey::new(key.reveal()));
         client.model.clone_from(&settings.model);
         client.reply_timeout = Duration::from_secs(settings.model_timeout);
+        client.proxy = settings.model_proxy.as_ref().map(|proxy| proxy.reveal().to_owned());
+        client.stream = settings.model_stream;
+        client.context_tokens = settings.model_context.map(|tokens| tokens as usize);
+        if let Some(file) = &settings.model_ca_file {
+            let certificates = std::fs::read(file);
+            let certificates = certificates.with_context(|| format!("cannot read --model-ca-file {}", file.display()))?;
+            client.certificates = vec![certificates];
+        }
         let client = OpenAiClient::new(client).context("cannot use --model-base-url")?;
         let name = format!("{} at {}", settings.model.as_deref().unwrap_or("the first model"), client.host());
         let client = Arc::new(client);
         Ok(Self { endpoint: Some(Arc::clone(&client)), client, name })
+    }
+}
+
+/// Nobody waits for this: the model's host may still be starting.
+async fn tell_what_is_wrong(client: Arc<OpenAiClient>) {
+    if let Some(wrong) = client.check().await {
+        tracing::warn!("{wrong}");
     }
 }
 

@@ -4,5 +4,6 @@
 
 pub mod fake_model;
 pub mod faulty_store;
+pub mod habits;
 pub mod memory_store;
 pub mod postgres;

@@ -186,7 +186,7 @@ fn line(message: &ChatMessage) -> String {
         ChatMessage::System(_) => "system".into(),
         ChatMessage::User(parts) => format!("user {}", words(parts)),
         ChatMessage::Note(parts) => format!("note {}", words(parts)),
-        ChatMessage::Assistant { content, calls } => {
+        ChatMessage::Assistant { content, calls, .. } => {
             let calls = calls.iter().map(|call| format!("[{} {}]", call.name, call.id));
             let words: Vec<_> = content.clone().into_iter().chain(calls).collect();
             format!("assistant {}", words.join(" "))

@@ -30,7 +30,7 @@ fn a_faulty_call_spoils_the_reply() {
     check(("gone", "{}"), "there is no tool \"gone\"; there are: look, answer");
     check(("nul\0", "{}"), "there is no tool \"nul\\0\"; there are: look, answer");
     check(("look", "{\"a\""), "the arguments of \"look\" are not a JSON object: EOF while parsing");
-    check(("look", "[]"), "the arguments of \"look\" are not a JSON object: invalid type");
+    check(("look", "[1]"), "the arguments of \"look\" are not a JSON object: invalid type");
     check(("look", "{\"a\": [\"\\u0000\"]}"), "the arguments of \"look\" hold a NUL character");
 }
 
@@ -43,7 +43,7 @@ fn an_answer_without_words_is_no_answer() {
 
 #[test]
 fn words_that_were_cut_off_are_no_answer() {
-    let reply = ChatReply { content: Some("half a sen".into()), cut_off: true, ..ChatReply::default() };
+    let reply = ChatReply { content: Some("half a sen".into()), finish: Finish::CutOff, ..ChatReply::default() };
     assert!(matches!(judge(StepMode::Act, &reply), Verdict::Invalid(_)));
 }
 
@@ -58,7 +58,12 @@ fn what_is_too_much_is_refused() {
 
 #[test]
 fn every_call_gets_an_id_that_tells_it_apart() {
-    let call = |id: Option<&str>| RawCall { id: id.map(str::to_owned), name: "look".into(), arguments: "{}".into() };
+    let call = |id: Option<&str>| RawCall {
+        id: id.map(str::to_owned),
+        name: "look".into(),
+        arguments: "{}".into(),
+        ..RawCall::default()
+    };
     let calls =
         [call(Some("fresh")), call(Some("fresh")), call(None), call(Some("")), call(Some("old")), call(Some("\n"))];
     let Verdict::Act(calls) = judge(StepMode::Act, &ChatReply { calls: calls.into(), ..ChatReply::default() }) else {
@@ -70,7 +75,7 @@ fn every_call_gets_an_id_that_tells_it_apart() {
 
 #[test]
 fn a_useless_reply_is_shown_without_nul() {
-    let call = RawCall { id: None, name: "f\0".into(), arguments: "{".into() };
+    let call = RawCall { id: None, name: "f\0".into(), arguments: "{".into(), ..RawCall::default() };
     let reply = ChatReply { content: Some("hm".into()), calls: vec![call], ..ChatReply::default() };
     assert_eq!(shown(&reply).as_deref(), Some("hm\nf\u{fffd}({)"));
     assert_eq!(shown(&ChatReply::default()), None);
@@ -84,8 +89,11 @@ enum Expected<'a> {
 }
 
 fn check(mode: StepMode, calls: &[(&str, &str)], expected: &Expected<'_>) {
-    let raw =
-        |(name, arguments): &(&str, &str)| RawCall { id: None, name: (*name).into(), arguments: (*arguments).into() };
+    let raw = |(name, arguments): &(&str, &str)| RawCall {
+        name: (*name).into(),
+        arguments: (*arguments).into(),
+        ..RawCall::default()
+    };
     let verdict = judge(mode, &ChatReply { calls: calls.iter().map(raw).collect(), ..ChatReply::default() });
     match (expected, &verdict) {
         (Expected::Calls(names), Verdict::Act(calls)) => {
@@ -105,5 +113,5 @@ fn judge(mode: StepMode, reply: &ChatReply) -> Verdict {
     let agent = agent(json!({"tools": [{"name": "look", "description": "Looks."}]}));
     let tools = offer::tools(&agent, Vec::new(), mode, None);
     let judge = Judge { mode, tools: &tools, format: None, taken_ids: HashSet::from(["old"]), replies: 7 };
-    judge.judge(reply).now_or_never().unwrap()
+    judge.judge(&mut reply.clone()).now_or_never().unwrap()
 }

@@ -181,7 +181,8 @@ fn answer_call(rest: &str, outcome: Option<String>) -> RawCall {
     let object = serde_json::from_str::<Value>(rest).ok().filter(Value::is_object);
     let answer = object.unwrap_or_else(|| rest.into());
     let outcome = outcome.unwrap_or_else(|| "success".into());
-    RawCall { id: None, name: ANSWER.into(), arguments: json!({"answer": answer, "outcome": outcome}).to_string() }
+    let arguments = json!({"answer": answer, "outcome": outcome}).to_string();
+    RawCall { name: ANSWER.into(), arguments, ..RawCall::default() }
 }
 
 /// The arguments are passed on as they stand, so that faulty ones can be tried.
@@ -190,7 +191,7 @@ fn raw_call(rest: &str) -> Result<RawCall, String> {
     if name.is_empty() {
         return Err("a call needs the name of a tool".into());
     }
-    Ok(RawCall { id: None, name: name.to_owned(), arguments: arguments.trim().to_owned() })
+    Ok(RawCall { name: name.to_owned(), arguments: arguments.trim().to_owned(), ..RawCall::default() })
 }
 
 fn failure(rest: &str) -> Result<ModelError, String> {
@@ -339,8 +340,15 @@ mod tests {
                 if words.is_empty() || calls.is_empty() { words + &calls } else { format!("{words} | {calls}") }
             }
             Err(ModelError::Fatal { message }) => format!("fatal: {message}"),
-            Err(ModelError::Retryable { message, retry_after: None }) => format!("retry: {message}"),
-            Err(ModelError::Retryable { message, retry_after: Some(after) }) => {
+            Err(
+                ModelError::Retryable { message, retry_after: None } | ModelError::Away { message, retry_after: None },
+            ) => {
+                format!("retry: {message}")
+            }
+            Err(
+                ModelError::Retryable { message, retry_after: Some(after) }
+                | ModelError::Away { message, retry_after: Some(after) },
+            ) => {
                 format!("retry after {after:?}: {message}")
             }
         }

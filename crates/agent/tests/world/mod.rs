@@ -18,7 +18,8 @@ use std::{fmt::Debug, sync::Arc, time::Duration};
 
 /// Settings that let a test fail fast.
 pub(crate) fn quick() -> RunnerSettings {
-    RunnerSettings { failures_max: 3, backoff_base: Duration::from_millis(1), ..RunnerSettings::default() }
+    let (patience, backoff_base) = (Duration::ZERO, Duration::from_millis(1));
+    RunnerSettings { failures_max: 3, patience, backoff_base, ..RunnerSettings::default() }
 }
 
 /// A session and its runner.

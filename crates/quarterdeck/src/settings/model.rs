@@ -1,5 +1,6 @@
 use super::{Secret, text};
-use clap::{Args, ValueEnum, value_parser};
+use clap::{ArgAction, Args, ValueEnum, value_parser};
+use std::path::PathBuf;
 
 /// What thinks.
 #[derive(Args, Clone, Debug)]
@@ -27,10 +28,26 @@ pub struct ModelSettings {
     pub model_api: ModelApi,
 
     /// Seconds for which an endpoint that is away is asked again before a session fails, 0 to 86400
-    // Shown once the runner counts them.
-    #[arg(long, value_name = "SECONDS", value_parser = value_parser!(u64).range(0..=86_400), default_value_t = 300,
-        hide = true)]
+    #[arg(long, value_name = "SECONDS", value_parser = value_parser!(u64).range(0..=86_400), default_value_t = 300)]
     pub model_patience: u64,
+
+    /// Proxy that the model's endpoint is reached through [default: none, whatever HTTPS_PROXY says]
+    #[arg(long, value_name = "URL")]
+    pub model_proxy: Option<Secret>,
+
+    /// PEM file of certificate authorities that the model's endpoint is trusted by, beside the system's [default: none]
+    #[arg(long, value_name = "FILE")]
+    pub model_ca_file: Option<PathBuf>,
+
+    /// Ask for replies as streams of server-sent events; an endpoint that insists on it is found out without
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+        default_value = "false", action = ArgAction::Set)]
+    pub model_stream: bool,
+
+    /// Tokens of a conversation that the model is sent, by our estimate, 1000 to 10000000; older outputs are left out
+    /// beyond [default: all, until the endpoint says that it is too much]
+    #[arg(long, value_name = "TOKENS", value_parser = value_parser!(u32).range(1_000..=10_000_000))]
+    pub model_context: Option<u32>,
 
     /// How the model names places on a picture [default: by the model's name]
     // Shown once there are pictures to point at.

@@ -42,6 +42,7 @@ impl TestApp {
             listener: ListenerSettings { drain_grace: Duration::from_secs(2), ..ListenerSettings::default() },
             runner: RunnerSettings {
                 failures_max: 3,
+                patience: Duration::ZERO,
                 backoff_base: Duration::from_millis(1),
                 retry_after_max: Duration::from_millis(50),
                 ..RunnerSettings::default()

@@ -2,6 +2,7 @@
 
 use crate::app::{Server, TestApp, result_of, with_tools};
 use quarterdeck_test_support::fake_model::{Behaviour, FakeModel};
+use reqwest::Method;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -102,6 +103,47 @@ async fn a_refusal_for_good_is_not_tried_again() {
     let id = server.create(json!({})).await;
     server.until(&id, "failed").await;
     assert_eq!(model.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn the_owner_reads_the_hosts_words_and_strangers_do_not() {
+    let (model, server) = start([]).await;
+    let said = json!({"error": {"message": "CANARY-REASON"}}).to_string();
+    model.otherwise(Behaviour::Status(401, Vec::new(), said));
+    let id = server.create(json!({})).await;
+    server.until(&id, "failed").await;
+    assert_eq!(server.post(&format!("/api/v2/sessions/{id}/share"), json!({})).await.status, 200);
+    for path in ["", "/status", "/changes", "/events"] {
+        let path = format!("/api/v2/sessions/{id}{path}");
+        let (own, strangers) = (server.get(&path).await, server.send(server.anonymous(Method::GET, &path)).await);
+        assert_eq!((own.status, strangers.status), (200, 200), "{path}");
+        assert!(own.text.contains("answered 401 (the key is missing or wrong): CANARY-REASON"), "{path}: {own:?}");
+        assert!(!strangers.text.contains("CANARY") && !strangers.text.contains("127.0.0.1"), "{path}: {strangers:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_host_wants_back_is_shown_to_nobody() {
+    let call =
+        json!({"id": "a", "function": {"name": "spare", "arguments": "{}"}, "extra_content": {"s": "CANARY-SIGN"}});
+    let reply =
+        json!({"content": null, "reasoning_content": "I think.", "secret": "CANARY-MEMBER", "tool_calls": [call]});
+    let (model, server) = start([Behaviour::Message(reply)]).await;
+    let id = server.create(json!({})).await;
+    let status = server.until(&id, "awaiting_tool_results").await;
+    let result = result_of(&status["pending_tool_calls"][0]);
+    assert_eq!(server.post(&format!("/api/v2/sessions/{id}/tool_results"), result).await.status, 202);
+    server.until(&id, "completed").await;
+    let message = &model.requests()[1].body["messages"][2];
+    assert_eq!((&message["secret"], &message["reasoning_content"]), (&json!("CANARY-MEMBER"), &json!("I think.")));
+    assert_eq!(message["tool_calls"][0]["extra_content"]["s"], "CANARY-SIGN");
+    assert_eq!(server.post(&format!("/api/v2/sessions/{id}/share"), json!({})).await.status, 200);
+    for path in ["", "/status", "/changes", "/events"] {
+        let path = format!("/api/v2/sessions/{id}{path}");
+        for seen in [server.get(&path).await, server.send(server.anonymous(Method::GET, &path)).await] {
+            assert!(!seen.text.contains("CANARY") && !seen.text.contains("host_members"), "{seen:?}");
+        }
+    }
 }
 
 #[tokio::test]

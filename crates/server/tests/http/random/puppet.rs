@@ -84,7 +84,7 @@ fn spoken(reply: Reply) -> Result<ChatReply, ModelError> {
     match reply {
         Reply::Answer => Ok(words("Done.")),
         Reply::Call { count } => {
-            let call = |n| RawCall { id: None, name: "ask".into(), arguments: format!("{{\"n\": {n}}}") };
+            let call = |n| RawCall { name: "ask".into(), arguments: format!("{{\"n\": {n}}}"), ..RawCall::default() };
             Ok(ChatReply { calls: (0..count).map(call).collect(), ..ChatReply::default() })
         }
         Reply::Nonsense => Ok(words(" ")),
