@@ -1,6 +1,6 @@
 //! What drives a session: the [`Runner`] port, and the model loop that is built in.
 //!
-//! A runner takes one step at a time from a [`StepContext`] and reports every [`Fact`](quarterdeck_core::Fact)
+//! A runner takes one step at a time from a [`StepContext`] and reports every [`Report`](quarterdeck_core::Report)
 //! to a [`Recorder`] as it becomes known. Built in is the [`ModelRunner`], which asks a [`ModelClient`]:
 //! any OpenAI-compatible chat-completions endpoint ([`OpenAiClient`]), or the [`ScriptedModel`].
 //!
@@ -12,7 +12,9 @@ mod answer;
 mod backoff;
 mod calls;
 mod chat;
+mod gallery;
 mod judge;
+mod media;
 mod meter;
 mod model;
 mod model_runner;
@@ -26,15 +28,19 @@ mod skills;
 mod standing;
 mod text;
 mod toolbox;
+mod vision;
 
+pub use media::{Media, NoMedia};
 pub use model::{
     ChatCall, ChatMessage, ChatReply, ChatRequest, ModelClient, ModelError, Part, Progress, RawCall, TokenUsage,
 };
 pub use model_runner::{ModelRunner, RunnerSettings};
 pub use openai::{ApiKey, OpenAiClient, OpenAiSettings, OpenAiSettingsError};
-pub use runner::{Recorder, Runner, StepContext, StepError, Superseded};
+/// Of [`RunnerSettings`].
+pub use quarterdeck_core::Coordinates;
+pub use runner::{Recorded, Recorder, Runner, StepContext, StepError, Superseded};
 pub use scripted::ScriptedModel;
-pub use toolbox::{Look, NoTools, Toolbox};
+pub use toolbox::{Look, NoTools, Place, Toolbox};
 
 #[cfg(test)]
 mod testing;

@@ -6,6 +6,7 @@ use crate::{
     latest::Latest,
     meter,
     notifier::{Notifier, Snapshot, Watch, owner_after},
+    parked::Parked,
     queue::Queue,
 };
 use quarterdeck_agent::Runner;
@@ -37,6 +38,8 @@ pub struct EngineSettings {
     pub drain_grace: Duration,
     /// Which environments sessions may have, and who opens them.
     pub environments: Arc<dyn Provider>,
+    /// How long an environment that can wait for its session stays open without use.
+    pub parking_ttl: Duration,
 }
 
 impl Default for EngineSettings {
@@ -48,6 +51,7 @@ impl Default for EngineSettings {
             poll_interval: Duration::from_secs(1),
             drain_grace: Duration::from_secs(5),
             environments: Arc::new(Hosting::default()),
+            parking_ttl: Duration::from_mins(10),
         }
     }
 }
@@ -71,6 +75,8 @@ pub(crate) struct Shared {
     pub(crate) workers: TaskTracker,
     /// What has a worker here, and in which epoch.
     pub(crate) held: Mutex<HashSet<(SessionId, i64)>>,
+    /// Environments that stay open without a worker.
+    pub(crate) parked: Parked,
     pub(crate) queue: Queue,
     /// Wakes the dispatcher before its time.
     pub(crate) work_due: Notify,
@@ -164,6 +170,8 @@ impl Shared {
     }
 }
 
+/// How long the environments' provider may take to end what it holds.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 /// When a write that was given up has arrived, if it ever does.
 const LATE_WRITE: Duration = Duration::from_secs(10);
 /// Sessions kept in memory after their last watcher went.
@@ -201,6 +209,7 @@ impl Engine {
             recent: (!store.is_shared()).then(recent_sessions),
             workers: TaskTracker::new(),
             held: Mutex::default(),
+            parked: Parked::default(),
             queue: Queue::default(),
             work_due: Notify::new(),
             draining: CancellationToken::new(),
@@ -238,6 +247,10 @@ impl Engine {
             self.shared.workers.wait().await;
         }
         drop(self.dispatcher.await);
+        let ended = tokio::time::timeout(SHUTDOWN_TIMEOUT, self.shared.settings.environments.shutdown()).await;
+        if ended.is_err() {
+            tracing::warn!("the environments did not end in time");
+        }
         if let Err(error) = self.shared.store.retire(self.shared.replica).await {
             tracing::warn!(%error, "could not hand sessions over; they are taken over when the lease runs out");
         }

@@ -22,6 +22,8 @@ mod handover;
 mod latest;
 mod meter;
 mod notifier;
+mod parked;
+mod pictures;
 mod queue;
 mod sessions;
 mod sharing;

@@ -94,6 +94,16 @@ pub(crate) struct ServerOptions {
     #[arg(long, env = "QUARTERDECK_MODEL")]
     pub(crate) model: Option<String>,
 
+    /// Pictures of environments and tools that one request shows the model, the latest; 0 for a model that reads text
+    /// only [default: 3]
+    #[arg(long, env = "QUARTERDECK_MODEL_IMAGES")]
+    pub(crate) model_images: Option<usize>,
+
+    /// How the model names a place in a picture: in pixels, in thousandths of its width and height, or in fractions
+    /// [default: by the model's name, pixels where it is not known]
+    #[arg(long, env = "QUARTERDECK_MODEL_COORDINATES")]
+    pub(crate) model_coordinates: Option<ModelCoordinates>,
+
     /// Seconds a model may take for one reply [default: 120]
     #[arg(long, env = "QUARTERDECK_MODEL_TIMEOUT")]
     pub(crate) model_timeout: Option<u64>,
@@ -134,6 +144,10 @@ pub(crate) struct ServerOptions {
     #[arg(long, env = "QUARTERDECK_REFUSE_ENVIRONMENTS", value_name = "KINDS", value_delimiter = ',')]
     pub(crate) refuse_environments: Option<Vec<String>>,
 
+    /// Seconds that a browser stays open while its session waits [default: 600]
+    #[arg(long, env = "QUARTERDECK_BROWSER_IDLE")]
+    pub(crate) browser_idle: Option<u64>,
+
     /// What is logged to stderr: a level, or a tracing filter such as quarterdeck_engine=debug [default: info]
     #[arg(long, env = "QUARTERDECK_LOG")]
     pub(crate) log: Option<String>,
@@ -141,6 +155,21 @@ pub(crate) struct ServerOptions {
     /// How log lines look [default: text]
     #[arg(long, env = "QUARTERDECK_LOG_FORMAT")]
     pub(crate) log_format: Option<LogFormat>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ModelCoordinates {
+    /// Pixels of the picture.
+    #[serde(rename = "pixels")]
+    Pixels,
+    /// Thousandths of its width and height.
+    #[serde(rename = "0-1000")]
+    #[value(name = "0-1000")]
+    Thousandths,
+    /// Fractions of its width and height.
+    #[serde(rename = "0-1")]
+    #[value(name = "0-1")]
+    Fractions,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, ValueEnum)]

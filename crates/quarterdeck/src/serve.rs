@@ -2,11 +2,13 @@
 
 use crate::{
     Failure, environments, keys,
-    options::{LogFormat, ServeOptions, ServerOptions},
+    options::{LogFormat, ModelCoordinates, ServeOptions, ServerOptions},
     settings::{self, Secret},
 };
 use anyhow::{Context, anyhow};
-use quarterdeck_agent::{ApiKey, ModelClient, ModelRunner, OpenAiClient, OpenAiSettings, ScriptedModel};
+use quarterdeck_agent::{
+    ApiKey, Coordinates, ModelClient, ModelRunner, OpenAiClient, OpenAiSettings, RunnerSettings, ScriptedModel,
+};
 use quarterdeck_engine::{Engine, EngineSettings, SystemClock};
 use quarterdeck_environments::Hosting;
 use quarterdeck_server::{App, ListenerSettings, Metrics, ServerSettings, router};
@@ -60,7 +62,7 @@ async fn serve(options: &ServerOptions, parts: Parts) -> anyhow::Result<()> {
     // Before anything counts.
     let metrics = Metrics::install(env!("CARGO_PKG_VERSION")).context("cannot collect metrics")?;
     let key = keys::first_key(&*store, options.api_key.as_ref()).await?;
-    let runner = Arc::new(ModelRunner::new(model.client));
+    let runner = Arc::new(ModelRunner::with_settings(model.client, runner_settings(options)));
     let settings = engine_settings(options, hosting);
     let engine = Engine::start(Arc::clone(&store), blobs, runner, Arc::new(SystemClock), settings).await?;
     let app = App::new(engine.sessions(), Arc::clone(&store), ServerSettings::default()).with_metrics(metrics.clone());
@@ -108,6 +110,17 @@ fn raise_open_files() {
     }
 }
 
+fn runner_settings(options: &ServerOptions) -> RunnerSettings {
+    let defaults = RunnerSettings::default();
+    let coordinates = options.model_coordinates.map(|coordinates| match coordinates {
+        ModelCoordinates::Pixels => Coordinates::Pixels,
+        ModelCoordinates::Thousandths => Coordinates::Thousandths,
+        ModelCoordinates::Fractions => Coordinates::Fractions,
+    });
+    let images_max = options.model_images.unwrap_or(defaults.images_max);
+    RunnerSettings { images_max, coordinates, model: options.model.clone(), ..defaults }
+}
+
 fn engine_settings(options: &ServerOptions, hosting: Hosting) -> EngineSettings {
     let defaults = EngineSettings::default();
     EngineSettings {
@@ -119,6 +132,7 @@ fn engine_settings(options: &ServerOptions, hosting: Hosting) -> EngineSettings 
         lease: options.lease.map_or(defaults.lease, |seconds| Duration::from_secs(seconds.max(1))),
         drain_grace: options.drain_grace.map_or(defaults.drain_grace, Duration::from_secs),
         environments: Arc::new(hosting),
+        parking_ttl: options.browser_idle.map_or(defaults.parking_ttl, Duration::from_secs),
         ..defaults
     }
 }
