@@ -5,13 +5,17 @@ use crate::{
     runner::{Recorder, StepContext, Superseded},
     skills::{LOAD_SKILL, Skills},
     text::{depth_is_within, without_nul},
+    toolbox::{Look, Place},
 };
-use futures_util::{StreamExt, stream};
+use futures_util::{
+    StreamExt,
+    stream::{self, BoxStream, SelectAll},
+};
 use quarterdeck_api::{AgentEvent, ImageContent, ToolError, ToolRequest, ToolResult, ToolResultItem};
-use quarterdeck_core::{CallError, DELEGATE, Fact, Observation, Output, Picture};
+use quarterdeck_core::{CallError, Observation, Output, Picture, Report};
 use serde_json::Value;
-use std::{pin::Pin, time::Duration};
-use tokio::sync::mpsc;
+use std::time::Duration;
+use tokio::sync::{Semaphore, mpsc};
 
 /// Nesting of JSON that the log can hold and still be read back.
 pub(crate) const DEPTH_MAX: usize = 100;
@@ -19,85 +23,136 @@ pub(crate) const DEPTH_MAX: usize = 100;
 const IMAGES_MAX: usize = 8;
 const IMAGE_MAX_BYTES: usize = 3 << 20;
 
+/// How long environments may take to say what they look like; a step goes on without it.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// How calls are run.
 pub(crate) struct CallLimits {
     pub(crate) at_once: usize,
     pub(crate) timeout: Duration,
 }
 
-/// Runs those of `calls` that are the server's: neither the client's nor a subagent's.
+/// Runs the calls that a decision left to the server. Those to one environment are followed by a look at it.
 pub(crate) async fn run(
     context: &StepContext,
     skills: &Skills<'_>,
-    calls: &[ToolRequest],
+    calls: Vec<ToolRequest>,
     limits: &CallLimits,
     recorder: &mut dyn Recorder,
 ) -> Result<(), Superseded> {
-    let agent = &context.agent;
-    let delegates = agent.subagents.as_ref().is_some_and(|subagents| !subagents.is_empty());
-    let is_clients = |call: &ToolRequest| agent.tools.iter().flatten().any(|tool| tool.name == call.tool_name);
-    let is_subagents = |call: &ToolRequest| delegates && call.tool_name == DELEGATE;
-    let mut runs: Vec<Pin<Box<dyn Future<Output = Returned> + Send + '_>>> = Vec::new();
-    for call in calls.iter().filter(|call| !is_clients(call) && !is_subagents(call)) {
-        runs.push(Box::pin(run_one(context, skills, call.clone(), limits.timeout)));
-    }
+    let at_once = Semaphore::new(limits.at_once.max(1));
+    let runner = CallRunner { context, skills, limits, at_once: &at_once };
+    let mut returned: SelectAll<_> =
+        by_place(context, calls).into_iter().map(|(place, calls)| runner.group(place, calls)).collect();
     // Calls go on while one is recorded: a call that stood still could hold what the record needs, such as the only
     // connection to a database.
     let (sender, mut receiver) = mpsc::unbounded_channel();
     let running = async move {
-        let mut returned = stream::iter(runs).buffer_unordered(limits.at_once.max(1));
         while let Some(done) = returned.next().await {
             drop(sender.send(done));
         }
         Ok(())
     };
     let recording = async {
-        while let Some((call, outcome)) = receiver.recv().await {
-            record(&call, outcome, recorder).await?;
+        while let Some(done) = receiver.recv().await {
+            record(done, recorder).await?;
         }
         Ok(())
     };
     tokio::try_join!(running, recording).map(|((), ())| ())
 }
 
-type Returned = (ToolRequest, Result<Output, CallError>);
-
-async fn run_one(context: &StepContext, skills: &Skills<'_>, call: ToolRequest, timeout: Duration) -> Returned {
-    let arguments = call.args.clone().unwrap_or_default();
-    if call.tool_name == LOAD_SKILL {
-        let loaded = skills.load(&arguments);
-        return (call, loaded);
+/// The calls to each environment, in the order of the reply; those that need none by themselves.
+fn by_place(context: &StepContext, calls: Vec<ToolRequest>) -> Vec<(Option<Place>, Vec<ToolRequest>)> {
+    let mut groups: Vec<(Option<Place>, Vec<ToolRequest>)> = Vec::new();
+    for call in calls {
+        let is_own = call.tool_name == LOAD_SKILL;
+        let place = if is_own { None } else { context.toolbox.place(&call.tool_name) };
+        match groups.iter_mut().find(|(known, _)| *known == place) {
+            Some((_, group)) => group.push(call),
+            None => groups.push((place, vec![call])),
+        }
     }
-    let outcome = tokio::time::timeout(timeout, context.toolbox.call(&call.tool_name, &arguments)).await;
-    let too_late = || {
-        let seconds = timeout.as_secs_f64();
-        Err(CallError(format!("no result came within {seconds} s; whether the call took effect is unknown")))
-    };
-    (call, outcome.unwrap_or_else(|_| too_late()))
+    groups
 }
 
-async fn record(
-    call: &ToolRequest,
+/// A call that returned, and what its environment looked like after the last call of the reply.
+struct Returned {
+    call: ToolRequest,
     outcome: Result<Output, CallError>,
-    recorder: &mut dyn Recorder,
-) -> Result<(), Superseded> {
-    let output = match outcome {
-        Ok(output) => output,
+    seen: Vec<Observation>,
+}
+
+#[derive(Clone, Copy)]
+struct CallRunner<'a> {
+    context: &'a StepContext,
+    skills: &'a Skills<'a>,
+    limits: &'a CallLimits,
+    at_once: &'a Semaphore,
+}
+
+impl<'a> CallRunner<'a> {
+    /// Makes the calls to one environment; before the last one counts as returned, the environment is looked at.
+    fn group(self, place: Option<Place>, calls: Vec<ToolRequest>) -> BoxStream<'a, Returned> {
+        let count = calls.len();
+        let at_once = if place.is_some_and(|place| place.in_turn) { 1 } else { count.max(1) };
+        let returned = stream::iter(calls).map(move |call| self.run_one(call)).buffer_unordered(at_once);
+        let looked = returned.enumerate().then(move |(number, (call, outcome))| async move {
+            let last_at = place.filter(|_| number + 1 == count).map(|place| place.environment);
+            let seen = match last_at {
+                Some(environment) => look(self.context, Look::At(environment)).await,
+                None => Vec::new(),
+            };
+            Returned { call, outcome, seen }
+        });
+        looked.boxed()
+    }
+
+    async fn run_one(self, call: ToolRequest) -> (ToolRequest, Result<Output, CallError>) {
+        let arguments = call.args.clone().unwrap_or_default();
+        if call.tool_name == LOAD_SKILL {
+            let loaded = self.skills.load(&arguments);
+            return (call, loaded);
+        }
+        let _permit = self.at_once.acquire().await;
+        let timeout = self.limits.timeout;
+        let outcome = tokio::time::timeout(timeout, self.context.toolbox.call(&call.tool_name, &arguments)).await;
+        let too_late = || {
+            let seconds = timeout.as_secs_f64();
+            Err(CallError(format!("no result came within {seconds} s; whether the call took effect is unknown")))
+        };
+        (call, outcome.unwrap_or_else(|_| too_late()))
+    }
+}
+
+/// What environments look like, if they say so in time.
+pub(crate) async fn look(context: &StepContext, at: Look) -> Vec<Observation> {
+    tokio::time::timeout(LOOK_TIMEOUT, context.toolbox.look(at)).await.unwrap_or_default()
+}
+
+async fn record(done: Returned, recorder: &mut dyn Recorder) -> Result<(), Superseded> {
+    let Returned { call, outcome, seen } = done;
+    let (shown, item) = match outcome {
+        Ok(output) => {
+            let (result, cut) = kept(output.result);
+            let truncated = output.truncated || cut;
+            let result = ToolResult { tool_req: call.clone(), result, truncated, output_artifact_path: None };
+            (output.observations, ToolResultItem::Result(result))
+        }
         Err(CallError(error)) => {
-            let error = ToolError { error: without_nul(error), origin: "tool".into(), tool_req: Some(call.clone()) };
-            return recorder.record(Fact::Returned(ToolResultItem::Error(error))).await;
+            let error = without_nul(error);
+            (
+                Vec::new(),
+                ToolResultItem::Error(ToolError { error, origin: "tool".into(), tool_req: Some(call.clone()) }),
+            )
         }
     };
     // Before the result: what a call shows is taken in as long as the call is open, even during a pause.
-    for observation in output.observations {
-        for event in events(of_call(&call.tool_name, observation)) {
-            recorder.record(Fact::Observed(event)).await?;
-        }
+    let shown = shown.into_iter().map(|observation| of_call(&call.tool_name, observation));
+    for event in shown.chain(seen).flat_map(events) {
+        recorder.record(Report::Observed(event)).await?;
     }
-    let (result, cut) = kept(output.result);
-    let truncated = output.truncated || cut;
-    let result = ToolResult { tool_req: call.clone(), result, truncated, output_artifact_path: None };
-    recorder.record(Fact::Returned(ToolResultItem::Result(result))).await
+    recorder.record(Report::Returned(item)).await.map(drop)
 }
 
 /// A model's host refuses the whole conversation for a picture that is none.

@@ -8,17 +8,20 @@
 
 use crate::{
     answer::ANSWER,
+    gallery::{Gallery, PAGE_FIELDS, is_kept_here, is_page},
     host_members,
     model::{ChatCall, ChatMessage, Kept, Part, Progress},
     skills::announced,
     text::{cut, fenced},
 };
-use quarterdeck_api::{AgentEvent, ImageContent, MessageContent, SourceType, ToolError, ToolRequest, ToolResult};
+use quarterdeck_api::{
+    AgentEvent, ImageContent, JsonObject, MessageContent, SourceType, ToolError, ToolRequest, ToolResult,
+};
 use serde_json::Value;
 use std::{fmt::Write as _, sync::Arc};
 
 /// A conversation under construction.
-pub(crate) struct Chat {
+pub(crate) struct Chat<'a> {
     messages: Vec<ChatMessage>,
     progress: Progress,
     /// The calls of the latest reply, until all have their results.
@@ -29,6 +32,11 @@ pub(crate) struct Chat {
     /// Whether the latest reply has not been followed by an answer yet.
     unanswered_reply: bool,
     output_max_chars: usize,
+    gallery: &'a Gallery,
+    /// Pictures of observations so far.
+    pictures: usize,
+    /// Pages so far.
+    pages: usize,
 }
 
 struct OpenCall {
@@ -37,12 +45,14 @@ struct OpenCall {
     result: Option<String>,
 }
 
-impl Chat {
-    /// Builds the conversation below `system`. Of each output at most `output_max_chars` characters are shown.
+impl<'a> Chat<'a> {
+    /// Builds the conversation below `system`. Of each output at most `output_max_chars` characters are shown, and of
+    /// pictures and pages what `gallery` says.
     pub(crate) fn build(
         system: String,
         transcript: &[Arc<AgentEvent>],
         output_max_chars: usize,
+        gallery: &'a Gallery,
     ) -> (Vec<ChatMessage>, Progress) {
         let mut chat = Self {
             messages: vec![ChatMessage::System(system)],
@@ -52,6 +62,9 @@ impl Chat {
             replies: 0,
             unanswered_reply: false,
             output_max_chars,
+            gallery,
+            pictures: 0,
+            pages: 0,
         };
         for event in transcript {
             chat.take(event);
@@ -62,13 +75,18 @@ impl Chat {
 
     fn take(&mut self, event: &AgentEvent) {
         match event {
-            AgentEvent::MessageEvent { content, .. } => self.say(ChatMessage::User(content.iter().map(part).collect())),
+            AgentEvent::MessageEvent { content, .. } => {
+                self.say(ChatMessage::User(content.iter().map(|content| self.part(content)).collect()));
+            }
             AgentEvent::ObservationEvent { source, text, image, metadata } => {
                 if let Some(skill) = announced(event) {
                     return self.say(note(skill));
                 }
-                let metadata = (!metadata.is_empty()).then(|| Value::Object(metadata.clone()).to_string());
-                self.observe(source, text.as_deref(), image.as_ref(), metadata.as_deref());
+                let is_left_out = is_page(event) && self.next_page() < self.gallery.first_page;
+                let (text, metadata) =
+                    if is_left_out { (None, of_page(metadata)) } else { (text.as_deref(), metadata.clone()) };
+                let metadata = (!metadata.is_empty()).then(|| Value::Object(metadata).to_string());
+                self.observe(source, text, image.as_ref(), metadata.as_deref());
             }
             AgentEvent::PolicyEvent { content, tool_reqs, validation_errors, kept, reasoning_content }
                 if validation_errors.is_empty() =>
@@ -103,8 +121,47 @@ impl Chat {
     fn observe(&mut self, source: &str, text: Option<&str>, image: Option<&ImageContent>, metadata: Option<&str>) {
         let shown = [metadata, text].into_iter().flatten().collect::<Vec<_>>().join("\n");
         let mut parts = vec![Part::Text(fenced(source, &cut(&shown, self.output_max_chars)))];
-        parts.extend(image.map(picture));
+        parts.extend(image.map(|image| self.observed(image)));
         self.say(ChatMessage::Note(parts));
+    }
+
+    fn next_page(&mut self) -> usize {
+        self.pages += 1;
+        self.pages - 1
+    }
+
+    fn observed(&mut self, image: &ImageContent) -> Part {
+        let number = self.pictures;
+        self.pictures += 1;
+        if self.gallery.sees && number < self.gallery.first_picture {
+            return Part::Text(format!("(picture {}, left out: only the latest are shown)", number + 1));
+        }
+        self.picture(image)
+    }
+
+    fn part(&self, content: &MessageContent) -> Part {
+        match content {
+            MessageContent::Text(text) => Part::Text(text.clone()),
+            MessageContent::Image(image) => self.picture(image),
+            MessageContent::Unknown(value) => Part::Text(value.to_string()),
+        }
+    }
+
+    /// Only a picture that is here is shown. An address is told, not passed on: the model's host would fetch it,
+    /// and may stand where the address leads to something private.
+    fn picture(&self, image: &ImageContent) -> Part {
+        if !self.gallery.sees {
+            return Part::Text("(a picture, which you cannot see)".into());
+        }
+        if let Some(here) = self.gallery.find(image) {
+            return Part::Image(data_uri(here));
+        }
+        match image.source_type {
+            SourceType::Base64 => Part::Image(data_uri(image)),
+            SourceType::Url if image.source.starts_with("data:") => Part::Image(image.source.clone()),
+            SourceType::Url if is_kept_here(image) => Part::Text("(a picture that is gone)".into()),
+            SourceType::Url => Part::Text(format!("(a picture that you cannot see, at {:?})", image.source)),
+        }
     }
 
     fn reply(&mut self, content: Option<String>, requests: &[ToolRequest], kept: Option<Kept>) {
@@ -205,22 +262,10 @@ fn complaint(errors: &[String]) -> String {
     )
 }
 
-fn part(content: &MessageContent) -> Part {
-    match content {
-        MessageContent::Text(text) => Part::Text(text.clone()),
-        MessageContent::Image(image) => picture(image),
-        MessageContent::Unknown(value) => Part::Text(value.to_string()),
-    }
-}
-
-/// Only a picture that is here is shown. An address is told, not passed on: the model's host would fetch it,
-/// and may stand where the address leads to something private.
-fn picture(image: &ImageContent) -> Part {
-    match image.source_type {
-        SourceType::Base64 => Part::Image(data_uri(image)),
-        SourceType::Url if image.source.starts_with("data:") => Part::Image(image.source.clone()),
-        SourceType::Url => Part::Text(format!("(a picture that you cannot see, at {:?})", image.source)),
-    }
+/// What is kept of the metadata of an older page.
+fn of_page(metadata: &JsonObject) -> JsonObject {
+    let kept = metadata.iter().filter(|(name, _)| PAGE_FIELDS.contains(&name.as_str()));
+    kept.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 fn data_uri(image: &ImageContent) -> String {

@@ -1,6 +1,6 @@
 //! What drives a session: the [`Runner`] port, and the model loop that is built in.
 //!
-//! A runner takes one step at a time from a [`StepContext`] and reports every [`Fact`](quarterdeck_core::Fact)
+//! A runner takes one step at a time from a [`StepContext`] and reports every [`Report`](quarterdeck_core::Report)
 //! to a [`Recorder`] as it becomes known. Built in is the [`ModelRunner`], which asks a [`ModelClient`]:
 //! any OpenAI-compatible chat-completions endpoint ([`OpenAiClient`]), or the [`ScriptedModel`].
 //!
@@ -14,9 +14,11 @@ mod backoff;
 mod budget;
 mod calls;
 mod chat;
+mod gallery;
 mod host_members;
 mod judge;
 mod loose;
+mod media;
 mod meter;
 mod model;
 mod model_runner;
@@ -33,16 +35,20 @@ mod text;
 mod text_calls;
 mod thinking;
 mod toolbox;
+mod vision;
 
+pub use media::{Media, NoMedia};
 pub use model::{
     ChatCall, ChatMessage, ChatReply, ChatRequest, Finish, Kept, ModelClient, ModelError, Part, Progress, RawCall,
     TokenUsage,
 };
 pub use model_runner::{ModelRunner, RunnerSettings};
 pub use openai::{ApiKey, OpenAiClient, OpenAiSettings, OpenAiSettingsError};
-pub use runner::{Recorder, Runner, StepContext, StepError, Superseded};
+/// Of [`RunnerSettings`].
+pub use quarterdeck_core::Coordinates;
+pub use runner::{Recorded, Recorder, Runner, StepContext, StepError, Superseded};
 pub use scripted::ScriptedModel;
-pub use toolbox::{Look, NoTools, Toolbox};
+pub use toolbox::{Look, NoTools, Place, Toolbox};
 
 #[cfg(test)]
 mod testing;

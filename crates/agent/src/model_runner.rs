@@ -5,6 +5,7 @@ use crate::{
     backoff::Backoff,
     calls::{self, CallLimits},
     chat::{Chat, note},
+    gallery::Gallery,
     host_members,
     judge::{Judge, Verdict, WORDS_MAX_BYTES, shown},
     meter,
@@ -14,10 +15,12 @@ use crate::{
     skills::Skills,
     standing::Standing,
     text::{cut, without_nul},
+    toolbox::Look,
+    vision,
 };
 use async_trait::async_trait;
-use quarterdeck_api::{AgentEvent, ErrorCode, JsonObject, ModelUsage, ToolDefinition, ToolRequest};
-use quarterdeck_core::{Fact, Fault, Reply, StepMode};
+use quarterdeck_api::{Agent, AgentEvent, ErrorCode, JsonObject, ModelUsage, ToolDefinition, ToolRequest};
+use quarterdeck_core::{Coordinates, Fault, Reply, Report, StepMode, Vision};
 use std::{collections::HashSet, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
@@ -46,6 +49,13 @@ pub struct RunnerSettings {
     /// How long the server waits for the result of one call. Environments give up earlier by themselves.
     /// Default: 150 seconds.
     pub call_timeout: Duration,
+    /// Pictures of environments and tools that one request shows the model, the latest; 0 for a model that reads text
+    /// only, which is shown none at all. Default: 3.
+    pub images_max: usize,
+    /// How the model names a place in a picture. Default: by the model's name.
+    pub coordinates: Option<Coordinates>,
+    /// The model of agents that name none, if it is known.
+    pub model: Option<String>,
 }
 
 impl Default for RunnerSettings {
@@ -60,6 +70,9 @@ impl Default for RunnerSettings {
             output_max_chars: 60_000,
             calls_at_once: 8,
             call_timeout: Duration::from_secs(150),
+            images_max: 3,
+            coordinates: None,
+            model: None,
         }
     }
 }
@@ -92,7 +105,8 @@ impl Runner for ModelRunner {
         let transcript = observe(context, recorder).await?;
         let skills = Skills::of(&context.agent, &transcript);
         let servers = servers_tools(context, &skills).await;
-        let request = self.request(context, servers, &transcript, format.as_ref());
+        let gallery = Gallery::of(&transcript, self.settings.images_max, &*context.media).await;
+        let request = self.request(context, servers, (&transcript, &gallery), format.as_ref());
         let (request, mut reply) = self.ask(context, request, &standing, recorder).await?;
         reply.content = reply.content.map(without_nul);
         let judge = Judge {
@@ -106,7 +120,13 @@ impl Runner for ModelRunner {
         let verdict = Judged { verdict, replies: judge.replies };
         let calls = self.record(context.mode, &standing, reply, verdict, recorder).await?;
         let limits = CallLimits { at_once: self.settings.calls_at_once, timeout: self.settings.call_timeout };
-        Ok(calls::run(context, &skills, &calls, &limits, recorder).await?)
+        Ok(calls::run(context, &skills, calls, &limits, recorder).await?)
+    }
+
+    fn vision(&self, agent: &Agent) -> Vision {
+        let model = agent.model.as_deref().or(self.settings.model.as_deref());
+        let coordinates = self.settings.coordinates.unwrap_or_else(|| vision::coordinates_of(model));
+        Vision { coordinates, images_max: self.settings.images_max }
     }
 }
 
@@ -127,12 +147,12 @@ impl ModelRunner {
         &self,
         context: &StepContext,
         servers: Vec<ToolDefinition>,
-        transcript: &[Arc<AgentEvent>],
+        (transcript, gallery): (&[Arc<AgentEvent>], &Gallery),
         format: Option<&AnswerFormat>,
     ) -> ChatRequest {
         let agent = &context.agent;
-        let system = prompt::system(agent, &servers, format);
-        let (mut messages, progress) = Chat::build(system, transcript, self.settings.output_max_chars);
+        let system = prompt::system(agent, &servers, format, self.vision(agent));
+        let (mut messages, progress) = Chat::build(system, transcript, self.settings.output_max_chars, gallery);
         messages.extend(prompt::reminder(context.mode).map(|text| note(text.to_owned())));
         ChatRequest {
             model: agent.model.clone(),
@@ -170,7 +190,7 @@ impl ModelRunner {
             failures += 1;
             // Every try is in the session's log; the server's own tells how it ends.
             tracing::debug!(session.id = %context.session, failures, error = %message, "the model call failed");
-            recorder.record(Fact::Troubled { error: message.clone(), origin: "model".into() }).await?;
+            recorder.record(Report::Troubled { error: message.clone(), origin: "model".into() }).await?;
             let may_wait = is_away && waited + begun.elapsed() < self.settings.patience;
             if failures >= self.settings.failures_max && !may_wait {
                 return Err(out_of_patience(failures, &message));
@@ -200,16 +220,15 @@ impl ModelRunner {
         let reply = kept(reply, host_members);
         match verdict {
             Verdict::Answer { call, answer, outcome } => {
-                recorder.record(Fact::Answered { reply, call, answer, outcome }).await?;
+                recorder.record(Report::Answered { reply, call, answer, outcome }).await?;
             }
             Verdict::Act(calls) => {
-                let to_make = calls.clone();
-                recorder.record(Fact::Decided { mode, reply, calls, validation_errors: Vec::new() }).await?;
-                return Ok(to_make);
+                let decided = Report::Decided { mode, reply, calls, validation_errors: Vec::new() };
+                return Ok(recorder.record(decided).await?.to_run);
             }
             Verdict::Invalid(faults) => {
                 let validation_errors = faults.clone();
-                recorder.record(Fact::Decided { mode, reply, calls: Vec::new(), validation_errors }).await?;
+                recorder.record(Report::Decided { mode, reply, calls: Vec::new(), validation_errors }).await?;
                 if standing.rejected >= self.settings.repairs_max {
                     return Err(never_usable(&faults));
                 }
@@ -234,19 +253,25 @@ async fn servers_tools(context: &StepContext, skills: &Skills<'_>) -> Vec<ToolDe
     skills.tool().into_iter().chain(tools).collect()
 }
 
-/// Records what the agent sees before its first reply, and returns the transcript with it. After a crash some may
-/// have been recorded already.
+/// Records what the agent sees before a reply: what its environments say of themselves, once, and what they look like
+/// where nobody has looked in this turn. Returns the transcript with it. After a crash some may have been recorded.
 async fn observe(context: &StepContext, recorder: &mut dyn Recorder) -> Result<Vec<Arc<AgentEvent>>, StepError> {
     let mut transcript = context.transcript.clone();
-    if transcript.iter().any(|event| matches!(**event, AgentEvent::PolicyEvent { .. })) {
+    if context.mode == StepMode::AnswerOnly {
         return Ok(transcript);
     }
-    let opening = context.toolbox.opening().await;
-    for observation in opening.into_iter().flat_map(calls::events) {
-        if transcript.iter().any(|known| **known == observation) {
-            continue;
-        }
-        recorder.record(Fact::Observed(observation.clone())).await?;
+    let is_reply = |event: &Arc<AgentEvent>| matches!(**event, AgentEvent::PolicyEvent { .. });
+    let is_answer = |event: &Arc<AgentEvent>| matches!(**event, AgentEvent::AnswerEvent { .. });
+    let mut seen = Vec::new();
+    if !transcript.iter().any(is_reply) {
+        let told = context.toolbox.opening().await.into_iter().flat_map(calls::events);
+        seen.extend(told.filter(|told| !transcript.iter().any(|known| **known == *told)));
+    }
+    let turn_begins = !transcript.iter().rev().take_while(|event| !is_answer(event)).any(is_reply);
+    let at = if turn_begins { Look::All } else { Look::New };
+    seen.extend(calls::look(context, at).await.into_iter().flat_map(calls::events));
+    for observation in seen {
+        recorder.record(Report::Observed(observation.clone())).await?;
         transcript.push(Arc::new(observation));
     }
     Ok(transcript)

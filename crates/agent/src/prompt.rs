@@ -1,12 +1,14 @@
 //! What the model is told before anything else.
 
+mod browser;
+
 use crate::{
     answer::AnswerFormat,
     offer,
     skills::{self, LOAD_SKILL},
 };
 use quarterdeck_api::{Agent, ToolDefinition};
-use quarterdeck_core::{DELEGATE, StepMode};
+use quarterdeck_core::{DELEGATE, StepMode, Vision};
 use std::fmt::Write as _;
 
 const MANNER: &str = "\
@@ -24,13 +26,21 @@ const FORCED: &str = "\
 Your time is up. Call `answer` now with what you know so far; nothing else can be called any more. Say what is missing.";
 
 /// The system message. It is the same in every step while the tools are, so that hosts can cache it.
-pub(crate) fn system(agent: &Agent, servers: &[ToolDefinition], format: Option<&AnswerFormat>) -> String {
+pub(crate) fn system(
+    agent: &Agent,
+    servers: &[ToolDefinition],
+    format: Option<&AnswerFormat>,
+    vision: Vision,
+) -> String {
     let mut prompt = format!("You are {}, an agent that works for a user. {}\n", agent.name, agent.description);
     section(&mut prompt, "How you work", MANNER);
     section(&mut prompt, "Data", DATA);
     section(&mut prompt, "Tools", &tools(agent, servers));
     if format.is_some() {
         section(&mut prompt, "The answer", "The argument `answer` must satisfy the JSON Schema given for it, exactly.");
+    }
+    if let Some(browser) = browser::section(servers, vision) {
+        section(&mut prompt, "The browser", &browser);
     }
     if let Some(subagents) = subagents(agent) {
         section(&mut prompt, "Subagents", &subagents);
@@ -106,7 +116,7 @@ mod tests {
             "skills": [skill, "h/named"],
         }));
         let servers = [Skills::of(&agent, &[]).tool().unwrap()];
-        let prompt = system(&agent, &servers, None);
+        let prompt = system(&agent, &servers, None, Vision::default());
         let line = "- s/one: When in doubt. (for pages whose address matches `^https://a`)";
         for expected in [
             "You are tester",

@@ -1,9 +1,9 @@
 //! The port between the engine and whatever drives a session.
 
-use crate::toolbox::Toolbox;
+use crate::{media::Media, toolbox::Toolbox};
 use async_trait::async_trait;
-use quarterdeck_api::{Agent, AgentEvent, SessionId};
-use quarterdeck_core::{Fact, Fault, StepMode, Vision};
+use quarterdeck_api::{Agent, AgentEvent, SessionId, ToolRequest};
+use quarterdeck_core::{Fault, Report, Session, StepMode, Vision};
 use std::sync::Arc;
 use thiserror::Error;
 
@@ -27,15 +27,29 @@ pub trait Runner: Send + Sync + 'static {
     }
 }
 
-/// Makes facts durable, in order.
+/// Makes reports durable, in order.
 #[async_trait]
 pub trait Recorder: Send {
-    /// Returns once `fact` is committed to the log.
+    /// Returns once `report` is committed to the log.
     ///
     /// # Errors
-    /// [`Superseded`] when it no longer fits, and nothing was recorded; also when a decision was recorded and its
-    /// calls are not to be made, because an answer was forced meanwhile. Either way the step ends here.
-    async fn record(&mut self, fact: Fact) -> Result<(), Superseded>;
+    /// [`Superseded`] when it no longer fits, and nothing was recorded. The step ends here.
+    async fn record(&mut self, report: Report) -> Result<Recorded, Superseded>;
+}
+
+/// What follows from a report that was recorded.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Recorded {
+    /// After a decision: those of its calls that the runner makes now, neither the client's nor a subagent's. None when
+    /// an answer was forced meanwhile.
+    pub to_run: Vec<ToolRequest>,
+}
+
+impl Recorded {
+    /// What follows from a decision once it has led to this session.
+    pub fn after_decision(session: &Session) -> Self {
+        Self { to_run: session.state.running_calls().to_vec() }
+    }
 }
 
 /// What a step may know.
@@ -50,8 +64,10 @@ pub struct StepContext {
     /// What the agent saw, said and did so far: every agent event of the log, in order.
     pub transcript: Vec<Arc<AgentEvent>>,
     /// The tools that the server runs for it. A call is recorded before it is made:
-    /// [`Fact::Decided`](quarterdeck_core::Fact::Decided).
+    /// [`Report::Decided`](quarterdeck_core::Report::Decided).
     pub toolbox: Arc<dyn Toolbox>,
+    /// The pictures of the transcript.
+    pub media: Arc<dyn Media>,
     /// What the step may do.
     pub mode: StepMode,
 }
@@ -67,7 +83,7 @@ pub enum StepError {
     Failed(Fault),
 }
 
-/// A fact was refused: the session moved on, or belongs to another worker now.
+/// A report was refused: the session moved on, or belongs to another worker now.
 #[derive(Debug, Error)]
 #[error("the session moved on")]
 pub struct Superseded;

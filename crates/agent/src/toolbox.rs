@@ -15,26 +15,36 @@ pub trait Toolbox: Debug + Send + Sync + 'static {
     /// The tools on offer now; names are unique. They may be others in the next step.
     async fn tools(&self) -> Vec<ToolDefinition>;
 
-    /// The lane of a tool, by the name it was last offered under. Calls of one reply in one lane are made one after
-    /// the other, as they stand in the reply; a call without a lane runs beside all others.
-    fn lane(&self, _name: &str) -> Option<usize> {
+    /// Where calls of a tool are made, by the name it was last offered under. None for a tool that nobody offers.
+    fn place(&self, _name: &str) -> Option<Place> {
         None
     }
 
     /// Calls a tool by the name it was last offered under. Returns within a bounded time.
     async fn call(&self, name: &str, arguments: &JsonObject) -> Result<Output, CallError>;
 
-    /// What the environments look like now: those that these tools belong to, or all of them.
-    async fn look(&self, at: Look<'_>) -> Vec<Observation>;
+    /// What environments look like now. Returns within a bounded time.
+    async fn look(&self, at: Look) -> Vec<Observation>;
+}
+
+/// Where calls are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Place {
+    /// The number of the environment.
+    pub environment: usize,
+    /// Whether the calls of one reply are made there one after the other, as they stand in it.
+    pub in_turn: bool,
 }
 
 /// Which environments are looked at.
-#[derive(Clone, Copy, Debug)]
-pub enum Look<'a> {
-    /// All, before the first reply of a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// All: before the first reply of a turn.
     All,
-    /// Those that these tools belong to: what was called in a reply.
-    After(&'a [&'a str]),
+    /// Those that nobody has looked at since they were opened.
+    New,
+    /// One: after the last call of a reply that was made there.
+    At(usize),
 }
 
 /// No environment, no tools.
@@ -55,7 +65,7 @@ impl Toolbox for NoTools {
         Err(CallError(format!("there is no tool {name:?}")))
     }
 
-    async fn look(&self, _at: Look<'_>) -> Vec<Observation> {
+    async fn look(&self, _at: Look) -> Vec<Observation> {
         Vec::new()
     }
 }

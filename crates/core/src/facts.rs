@@ -3,14 +3,16 @@
 //! A refused fact is no fault: a command came in between, and the worker looks again.
 
 use crate::{
-    DELEGATE, Effect, Ending, Fault, ForceReason, OpenStep, Order, Phase, Rejection, Resumption, Session, State,
-    StepMode, Transition,
-    forms::{Dropped, attachment_event, message_event, skill_event, state_change},
+    DELEGATE, Effect, Ending, Fault, ForceReason, OpenStep, Order, Phase, Rejection, Reply, Report, Resumption,
+    Session, State, StepMode, Transition,
+    forms::{Dropped, attachment_event, message_event, skill_event, state_change, user_attachment_event},
 };
 use quarterdeck_api::{
-    ActiveState, AgentEvent, Answer, CompletionReason, EnvironmentKind, ErrorCode, EventData, JsonObject, Metrics,
-    ModelUsage, Outcome, SessionId, Timestamp, ToolError, ToolRequest, ToolResultItem, UserMessage,
+    ActiveState, AgentEvent, Answer, AttachmentOrigin, CompletionReason, EnvironmentKind, ErrorCode, EventData,
+    FileContent, JsonObject, Metrics, ModelUsage, Outcome, SessionId, Timestamp, ToolError, ToolRequest,
+    ToolResultItem, TransferDirection, UserMessage,
 };
+use uuid::Uuid;
 
 /// Something that happened in a session's run.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,8 +25,6 @@ pub enum Fact {
         messages: Vec<UserMessage>,
         /// Inbox messages up to this number are among them.
         inbox_through: u64,
-        /// Environments that are ready: their ids and kinds.
-        environments: Vec<(String, EnvironmentKind)>,
     },
     /// Waiting messages were shown to the agent.
     Delivered {
@@ -33,28 +33,19 @@ pub enum Fact {
         /// Inbox messages up to this number are among them.
         inbox_through: u64,
     },
-    /// The agent looked at something; always an observation.
-    Observed(AgentEvent),
-    /// Something went wrong and is being tried again.
-    Troubled {
-        /// What went wrong.
-        error: String,
-        /// Where: `model`, ...
-        origin: String,
+    /// The runner said something.
+    Reported(Report),
+    /// An environment is open; once for each opening.
+    EnvironmentReady {
+        /// The id of the opening.
+        runner_session_id: Uuid,
+        /// Its kind.
+        kind: EnvironmentKind,
+        /// Where it can be watched.
+        live_view_url: Option<String>,
     },
-    /// The model replied with tool calls, or with something that cannot be used.
-    Decided {
-        /// The mode it was asked in; an answer may have been forced since.
-        mode: StepMode,
-        /// The reply.
-        reply: Reply,
-        /// What it wants done.
-        calls: Vec<ToolRequest>,
-        /// What was wrong with it.
-        validation_errors: Vec<String>,
-    },
-    /// A call that the server runs returned, or a child has worked it off.
-    Returned(ToolResultItem),
+    /// A call brought a file out of an environment. It has an address among the session's resources by now.
+    FileMoved(FileContent),
     /// A session is going to work this call off. It is created under exactly this id, and that may be tried again.
     Delegated {
         /// The call.
@@ -69,19 +60,6 @@ pub enum Fact {
         /// What it was told.
         order: Order,
     },
-    /// The model answered.
-    Answered {
-        /// The reply.
-        reply: Reply,
-        /// The call of the `answer` tool, when it answered by one.
-        call: Option<ToolRequest>,
-        /// The answer.
-        answer: Answer,
-        /// Its own verdict.
-        outcome: Option<Outcome>,
-    },
-    /// The run cannot go on.
-    Failed(Fault),
     /// The worker that ran it died, and another one took it over.
     TakenOver {
         /// The epoch of the worker that says so. It says so once, however often it has to say it.
@@ -89,19 +67,6 @@ pub enum Fact {
     },
     /// Time passed; timers that are due take effect.
     TimePassed,
-}
-
-/// What every reply of a model carries.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Reply {
-    /// What it thought.
-    pub reasoning: Option<String>,
-    /// What it said.
-    pub content: Option<String>,
-    /// Tokens used.
-    pub usage: Option<ModelUsage>,
-    /// What the model's host put into it beside this, and wants back. Recorded, and shown to nobody.
-    pub kept: Option<Box<JsonObject>>,
 }
 
 type Decision = Result<Effect, Rejection>;
@@ -113,26 +78,37 @@ impl Session {
         let transition = Transition::from(self, now);
         match fact {
             Fact::Promoted => self.promoted(transition),
-            Fact::Started { messages, inbox_through, environments } => {
-                self.started(transition, &messages, inbox_through, environments)
-            }
+            Fact::Started { messages, inbox_through } => self.started(transition, &messages, inbox_through),
             Fact::Delivered { messages, inbox_through } => self.delivered(transition, &messages, inbox_through),
-            Fact::Observed(event) => self.while_acting(transition, |t| t.write_agent(event)),
-            Fact::Troubled { error, origin } => self.while_running(transition, |t| {
-                t.write_agent(AgentEvent::ErrorEvent(ToolError { error, origin, tool_req: None }));
-            }),
-            Fact::Decided { mode, reply, calls, validation_errors } => {
-                self.between_steps(transition, |t| t.decided(mode, reply, calls, validation_errors))
+            Fact::Reported(report) => self.reported(transition, report),
+            Fact::EnvironmentReady { runner_session_id, kind, live_view_url } => {
+                self.while_acting(transition, |t| t.environment_ready(runner_session_id, kind, live_view_url))
             }
-            Fact::Returned(item) => self.returned(transition, item),
+            Fact::FileMoved(file) => self.while_acting(transition, |t| t.file_moved(&file)),
             Fact::Delegated { call, child } => self.delegated(transition, &call, child),
             Fact::Steered { child, order } => Ok(self.steered(transition, child, order)),
-            Fact::Answered { reply, call, answer, outcome } => {
-                self.between_steps(transition, |t| t.answered(reply, call, answer, outcome))
-            }
-            Fact::Failed(fault) => self.failed(transition, fault),
             Fact::TakenOver { epoch } => Ok(self.taken_over(transition, epoch)),
             Fact::TimePassed => Ok(self.time_passed(transition)),
+        }
+    }
+
+    fn reported(&self, transition: Transition, report: Report) -> Decision {
+        match report {
+            Report::Observed(event @ AgentEvent::ObservationEvent { .. }) => {
+                self.while_acting(transition, |t| t.observed(event))
+            }
+            Report::Observed(_) => self.moved_on(),
+            Report::Troubled { error, origin } => self.while_running(transition, |t| {
+                t.write_agent(AgentEvent::ErrorEvent(ToolError { error, origin, tool_req: None }));
+            }),
+            Report::Decided { mode, reply, calls, validation_errors } => {
+                self.between_steps(transition, |t| t.decided(mode, reply, calls, validation_errors))
+            }
+            Report::Returned(item) => self.returned(transition, item),
+            Report::Answered { reply, call, answer, outcome } => {
+                self.between_steps(transition, |t| t.answered(reply, call, answer, outcome))
+            }
+            Report::Failed(fault) => self.failed(transition, fault),
         }
     }
 
@@ -146,19 +122,13 @@ impl Session {
         }
     }
 
-    fn started(
-        &self,
-        mut transition: Transition,
-        messages: &[UserMessage],
-        inbox_through: u64,
-        environments: Vec<(String, EnvironmentKind)>,
-    ) -> Decision {
+    fn started(&self, mut transition: Transition, messages: &[UserMessage], inbox_through: u64) -> Decision {
         if self.state != State::Pending || !self.inbox.can_deliver(messages.len(), inbox_through) {
             return self.moved_on();
         }
         // A message may have come in since the worker read the inbox: then there is work.
         let more_waiting = self.inbox.waiting() > 0;
-        transition.start(messages, inbox_through, environments, more_waiting);
+        transition.start(messages, inbox_through, more_waiting);
         Ok(transition.into_effect())
     }
 
@@ -267,22 +237,13 @@ impl Transition {
     /// One commit less for every session.
     pub fn start_at_once(&mut self, messages: &[UserMessage]) {
         if self.session.state == State::Pending {
-            self.start(messages, 0, Vec::new(), false);
+            self.start(messages, 0, false);
         }
     }
 
-    fn start(
-        &mut self,
-        messages: &[UserMessage],
-        inbox_through: u64,
-        environments: Vec<(String, EnvironmentKind)>,
-        more_waiting: bool,
-    ) {
+    fn start(&mut self, messages: &[UserMessage], inbox_through: u64, more_waiting: bool) {
         self.session.started_at = Some(self.now());
         self.write(&EventData::AgentStarted {});
-        for (runner_session_id, kind) in environments {
-            self.write(&EventData::RunnerSession { runner_session_id, kind: Some(kind) });
-        }
         if messages.is_empty() && !more_waiting {
             self.wait_for_message();
         } else {
@@ -297,7 +258,7 @@ impl Transition {
             for skill in &message.skills {
                 self.write_agent(skill_event(skill));
             }
-            for attachment in message.files.iter().filter_map(attachment_event) {
+            for attachment in message.files.iter().filter_map(user_attachment_event) {
                 self.write(&attachment);
             }
         }
@@ -305,6 +266,31 @@ impl Transition {
         self.session.inbox.delivered = inbox_through;
         if self.session.inbox.waiting() == 0 {
             self.session.inbox.bytes = 0;
+        }
+    }
+
+    fn observed(&mut self, event: AgentEvent) {
+        if matches!(event, AgentEvent::ObservationEvent { image: Some(_), .. }) {
+            self.session.pictures += 1;
+        }
+        self.write_agent(event);
+    }
+
+    fn environment_ready(&mut self, id: Uuid, kind: EnvironmentKind, live_view_url: Option<String>) {
+        if !self.session.environments.contains(&kind) {
+            self.session.environments.push(kind);
+        }
+        self.write(&EventData::RunnerSession { runner_session_id: id.to_string(), kind: Some(kind) });
+        if let Some(live_view_url) = live_view_url {
+            self.write(&EventData::LiveViewUrl { live_view_url });
+        }
+    }
+
+    fn file_moved(&mut self, file: &FileContent) {
+        let direction = TransferDirection::Download;
+        self.write(&EventData::FileTransfer { direction, path: file.name.clone(), size_bytes: file.size_bytes });
+        if let Some(event) = attachment_event(file, AttachmentOrigin::Agent) {
+            self.write(&event);
         }
     }
 

@@ -44,11 +44,11 @@ pub(crate) fn skill_event(skill: &Skill) -> AgentEvent {
 }
 
 /// How an attached file reads in the log; none when its bytes have no address.
-pub(crate) fn attachment_event(file: &FileContent) -> Option<EventData> {
+pub(crate) fn attachment_event(file: &FileContent, origin: AttachmentOrigin) -> Option<EventData> {
     match file.source_type {
         SourceType::Base64 => None,
         SourceType::Url => Some(EventData::Attachment {
-            origin: AttachmentOrigin::User,
+            origin,
             name: file.name.clone(),
             path: file.name.clone(),
             media_type: file.media_type.clone().unwrap_or_else(|| UNKNOWN_TYPE.into()),
@@ -58,10 +58,19 @@ pub(crate) fn attachment_event(file: &FileContent) -> Option<EventData> {
     }
 }
 
+/// How a file of a message reads in the log.
+pub(crate) fn user_attachment_event(file: &FileContent) -> Option<EventData> {
+    attachment_event(file, AttachmentOrigin::User)
+}
+
 /// An image given as an address, a data URI or bare base64.
 fn image_content(image: &str) -> ImageContent {
     if image.starts_with("http://") || image.starts_with("https://") {
         return ImageContent { source_type: SourceType::Url, source: image.to_owned(), media_type: None };
+    }
+    if image.starts_with("/api/v2/sessions/") {
+        let media_type = kept_picture_type(image).map(str::to_owned);
+        return ImageContent { source_type: SourceType::Url, source: image.to_owned(), media_type };
     }
     match image.strip_prefix("data:").and_then(|rest| rest.split_once(";base64,")) {
         Some((media_type, bytes)) => ImageContent {
@@ -70,6 +79,17 @@ fn image_content(image: &str) -> ImageContent {
             media_type: Some(media_type.to_owned()),
         },
         None => ImageContent { source_type: SourceType::Base64, source: image.to_owned(), media_type: None },
+    }
+}
+
+/// The media type of a picture that the server keeps, by the ending of its address.
+fn kept_picture_type(address: &str) -> Option<&'static str> {
+    match address.rsplit_once('.')?.1 {
+        "jpg" => Some("image/jpeg"),
+        "png" => Some("image/png"),
+        "gif" => Some("image/gif"),
+        "webp" => Some("image/webp"),
+        _ => None,
     }
 }
 

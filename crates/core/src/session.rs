@@ -6,8 +6,8 @@ use crate::{
 };
 use chrono::TimeDelta;
 use quarterdeck_api::{
-    ActiveState, Agent, AgentEvent, Answer, EventData, ModelUsage, OrganizationId, Outcome, SessionId, SessionRequest,
-    Timestamp, ToolRequest, UserId, UserMessage,
+    ActiveState, Agent, AgentEvent, Answer, EnvironmentKind, EventData, ModelUsage, OrganizationId, Outcome, SessionId,
+    SessionRequest, Timestamp, ToolRequest, UserId, UserMessage,
 };
 use serde::{Deserialize, Serialize};
 
@@ -233,6 +233,12 @@ pub struct Session {
     /// The latest order of the session that it works for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steered: Option<Steering>,
+    /// The kinds of environments that were open at some time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub environments: Vec<EnvironmentKind>,
+    /// Pictures that its agent was shown.
+    #[serde(default, skip_serializing_if = "is_none_yet")]
+    pub pictures: u64,
     /// When it was accepted.
     pub created_at: Timestamp,
     /// When the agent started.
@@ -241,6 +247,11 @@ pub struct Session {
     pub finished_at: Option<Timestamp>,
     /// When it last changed.
     pub last_activity_at: Timestamp,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_none_yet(count: &u64) -> bool {
+    *count == 0
 }
 
 /// What a command or fact does.
@@ -358,13 +369,13 @@ pub enum Next {
     Deliver,
     /// Take a step.
     Step(StepMode),
-    /// Settle calls that were running when their worker died: [`crate::Fact::Returned`].
+    /// Settle calls that were running when their worker died: [`crate::Report::Returned`].
     Settle(Vec<ToolRequest>),
     /// Start sessions that work these calls off: [`crate::Fact::Delegated`].
     Delegate(Vec<ToolRequest>),
     /// Tell children something: [`crate::Fact::Steered`].
     Steer(Vec<(Errand, Order)>),
-    /// Wait until one of these sessions has worked its call off: [`crate::Fact::Returned`].
+    /// Wait until one of these sessions has worked its call off: [`crate::Report::Returned`].
     Await(Vec<Errand>),
     /// Tell it that time has passed: [`crate::Fact::TimePassed`].
     TimePassed,
@@ -373,7 +384,8 @@ pub enum Next {
 }
 
 /// What a step may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum StepMode {
     /// Anything.
     Act,
@@ -438,6 +450,8 @@ impl Session {
             adopted: Vec::new(),
             orphans: Vec::new(),
             steered: None,
+            environments: Vec::new(),
+            pictures: 0,
             created_at: now,
             started_at: None,
             finished_at: None,

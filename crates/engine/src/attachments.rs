@@ -1,11 +1,15 @@
-//! Files that come with messages. Their bytes become blobs before the message is accepted; the message goes on with
+//! Files and pictures that come with messages. Their bytes become blobs before the message is accepted; the message goes on with
 //! their addresses, so that neither the database nor any answer carries them.
 //!
 //! A crash between the two leaves blobs that nothing refers to, never a message whose files are missing.
 
-use crate::{Sessions, SubmitError, engine::Shared};
+use crate::{
+    Sessions, SubmitError,
+    engine::Shared,
+    pictures::{address, ending_of},
+};
 use bytes::Bytes;
-use quarterdeck_api::{FileContent, SessionId, SourceType, UserMessage};
+use quarterdeck_api::{FileContent, ImageContent, SessionId, SourceType, UserMessage};
 use quarterdeck_store::{BlobName, Caller, Error, Located, ServedAs};
 use uuid::Uuid;
 
@@ -26,23 +30,62 @@ pub(crate) fn detach(
     messages: &mut [UserMessage],
     mut id: impl FnMut() -> Uuid,
 ) -> Vec<Attachment> {
-    let files = messages.iter_mut().flat_map(|message| &mut message.files);
-    files.filter_map(|file| detach_file(session, file, id())).collect()
+    let mut attachments = Vec::new();
+    for message in messages {
+        attachments.extend(message.files.iter_mut().filter_map(|file| detach_file(session, file, id())));
+        attachments.extend(message.images.iter_mut().filter_map(|image| detach_picture(session, image, id())));
+    }
+    attachments
+}
+
+/// Whether messages carry bytes that are kept elsewhere.
+pub(crate) fn carry_bytes(messages: &[UserMessage]) -> bool {
+    messages.iter().any(|message| !message.files.is_empty() || !message.images.is_empty())
+}
+
+/// None for a picture that is elsewhere already, or of no known kind.
+fn detach_picture(session: SessionId, image: &mut String, id: Uuid) -> Option<Attachment> {
+    let (declared, source) = match image.strip_prefix("data:").and_then(|rest| rest.split_once(";base64,")) {
+        Some((media_type, source)) => (Some(media_type), source),
+        None => (None, image.as_str()),
+    };
+    let content = ImageContent { source_type: SourceType::Base64, source: source.to_owned(), media_type: None };
+    let bytes = Bytes::from(content.bytes()?);
+    let ending = sniffed(&bytes).or_else(|| declared.and_then(ending_of))?;
+    let (name, source) = address(session, BUCKET, &format!("{}.{ending}", id.simple()));
+    *image = source;
+    Some(Attachment { name: name?, bytes })
+}
+
+/// The kind of a picture by its first bytes, as the ending of a name.
+fn sniffed(bytes: &[u8]) -> Option<&'static str> {
+    match bytes {
+        [0xFF, 0xD8, 0xFF, ..] => Some("jpg"),
+        [0x89, b'P', b'N', b'G', ..] => Some("png"),
+        [b'G', b'I', b'F', b'8', ..] => Some("gif"),
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some("webp"),
+        _ => None,
+    }
 }
 
 /// None for a file that is elsewhere already.
 fn detach_file(session: SessionId, file: &mut FileContent, id: Uuid) -> Option<Attachment> {
     let bytes = Bytes::from(file.bytes()?);
     let media_type = file.media_type.get_or_insert_with(|| media_type_of(&file.name).to_owned());
-    let key = match ending(&file.name, media_type) {
-        Some(ending) => format!("{}.{ending}", id.simple()),
-        None => id.simple().to_string(),
-    };
-    let name = BlobName::new(session, BUCKET, &key)?;
+    let (name, source) = address(session, BUCKET, &key_of(id, &file.name, media_type));
+    let name = name?;
     file.source_type = SourceType::Url;
-    file.source = format!("/api/v2/sessions/{session}/resources/{BUCKET}/{key}");
+    file.source = source;
     file.size_bytes = i64::try_from(bytes.len()).ok();
     Some(Attachment { name, bytes })
+}
+
+/// The key of a file among a session's resources.
+pub(crate) fn key_of(id: Uuid, name: &str, media_type: &str) -> String {
+    match ending(name, media_type) {
+        Some(ending) => format!("{}.{ending}", id.simple()),
+        None => id.simple().to_string(),
+    }
 }
 
 /// The key of a file says nothing of it but its kind; its name may hold what no address and no file system takes.
@@ -57,7 +100,7 @@ fn usual_ending(media_type: &str) -> Option<&'static str> {
     endings.first().copied()
 }
 
-fn media_type_of(name: &str) -> &'static str {
+pub(crate) fn media_type_of(name: &str) -> &'static str {
     mime_guess::from_path(name).first_raw().unwrap_or(UNKNOWN_TYPE)
 }
 
@@ -145,6 +188,27 @@ mod tests {
     fn a_kind_that_was_given_is_kept() {
         check("a.txt", Some("text/x-notes"), "text/x-notes", ".txt");
         check("picture", Some("image/png"), "image/png", ".png");
+    }
+
+    #[test]
+    fn a_picture_goes_on_as_its_address() {
+        let png = "iVBORw0KGgoAAAANSUhEUg==";
+        let mut messages = [UserMessage {
+            images: vec![format!("data:image/jpeg;base64,{png}"), png.into(), "https://example.com/a.png".into()],
+            ..UserMessage::text("Look.")
+        }];
+        let detached = detach(SESSION, &mut messages, || Uuid::from_u128(2));
+        let kept = format!("/api/v2/sessions/{SESSION}/resources/attachments/00000000000000000000000000000002.png");
+        assert_eq!(messages[0].images, [kept.clone(), kept, "https://example.com/a.png".into()]);
+        assert!(detached.len() == 2 && detached.iter().all(|picture| picture.bytes.starts_with(b"\x89PNG")));
+    }
+
+    #[test]
+    fn what_is_no_picture_stays_as_it_is() {
+        let mut messages = [UserMessage { images: vec!["aGVsbG8=".into(), "?".into()], ..UserMessage::text("Look.") }];
+        let before = messages.clone();
+        assert!(detach(SESSION, &mut messages, || Uuid::from_u128(2)).is_empty());
+        assert_eq!(messages, before);
     }
 
     #[test]

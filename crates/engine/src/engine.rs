@@ -6,6 +6,7 @@ use crate::{
     latest::Latest,
     meter,
     notifier::{Notifier, Snapshot, Watch, owner_after},
+    parked::Parked,
     queue::Queue,
     searches::Searches,
 };
@@ -44,6 +45,8 @@ pub struct EngineSettings {
     pub answer_grace: AnswerGrace,
     /// The catalog entries that every organization sees.
     pub built_in: Arc<BuiltIn>,
+    /// How long an environment that can wait for its session stays open without use.
+    pub parking_ttl: Duration,
 }
 
 impl Default for EngineSettings {
@@ -58,6 +61,7 @@ impl Default for EngineSettings {
             environments: Arc::new(Hosting::default()),
             answer_grace: AnswerGrace::default(),
             built_in: Arc::new(BuiltIn::default()),
+            parking_ttl: Duration::from_mins(10),
         }
     }
 }
@@ -81,6 +85,8 @@ pub(crate) struct Shared {
     pub(crate) workers: TaskTracker,
     /// What has a worker here, and in which epoch.
     pub(crate) held: Mutex<HashSet<(SessionId, i64)>>,
+    /// Environments that stay open without a worker.
+    pub(crate) parked: Parked,
     pub(crate) queue: Queue,
     pub(crate) searches: Searches,
     /// Wakes the dispatcher before its time.
@@ -175,6 +181,8 @@ impl Shared {
     }
 }
 
+/// How long the environments' provider may take to end what it holds.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 /// When a write that was given up has arrived, if it ever does.
 const LATE_WRITE: Duration = Duration::from_secs(10);
 /// Sessions kept in memory after their last watcher went.
@@ -212,6 +220,7 @@ impl Engine {
             recent: (!store.is_shared()).then(recent_sessions),
             workers: TaskTracker::new(),
             held: Mutex::default(),
+            parked: Parked::default(),
             queue: Queue::default(),
             searches: Searches::new(if store.is_shared() { 4 } else { 2 }),
             work_due: Notify::new(),
@@ -250,6 +259,10 @@ impl Engine {
             self.shared.workers.wait().await;
         }
         drop(self.dispatcher.await);
+        let ended = tokio::time::timeout(SHUTDOWN_TIMEOUT, self.shared.settings.environments.shutdown()).await;
+        if ended.is_err() {
+            tracing::warn!("the environments did not end in time");
+        }
         if let Err(error) = self.shared.store.retire(self.shared.replica).await {
             tracing::warn!(%error, "could not hand sessions over; they are taken over when the lease runs out");
         }

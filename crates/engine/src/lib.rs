@@ -23,6 +23,8 @@ mod heavy;
 mod latest;
 mod meter;
 mod notifier;
+mod parked;
+mod pictures;
 mod queue;
 mod searches;
 mod sessions;

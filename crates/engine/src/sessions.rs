@@ -3,7 +3,7 @@
 use crate::{
     Catalog, ResolveError, Resolved,
     agents::{self, resolve},
-    attachments::{Attachment, detach},
+    attachments::{Attachment, carry_bytes, detach},
     engine::Shared,
     handover,
     heavy::heavy,
@@ -347,7 +347,7 @@ impl Sessions {
     ) -> Result<(Command, Vec<Attachment>), SubmitError> {
         let Command::Message(mut messages) = command else { return Ok((command, Vec::new())) };
         let mut attachments = Vec::new();
-        if messages.iter().any(|message| !message.files.is_empty()) {
+        if carry_bytes(&messages) {
             // What the rules refuse now must not leave files behind.
             session.command(Command::Message(messages.clone()), self.shared.clock.now())?;
             attachments = detach(session.id, &mut messages, || self.shared.clock.id());

@@ -1,83 +1,141 @@
 //! The environments of a session that this process runs: opened before its first step here, kept while it is ours,
-//! closed when it is let go.
+//! then closed or parked.
 
 mod files;
 mod memory;
 
-use crate::engine::Shared;
+use crate::{
+    attachments::{key_of, media_type_of},
+    engine::Shared,
+    parked::ParkingLot,
+    pictures::address,
+    worker::Door,
+};
 use async_trait::async_trait;
+use bytes::Bytes;
 use files::AttachedFiles;
 use futures_util::future::join_all;
 use memory::StoredMemories;
-use quarterdeck_agent::{Look, Toolbox};
+use quarterdeck_agent::{Look, Place, Superseded, Toolbox};
 use quarterdeck_api::{
-    Agent, EnvironmentKind, ErrorCode, JsonObject, OrganizationId, Reference, SessionId, SessionRequest, ToolDefinition,
+    Agent, Environment as Spec, EnvironmentKind, ErrorCode, FileContent, JsonObject, Reference, SessionRequest,
+    SourceType, ToolDefinition,
 };
-use quarterdeck_core::{CallError, Fault, Observation, Output};
-use quarterdeck_environments::{
-    Environment, OpenContext, OpenError, Order, ParkedEnvironments, Provider, Refused, Tool,
-};
+use quarterdeck_core::{CallError, Fact, Fault, FileBytes, Observation, Output, OutputFile, Session};
+use quarterdeck_environments::{Environment, OpenContext, OpenError, Order, Provider, Refused};
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
     time::Duration,
 };
+use uuid::Uuid;
 
-/// How long environments may take to open, whatever they think themselves.
-const OPEN_TIMEOUT: Duration = Duration::from_mins(1);
+/// How long environments may take to open, whatever they think themselves. They may have to wait for a place.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(90);
 /// How long they may take to say goodbye.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Where files that agents bring out of environments are among a session's resources.
+const BUCKET: &str = "files";
+/// Bytes of one such file.
+const FILE_MAX_BYTES: u64 = 100 << 20;
 
-/// A session's environments, open.
+/// An environment, open. It may outlive the worker that opened it.
 #[derive(Debug)]
-pub(crate) struct SessionTools {
-    environments: Vec<Box<dyn Environment>>,
-    /// The tools as they were last offered: by their name the environment and its own name for the tool.
-    offered: Mutex<HashMap<String, (usize, String)>>,
+pub(crate) struct OpenEnvironment {
+    /// Its place among the environments of the agent.
+    place: usize,
+    kind: EnvironmentKind,
+    pub(crate) environment: Box<dyn Environment>,
+    runner_session_id: Uuid,
+    /// How many of its starts the log names.
+    announced: AtomicU32,
+    looked_at: AtomicBool,
 }
 
-/// Opens the environments of an agent.
+/// A session's environments, as one of its workers uses them.
+pub(crate) struct SessionTools {
+    environments: Vec<Arc<OpenEnvironment>>,
+    /// The number under which those are lent that may outlive the worker.
+    lending: u64,
+    /// The tools as they were last offered: by their name the environment and its own name for the tool.
+    offered: Mutex<HashMap<String, (usize, String)>>,
+    shared: Arc<Shared>,
+    door: Door,
+}
+
+impl fmt::Debug for SessionTools {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("SessionTools").field(&self.environments).finish()
+    }
+}
+
+/// Opens the environments of an agent, or takes those that were parked.
 pub(crate) async fn open(
     shared: &Arc<Shared>,
-    session: SessionId,
-    organization: OrganizationId,
+    session: &Session,
     request: &SessionRequest,
     agent: &Agent,
+    door: Door,
 ) -> Result<Arc<SessionTools>, Fault> {
-    let context = || OpenContext {
-        session,
-        organization,
-        runner_session_id: shared.clock.id(),
+    let context = OpenContext {
+        session: session.id,
+        organization: session.organization,
+        runner_session_id: Uuid::nil(),
         reopened: false,
         timezone: request.timezone.clone(),
         vision: shared.runner.vision(agent),
-        memories: Arc::new(StoredMemories { shared: Arc::clone(shared), organization }),
-        files: Arc::new(AttachedFiles { shared: Arc::clone(shared), session }),
-        parked: Arc::new(NothingParked),
+        memories: Arc::new(StoredMemories { shared: Arc::clone(shared), organization: session.organization }),
+        files: Arc::new(AttachedFiles { shared: Arc::clone(shared), session: session.id }),
+        parked: Arc::new(ParkingLot(Arc::clone(shared))),
     };
-    let provider = &shared.settings.environments;
-    let specs = agent.environments.iter().filter_map(|environment| match environment {
-        Reference::Inline(spec) => Some(&**spec),
+    let parked = shared.parked.take(session.id);
+    let specs = agent.environments.iter().enumerate().filter_map(|(place, environment)| match environment {
+        Reference::Inline(spec) => Some((place, &**spec)),
         Reference::Name(_) => None,
     });
-    let opening = join_all(specs.map(|spec| async { provider.open(spec, &context()).await }));
+    let (context, parked) = (&context, &parked);
+    let opening = join_all(specs.map(|(place, spec)| async move {
+        if let Some(open) = parked.iter().find(|open| open.place == place) {
+            return Ok(Arc::clone(open));
+        }
+        let reopened = session.environments.contains(&spec.kind());
+        let context = OpenContext { runner_session_id: shared.clock.id(), reopened, ..context.clone() };
+        open_one(&*shared.settings.environments, place, spec, &context).await
+    }));
     let opened = tokio::time::timeout(OPEN_TIMEOUT, opening).await.map_err(|_| {
         let seconds = OPEN_TIMEOUT.as_secs();
         unopened(&OpenError(format!("the environments did not open within {seconds} s")))
     })?;
     let environments = opened.into_iter().collect::<Result<Vec<_>, _>>().map_err(|error| unopened(&error))?;
-    Ok(Arc::new(SessionTools { environments, offered: Mutex::default() }))
+    let lending = shared.parked.lend(session.id, &environments);
+    Ok(Arc::new(SessionTools { environments, lending, offered: Mutex::default(), shared: Arc::clone(shared), door }))
 }
 
-/// Nothing stays open without a worker.
-#[derive(Debug)]
-struct NothingParked;
+async fn open_one(
+    provider: &dyn Provider,
+    place: usize,
+    spec: &Spec,
+    context: &OpenContext,
+) -> Result<Arc<OpenEnvironment>, OpenError> {
+    let environment = provider.open(spec, context).await?;
+    Ok(Arc::new(OpenEnvironment {
+        place,
+        kind: spec.kind(),
+        environment,
+        runner_session_id: context.runner_session_id,
+        announced: AtomicU32::new(0),
+        looked_at: AtomicBool::new(false),
+    }))
+}
 
-#[async_trait]
-impl ParkedEnvironments for NothingParked {
-    async fn evict(&self, _kind: EnvironmentKind) -> bool {
-        false
-    }
+/// Lets go of what environments hold outside of this process.
+pub(crate) async fn close(environments: Vec<Arc<OpenEnvironment>>) {
+    let closing = join_all(environments.iter().map(|open| open.environment.close()));
+    let _ = tokio::time::timeout(CLOSE_TIMEOUT, closing).await;
 }
 
 fn unopened(error: &OpenError) -> Fault {
@@ -97,10 +155,55 @@ pub(crate) fn check(provider: &dyn Provider, agent: &Agent) -> Result<(), Refuse
 }
 
 impl SessionTools {
-    /// Lets go of what the environments hold outside of this process.
-    pub(crate) async fn close(&self) {
-        let closing = join_all(self.environments.iter().map(|environment| environment.close()));
-        let _ = tokio::time::timeout(CLOSE_TIMEOUT, closing).await;
+    /// What the worker gives back, and the number under which it was lent.
+    pub(crate) fn lent(&self) -> (u64, Vec<Arc<OpenEnvironment>>) {
+        (self.lending, self.environments.clone())
+    }
+
+    /// Puts the starts on record that the log does not name yet.
+    pub(crate) async fn announce(&self) -> Result<(), Superseded> {
+        for open in &self.environments {
+            self.announce_one(open).await?;
+        }
+        Ok(())
+    }
+
+    async fn announce_one(&self, open: &OpenEnvironment) -> Result<(), Superseded> {
+        let starts = open.environment.starts();
+        for start in open.announced.load(Ordering::Relaxed)..starts {
+            let fact = Fact::EnvironmentReady {
+                runner_session_id: if start == 0 { open.runner_session_id } else { self.shared.clock.id() },
+                kind: open.kind,
+                live_view_url: open.environment.live_view_url(),
+            };
+            self.door.commit(fact).await.map_err(|_| Superseded)?;
+            open.announced.store(start + 1, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Makes a file a resource of the session. It is durable before the log names it.
+    async fn keep_file(&self, file: OutputFile) -> Result<(), CallError> {
+        let refused = |why: &str| CallError(format!("the file {:?} could not be kept: {why}", file.name));
+        let bytes = bytes_of(&file.content).await.map_err(refused)?;
+        let media_type = file.media_type.clone().unwrap_or_else(|| media_type_of(&file.name).to_owned());
+        let key = key_of(self.shared.clock.id(), &file.name, &media_type);
+        let (name, source) = address(self.door.session(), BUCKET, &key);
+        let name = name.ok_or_else(|| refused("its name cannot be used"))?;
+        let size_bytes = i64::try_from(bytes.len()).ok();
+        self.shared.blobs.put(&name, bytes).await.map_err(|error| {
+            tracing::warn!(%error, "a file that a call brought could not be kept");
+            refused("there is no place for it right now")
+        })?;
+        let file = FileContent {
+            source_type: SourceType::Url,
+            source,
+            name: file.name,
+            media_type: Some(media_type),
+            size_bytes,
+        };
+        let moved = self.door.commit(Fact::FileMoved(file)).await;
+        moved.map(drop).map_err(|_| CallError("the session moved on".into()))
     }
 
     /// Nothing panics while it holds the lock.
@@ -108,14 +211,29 @@ impl SessionTools {
         self.offered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Which environments are to be looked at.
-    fn places(&self, at: Look<'_>) -> Vec<usize> {
-        match at {
-            Look::All => (0..self.environments.len()).collect(),
-            Look::After(tools) => {
-                let offered = self.offered();
-                tools.iter().filter_map(|tool| offered.get(*tool)).map(|(place, _)| *place).collect()
+    /// The environments to look at.
+    fn looked_at(&self, at: Look) -> Vec<&Arc<OpenEnvironment>> {
+        let is_meant = |(number, open): &(usize, &Arc<OpenEnvironment>)| match at {
+            Look::All => true,
+            Look::New => !open.looked_at.load(Ordering::Relaxed),
+            Look::At(place) => *number == place,
+        };
+        self.environments.iter().enumerate().filter(is_meant).map(|(_, open)| open).collect()
+    }
+}
+
+/// The bytes of a file, or why it cannot be had.
+async fn bytes_of(content: &FileBytes) -> Result<Bytes, &'static str> {
+    const TOO_LARGE: &str = "it has more than 100 MiB";
+    match content {
+        FileBytes::Memory(bytes) if bytes.len() as u64 > FILE_MAX_BYTES => Err(TOO_LARGE),
+        FileBytes::Memory(bytes) => Ok(bytes.clone()),
+        FileBytes::Path(path) => {
+            let size = tokio::fs::metadata(path).await.map_err(|_| "it cannot be read")?.len();
+            if size > FILE_MAX_BYTES {
+                return Err(TOO_LARGE);
             }
+            tokio::fs::read(path).await.map(Bytes::from).map_err(|_| "it cannot be read")
         }
     }
 }
@@ -123,15 +241,11 @@ impl SessionTools {
 #[async_trait]
 impl Toolbox for SessionTools {
     async fn opening(&self) -> Vec<Observation> {
-        join_all(self.environments.iter().map(|environment| environment.opening()))
-            .await
-            .into_iter()
-            .flatten()
-            .collect()
+        join_all(self.environments.iter().map(|open| open.environment.opening())).await.into_iter().flatten().collect()
     }
 
     async fn tools(&self) -> Vec<ToolDefinition> {
-        let lists = join_all(self.environments.iter().map(|environment| environment.tools())).await;
+        let lists = join_all(self.environments.iter().map(|open| open.environment.tools())).await;
         let mut offered = HashMap::new();
         let mut tools = Vec::new();
         for (place, tool) in
@@ -139,29 +253,41 @@ impl Toolbox for SessionTools {
         {
             let name = free_name(&tool.name, &offered);
             offered.insert(name.clone(), (place, tool.name));
-            tools.push(Tool { name, ..tool });
+            tools.push(ToolDefinition { name, ..tool });
         }
         *self.offered() = offered;
         tools
     }
 
-    fn lane(&self, name: &str) -> Option<usize> {
-        let place = self.offered().get(name)?.0;
-        let order = self.environments.get(place)?.order();
-        (order == Order::InTurn).then_some(place)
+    fn place(&self, name: &str) -> Option<Place> {
+        let environment = self.offered().get(name)?.0;
+        let in_turn = self.environments.get(environment)?.environment.order() == Order::InTurn;
+        Some(Place { environment, in_turn })
     }
 
     async fn call(&self, name: &str, arguments: &JsonObject) -> Result<Output, CallError> {
         let none = || CallError(format!("there is no tool {name:?}"));
         let (place, own) = self.offered().get(name).cloned().ok_or_else(none)?;
-        let environment = self.environments.get(place).ok_or_else(none)?;
-        environment.call(&own, arguments).await
+        let open = self.environments.get(place).ok_or_else(none)?;
+        let called = open.environment.call(&own, arguments).await;
+        // A refusal ends the step elsewhere: the call's own record is refused as well.
+        drop(self.announce_one(open).await);
+        let mut output = called?;
+        for file in std::mem::take(&mut output.files) {
+            if let Err(CallError(why)) = self.keep_file(file).await {
+                output.observations.push(Observation::of_text("tool", why));
+            }
+        }
+        Ok(output)
     }
 
-    async fn look(&self, at: Look<'_>) -> Vec<Observation> {
-        let places = self.places(at);
-        let looked_at = self.environments.iter().enumerate().filter(|(place, _)| places.contains(place));
-        join_all(looked_at.map(|(_, environment)| environment.look())).await.into_iter().flatten().collect()
+    async fn look(&self, at: Look) -> Vec<Observation> {
+        let looking = self.looked_at(at).into_iter().map(|open| async {
+            let seen = open.environment.look().await;
+            open.looked_at.store(true, Ordering::Relaxed);
+            seen
+        });
+        join_all(looking).await.into_iter().flatten().collect()
     }
 }
 

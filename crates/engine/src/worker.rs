@@ -5,23 +5,25 @@
 //! memory is a copy of the log: after a crash another worker reads it again.
 
 mod delegation;
+mod door;
+
+pub(crate) use door::Door;
 
 use crate::{
     engine::{STORE_RETRY, Shared},
     meter::{self, Present, WORKERS_BUSY},
     notifier::{Snapshot, Watch},
+    parked,
+    pictures::SessionPictures,
     toolbox::{self, SessionTools},
 };
-use async_trait::async_trait;
 use futures_util::FutureExt;
-use quarterdeck_agent::{NoTools, Recorder, StepContext, StepError, Superseded, Toolbox};
+use quarterdeck_agent::{NoTools, StepContext, StepError, Superseded, Toolbox};
 use quarterdeck_api::{
     Agent, AgentEvent, ErrorCode, Reference, SessionRequest, Timestamp, ToolError, ToolRequest, ToolResultItem,
 };
-use quarterdeck_core::{
-    Effect, Fact, Fault, ForceReason, LoggedEvent, Next, Phase, Session, State, StepMode, Transition,
-};
-use quarterdeck_store::{Commit, CommitLease, CommitSlot, Error, Lease, Owner};
+use quarterdeck_core::{Fact, Fault, ForceReason, LoggedEvent, Next, Phase, Report, Session, State, StepMode};
+use quarterdeck_store::{Error, Lease};
 use std::{any::Any, panic::AssertUnwindSafe, sync::Arc};
 use tokio::{sync::OwnedSemaphorePermit, time::sleep};
 
@@ -108,7 +110,8 @@ struct Transcript {
 }
 
 /// The worker's end.
-enum Stop {
+#[derive(Debug)]
+pub(crate) enum Stop {
     /// Nothing left to do, or somebody else does it.
     Done,
     /// The store failed for good; the session is left to whoever claims it next.
@@ -129,7 +132,7 @@ impl Worker {
             let reference = self.shared.clock.id();
             tracing::error!(session.id = %id, %reference, panic = panic_text(&*panic), "the run of session {id} panicked");
             let fault = Fault::because(ErrorCode::Internal, format!("reference {reference}"));
-            drop(self.door().record(Fact::Failed(fault)).await);
+            drop(self.door().commit(Fact::Reported(Report::Failed(fault))).await);
         }
     }
 
@@ -143,10 +146,21 @@ impl Worker {
         self.shared.notifier.forget(id);
     }
 
+    /// What is worth keeping stays open for the session's next worker here; the rest is closed.
     async fn close_tools(&self) {
-        if let Some(tools) = &self.tools {
-            tools.close().await;
+        let Some(tools) = &self.tools else { return };
+        let may_wait = self.may_park().await;
+        let to_close = self.shared.parked.give_back(&self.shared, &self.watch, tools.lent(), may_wait);
+        toolbox::close(to_close).await;
+    }
+
+    /// Whether the session may go on here: it is not over, and no other process has it.
+    async fn may_park(&self) -> bool {
+        if self.shared.draining.is_cancelled() || self.shared.fenced.get() {
+            return false;
         }
+        let stored = self.shared.reload(self.watch.id()).await;
+        stored.is_ok_and(|stored| stored.is_some_and(|stored| !parked::is_over(&stored, self.shared.replica)))
     }
 
     /// Work may be waiting for a place when there was none.
@@ -168,7 +182,7 @@ impl Worker {
                 Err(Stop::Store(error)) => {
                     tracing::error!(session.id = %id, error = ?error, "cannot run session {id}");
                     let fault = Fault::because(ErrorCode::Internal, "the stored session cannot be read");
-                    return drop(self.door().commit(Fact::Failed(fault)).await);
+                    return drop(self.door().commit(Fact::Reported(Report::Failed(fault))).await);
                 }
             }
         }
@@ -243,7 +257,7 @@ impl Worker {
         let waiting = self.waiting_messages(session).await?;
         let inbox_through = session.inbox.delivered + waiting.len() as u64;
         messages.extend(waiting);
-        self.record(Fact::Started { messages, inbox_through, environments: Vec::new() }).await
+        self.record(Fact::Started { messages, inbox_through }).await
     }
 
     async fn deliver(&mut self, session: &Session) -> Result<(), Stop> {
@@ -268,7 +282,7 @@ impl Worker {
         for call in calls {
             let error = "the call was stopped while it was running; whether it took effect is unknown".into();
             let error = ToolError { error, origin: "server".into(), tool_req: Some(call) };
-            self.record(Fact::Returned(ToolResultItem::Error(error))).await?;
+            self.record(Fact::Reported(Report::Returned(ToolResultItem::Error(error)))).await?;
         }
         Ok(())
     }
@@ -285,12 +299,16 @@ impl Worker {
                 // Nothing can be called: whoever wants an answer now need not wait for what nobody will use.
                 None if mode == StepMode::AnswerOnly => Arc::new(NoTools),
                 None => {
-                    let opened = toolbox::open(&shared, session, snapshot.session.organization, &request, &agent).await;
+                    let opened = toolbox::open(&shared, &snapshot.session, &request, &agent, door.clone()).await;
                     Arc::clone(tools.insert(opened.map_err(StepError::Failed)?)) as _
                 }
             };
+            if let Some(tools) = &tools {
+                tools.announce().await?;
+            }
             let timezone = request.timezone.clone();
-            let context = StepContext { session, agent, timezone, transcript, toolbox, mode };
+            let media = Arc::new(SessionPictures { shared: Arc::clone(&shared), session });
+            let context = StepContext { session, agent, timezone, transcript, toolbox, media, mode };
             shared.runner.step(&context, &mut door).await
         };
         let metered = meter::Step::begin();
@@ -312,7 +330,7 @@ impl Worker {
             Err(StepError::Failed(fault)) => {
                 let (id, sentence) = (snapshot.session.id, fault.sentence());
                 tracing::warn!(session.id = %id, error = %sentence, "session {id} failed");
-                self.record(Fact::Failed(fault)).await
+                self.record(Fact::Reported(Report::Failed(fault))).await
             }
         }
     }
@@ -323,7 +341,11 @@ impl Worker {
 
     /// A step that records nothing would be taken again, for ever.
     async fn refuse_empty_step(&mut self) -> Result<(), Stop> {
-        self.record(Fact::Failed(Fault::because(ErrorCode::Internal, "the runner's step recorded nothing"))).await
+        self.record(Fact::Reported(Report::Failed(Fault::because(
+            ErrorCode::Internal,
+            "the runner's step recorded nothing",
+        ))))
+        .await
     }
 
     /// Returns when the step in progress is not wanted any more: it was paused between calls or cancelled, an
@@ -384,7 +406,7 @@ impl Worker {
             Reference::Inline(agent) => Arc::new((**agent).clone()),
             Reference::Name(name) => {
                 let cause = format!("the stored request names agent {name:?} instead of holding it");
-                self.record(Fact::Failed(Fault::because(ErrorCode::Internal, cause))).await?;
+                self.record(Fact::Reported(Report::Failed(Fault::because(ErrorCode::Internal, cause)))).await?;
                 return Err(Stop::Done);
             }
         };
@@ -405,7 +427,7 @@ impl Worker {
             Err(Stop::Done) if self.still_owned() => self.look_again(),
             result => {
                 self.refusals = 0;
-                result
+                result.map(drop)
             }
         }
     }
@@ -440,110 +462,6 @@ fn is_wanted(session: &Session, pauses: u64, mode: StepMode) -> bool {
     let runs = matches!(session.state, State::Active(Phase::Running(_))) && session.pauses == pauses;
     let acts = runs || !session.state.running_calls().is_empty();
     acts && !(forced && mode == StepMode::Act)
-}
-
-/// Commits facts under the lease.
-struct Door {
-    shared: Arc<Shared>,
-    id: quarterdeck_api::SessionId,
-    lease: Lease,
-}
-
-#[async_trait]
-impl Recorder for Door {
-    async fn record(&mut self, fact: Fact) -> Result<(), Superseded> {
-        let decided_in = if let Fact::Decided { mode, .. } = &fact { Some(*mode) } else { None };
-        self.commit(fact).await.map_err(|_| Superseded)?;
-        // An answer may have been forced while the model thought: then the calls are dropped, and must not be made.
-        let is_over = decided_in.is_some_and(|mode| {
-            let snapshot = self.shared.notifier.snapshot(self.id);
-            snapshot.is_none_or(|now| !now.is_held_by(self.lease) || !is_wanted(&now.session, now.session.pauses, mode))
-        });
-        if is_over { Err(Superseded) } else { Ok(()) }
-    }
-}
-
-impl Door {
-    /// The session as it stands, while it is ours.
-    async fn current(&self) -> Result<Snapshot, Stop> {
-        if let Some(snapshot) = self.shared.notifier.snapshot(self.id) {
-            return self.if_ours(snapshot);
-        }
-        self.reload().await
-    }
-
-    async fn reload(&self) -> Result<Snapshot, Stop> {
-        let snapshot = patiently(&self.shared, || self.shared.reload(self.id)).await?.ok_or(Stop::Done)?;
-        self.if_ours(snapshot)
-    }
-
-    fn if_ours(&self, snapshot: Snapshot) -> Result<Snapshot, Stop> {
-        if snapshot.is_held_by(self.lease) { Ok(snapshot) } else { Err(Stop::Done) }
-    }
-
-    /// Decides and commits; somebody else's commit in between means to decide again.
-    async fn commit(&self, fact: Fact) -> Result<(), Stop> {
-        let mut snapshot = self.current().await?;
-        loop {
-            let transition = match snapshot.session.fact(fact.clone(), self.shared.clock.now()) {
-                Ok(Effect::Changed(transition)) => *transition,
-                Ok(Effect::Unchanged) => return Ok(()),
-                Err(_) => return Err(Stop::Done),
-            };
-            if self.insist(snapshot.owner, transition).await? {
-                return Ok(());
-            }
-            snapshot = self.reload().await?;
-        }
-    }
-
-    /// Commits what was decided, as it was decided, for as long as the store is away: the version lets it happen only
-    /// once. False when somebody else was first.
-    async fn insist(&self, owner: Owner, transition: Transition) -> Result<bool, Stop> {
-        let lease = self.lease_after(&transition.session);
-        let mut unanswered = false;
-        loop {
-            if self.shared.fenced.get() || self.shared.stopping.is_cancelled() {
-                return Err(Stop::Done);
-            }
-            let commit = Commit { transition: transition.clone(), lease, slot: CommitSlot::Keep };
-            match self.shared.commit(owner, commit).await {
-                Ok(()) => return Ok(true),
-                Err(Error::Conflict(_)) => return Ok(unanswered && self.landed(&transition).await?),
-                Err(error) if error.is_transient() => {
-                    unanswered = true;
-                    sleep(STORE_RETRY).await;
-                }
-                Err(error) => return Err(Stop::Store(error)),
-            }
-        }
-    }
-
-    fn lease_after(&self, session: &Session) -> CommitLease {
-        if !session.state.running_calls().is_empty() {
-            // Also while paused: whoever runs the calls records what comes of them.
-            return CommitLease::Hold(self.lease);
-        }
-        match session.next(self.shared.clock.now()) {
-            Next::Release => CommitLease::Release(self.lease),
-            Next::Start
-            | Next::Deliver
-            | Next::Step(_)
-            | Next::Settle(_)
-            | Next::Delegate(_)
-            | Next::Steer(_)
-            | Next::Await(_)
-            | Next::TimePassed => CommitLease::Hold(self.lease),
-        }
-    }
-
-    /// Whether a commit whose answer was lost went through: the log tells, and where it wrote no event, the row.
-    async fn landed(&self, transition: &Transition) -> Result<bool, Stop> {
-        let snapshot = patiently(&self.shared, || self.shared.reload(self.id)).await?.ok_or(Stop::Done)?;
-        let Some(event) = transition.events.first() else { return Ok(*snapshot.session == transition.session) };
-        let stored = patiently(&self.shared, || self.shared.store.events(self.id, event.index, 1)).await?;
-        Ok(stored.first().is_some_and(|stored| stored.json.get() == event.json.get()))
-    }
 }
 
 /// Repeats a read while the store is away; the session waits with it.

@@ -4,6 +4,10 @@
 
 #[path = "environments/fake.rs"]
 mod fake;
+#[path = "environments/parking.rs"]
+mod parking;
+#[path = "environments/pictures.rs"]
+mod pictures;
 #[path = "environments/world.rs"]
 mod world;
 

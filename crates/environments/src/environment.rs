@@ -25,6 +25,12 @@ pub trait Environment: Debug + Send + Sync + 'static {
         Parking::Close
     }
 
+    /// How often the machine was started that it is, such as a browser: 0 while one that is `lazy` has not been needed,
+    /// one more whenever it had to be started anew. The log names each start. Always 0 where there is no such machine.
+    fn starts(&self) -> u32 {
+        0
+    }
+
     /// Where people can watch it, if they can.
     fn live_view_url(&self) -> Option<String> {
         None

@@ -30,7 +30,8 @@ pub trait Provider: Debug + Send + Sync + 'static {
     /// [`Refused`] says why not.
     fn check(&self, spec: &Spec) -> Result<(), Refused>;
 
-    /// Opens an environment for a session, in bounded time.
+    /// Opens an environment for a session, in bounded time. One that is `lazy` may be started by its first call only,
+    /// see [`Environment::starts`].
     ///
     /// # Errors
     /// [`OpenError`] when it cannot be had now.

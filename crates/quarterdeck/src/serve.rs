@@ -7,7 +7,9 @@ use crate::{
     settings::{LimitSettings, ModelSettings, Secret, Settings, StoreSettings, places},
 };
 use anyhow::Context;
-use quarterdeck_agent::{ApiKey, ModelClient, ModelRunner, OpenAiClient, OpenAiSettings, ScriptedModel};
+use quarterdeck_agent::{
+    ApiKey, ModelClient, ModelRunner, OpenAiClient, OpenAiSettings, RunnerSettings, ScriptedModel,
+};
 use quarterdeck_engine::{AnswerGrace, BuiltIn, Engine, EngineSettings, SystemClock};
 use quarterdeck_environments::Hosting;
 use quarterdeck_server::{App, ListenerSettings, Metrics, ServerSettings, router};
@@ -107,10 +109,9 @@ async fn serve(settings: &Settings, parts: Parts) -> anyhow::Result<()> {
     if let Some(endpoint) = model.endpoint {
         tokio::spawn(tell_what_is_wrong(endpoint));
     }
-    let patience = Duration::from_secs(settings.model.model_patience);
-    let runner = ModelRunner::with_settings(model.client, RunnerSettings { patience, ..RunnerSettings::default() });
-    let runner = Arc::new(runner);
-    let settings = engine_settings(&settings.limits, hosting, built_in);
+    let runner = Arc::new(ModelRunner::with_settings(model.client, runner_settings(&settings.model)));
+    let parking_ttl = Duration::from_secs(settings.browser.browser_idle);
+    let settings = EngineSettings { parking_ttl, ..engine_settings(&settings.limits, hosting, built_in) };
     let engine = Engine::start(Arc::clone(&store), blobs, runner, Arc::new(SystemClock), settings).await?;
     let app = App::new(engine.sessions(), Arc::clone(&store), front).with_metrics(metrics.clone());
     tokio::spawn(metrics.keep_small());
@@ -204,6 +205,16 @@ fn hide_from_programs(settings: &Settings) {
         && let Err(error) = quarterdeck_environments::hide_process()
     {
         tracing::warn!(%error, "programs of MCP servers can read the memory and the variables of this server");
+    }
+}
+
+fn runner_settings(settings: &ModelSettings) -> RunnerSettings {
+    RunnerSettings {
+        patience: Duration::from_secs(settings.model_patience),
+        images_max: settings.model_images as usize,
+        coordinates: settings.model_coordinates.map(Into::into),
+        model: settings.model.clone(),
+        ..RunnerSettings::default()
     }
 }
 

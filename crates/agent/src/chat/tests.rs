@@ -121,6 +121,39 @@ fn progress_tells_the_turn_and_the_failures() {
     assert_eq!(progress, Progress { turn_start: 3, failures: vec![2, 4, 4] });
 }
 
+#[test]
+fn older_pictures_and_pages_are_only_named() {
+    let seen = |number: usize| {
+        let image = json!({"type": "base64", "source": "aGk=", "media_type": "image/png"});
+        let metadata = json!({"url": format!("https://a/{number}"), "tabs": [1], "chunk": 2});
+        json!({"kind": "observation_event", "type": "web", "text": "words", "image": image, "metadata": metadata})
+    };
+    let gallery = Gallery { sees: true, first_picture: 1, first_page: 1, ..Gallery::default() };
+    let (messages, _) = Chat::build("s".into(), &events(&[seen(0), seen(1)]), 100, &gallery);
+    let lines: Vec<_> = messages[1..].iter().map(line).collect();
+    let left_out = "(picture 1, left out: only the latest are shown)";
+    let expected = [
+        format!(r#"note {{"chunk":2,"url":"https://a/0"}} {left_out}"#),
+        r#"note {"chunk":2,"tabs":[1],"url":"https://a/1"} words data:image/png;base64,aGk="#.to_owned(),
+    ];
+    assert_eq!(lines.iter().map(|line| sorted(line)).collect::<Vec<_>>(), expected.map(|line| sorted(&line)));
+}
+
+/// The characters of a line: members of JSON objects may stand in any order.
+fn sorted(line: &str) -> Vec<char> {
+    let mut characters: Vec<char> = line.chars().collect();
+    characters.sort_unstable();
+    characters
+}
+
+#[test]
+fn a_model_that_reads_text_only_is_shown_no_picture() {
+    let image = json!({"type": "base64", "source": "aGk=", "media_type": "image/png"});
+    let said = json!({"kind": "message_event", "caller_id": "u", "content": [image]});
+    let (messages, _) = Chat::build("s".into(), &events(&[said]), 100, &Gallery::default());
+    assert_eq!(line(&messages[1]), "user (a picture, which you cannot see)");
+}
+
 proptest! {
     #[test]
     fn any_transcript_makes_a_sound_conversation(kinds in proptest::collection::vec(0..9_usize, 0..40)) {
@@ -177,7 +210,7 @@ fn check_picture(image: Value, expected: &Part) {
 }
 
 fn build(transcript: &[Value]) -> (Vec<ChatMessage>, Progress) {
-    Chat::build("s".into(), &events(transcript), 100)
+    Chat::build("s".into(), &events(transcript), 100, &Gallery { sees: true, ..Gallery::default() })
 }
 
 /// A message in one line, without the marks around data.

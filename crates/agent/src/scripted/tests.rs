@@ -2,6 +2,7 @@ use super::*;
 use crate::{
     answer::AnswerFormat,
     chat::Chat,
+    gallery::Gallery,
     offer,
     testing::{agent, events},
 };
@@ -128,7 +129,8 @@ async fn play_format(schema: Value) -> ChatReply {
 fn request(system: &str, transcript: &[Value], schema: Option<Value>) -> ChatRequest {
     let agent = agent(json!({"answer_format": schema}));
     let format = agent.answer_format.as_ref().map(AnswerFormat::new);
-    let (messages, progress) = Chat::build(system.into(), &events(transcript), 1_000);
+    let (messages, progress) =
+        Chat::build(system.into(), &events(transcript), 1_000, &Gallery { sees: true, ..Gallery::default() });
     let tools = offer::tools(&agent, Vec::new(), StepMode::Act, format.as_ref());
     ChatRequest { messages, tools, progress, ..ChatRequest::default() }
 }

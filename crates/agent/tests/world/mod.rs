@@ -4,14 +4,14 @@ pub(crate) mod tools;
 
 use async_trait::async_trait;
 use quarterdeck_agent::{
-    ApiKey, ModelClient, ModelRunner, NoTools, OpenAiClient, OpenAiSettings, Recorder, Runner, RunnerSettings,
-    StepContext, StepError, Superseded, Toolbox,
+    ApiKey, Media, ModelClient, ModelRunner, NoMedia, NoTools, OpenAiClient, OpenAiSettings, Recorded, Recorder,
+    Runner, RunnerSettings, StepContext, StepError, Superseded, Toolbox,
 };
 use quarterdeck_api::{
     Agent, AgentEvent, Answer, ErrorCode, JsonObject, OrganizationId, Status, Timestamp, ToolRequest, ToolResult,
     ToolResultItem, UserId, UserMessage,
 };
-use quarterdeck_core::{Command, Effect, Ending, Fact, LoggedEvent, Next, Session, Settings, State};
+use quarterdeck_core::{Command, Effect, Ending, Fact, LoggedEvent, Next, Report, Session, Settings, State};
 use quarterdeck_test_support::fake_model::FakeModel;
 use serde_json::{Value, json};
 use std::{fmt::Debug, sync::Arc, time::Duration};
@@ -29,6 +29,7 @@ pub(crate) struct World {
     agent: Arc<Agent>,
     runner: ModelRunner,
     pub(crate) toolbox: Arc<dyn Toolbox>,
+    pub(crate) media: Arc<dyn Media>,
     log: Vec<LoggedEvent>,
     inbox: Vec<UserMessage>,
 }
@@ -51,6 +52,7 @@ impl World {
             agent: Arc::new(agent),
             runner: ModelRunner::with_settings(model, settings),
             toolbox: Arc::new(NoTools),
+            media: Arc::new(NoMedia),
             log: created.events,
             inbox: Vec::new(),
         }
@@ -88,19 +90,20 @@ impl World {
             timezone: None,
             transcript: self.transcript(),
             toolbox: Arc::clone(&self.toolbox),
+            media: Arc::clone(&self.media),
             mode,
         };
         let runner = ModelRunner::clone(&self.runner);
         match runner.step(&context, self).await {
             Ok(()) | Err(StepError::Superseded(_)) => {}
-            Err(StepError::Failed(fault)) => self.apply(Fact::Failed(fault)).unwrap(),
+            Err(StepError::Failed(fault)) => self.apply(Fact::Reported(Report::Failed(fault))).unwrap(),
         }
     }
 
     /// Starts the agent with its task.
     pub(crate) fn start(&mut self) {
         let messages = vec![UserMessage::text(&self.task)];
-        self.apply(Fact::Started { messages, inbox_through: 0, environments: Vec::new() }).unwrap();
+        self.apply(Fact::Started { messages, inbox_through: 0 }).unwrap();
     }
 
     /// Has a person say something.
@@ -178,8 +181,10 @@ impl World {
 
 #[async_trait]
 impl Recorder for World {
-    async fn record(&mut self, fact: Fact) -> Result<(), Superseded> {
-        self.apply(fact)
+    async fn record(&mut self, report: Report) -> Result<Recorded, Superseded> {
+        let is_decision = matches!(report, Report::Decided { .. });
+        self.apply(Fact::Reported(report))?;
+        Ok(if is_decision { Recorded::after_decision(&self.session) } else { Recorded::default() })
     }
 }
 

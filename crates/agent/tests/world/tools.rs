@@ -64,7 +64,7 @@ impl Toolbox for FakeTools {
         Ok(Output::of(Value::Object(arguments.clone())))
     }
 
-    async fn look(&self, _at: Look<'_>) -> Vec<Observation> {
+    async fn look(&self, _at: Look) -> Vec<Observation> {
         Vec::new()
     }
 }

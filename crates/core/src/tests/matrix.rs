@@ -4,8 +4,9 @@ use super::{
     tables::{check, table},
     world::{Run, answered, decided, every_state, failed, messages, result, results, say, started, steered},
 };
-use crate::{Command, Fact, Order, Rejection, Session, StepMode};
-use quarterdeck_api::{AgentEvent, JsonObject, Status};
+use crate::{Command, Fact, Order, Rejection, Report, Session, StepMode};
+use quarterdeck_api::{AgentEvent, EnvironmentKind, FileContent, JsonObject, SourceType, Status};
+use uuid::Uuid;
 
 #[test]
 fn every_state_meets_every_command() {
@@ -67,13 +68,13 @@ pub(super) fn http(command: &Command, outcome: &Result<Vec<String>, Rejection>) 
     }
 }
 
-fn facts() -> [(&'static str, Fact); 18] {
-    let rejected = Fact::Decided {
+fn facts() -> [(&'static str, Fact); 20] {
+    let rejected = Fact::Reported(Report::Decided {
         mode: StepMode::Act,
         reply: super::world::reply(),
         calls: Vec::new(),
         validation_errors: vec!["no such tool".into()],
-    };
+    });
     let observation = AgentEvent::ObservationEvent {
         source: "memory".into(),
         text: Some("Empty.".into()),
@@ -86,21 +87,34 @@ fn facts() -> [(&'static str, Fact); 18] {
         ("started, with a message", started(&["Find the price"])),
         ("started, without a message", started(&[])),
         ("delivered", delivered),
-        ("observed", Fact::Observed(observation)),
-        ("troubled", Fact::Troubled { error: "503".into(), origin: "model".into() }),
+        ("observed", Fact::Reported(Report::Observed(observation))),
+        ("environment ready", environment_ready()),
+        ("file moved", Fact::FileMoved(file())),
+        ("troubled", Fact::Reported(Report::Troubled { error: "503".into(), origin: "model".into() })),
         ("decided: a call of the server's", decided(&["click"])),
         ("decided: calls of both", decided(&["click", "ask"])),
         ("decided: a call of the client's", decided(&["ask"])),
         ("decided: a call for a subagent", decided(&["delegate"])),
         ("decided: a reply that cannot be used", rejected),
-        ("returned", Fact::Returned(result("click"))),
-        ("returned, by a subagent", Fact::Returned(result("delegate"))),
+        ("returned", Fact::Reported(Report::Returned(result("click")))),
+        ("returned, by a subagent", Fact::Reported(Report::Returned(result("delegate")))),
         ("steered: the subagent was told to answer", steered(1, Order::Answer)),
         ("answered", answered("19 €")),
         ("failed", failed()),
         ("taken over, the fourth time without a step", Fact::TakenOver { epoch: 1 }),
         ("time passed, every timer due", Fact::TimePassed),
     ]
+}
+
+fn environment_ready() -> Fact {
+    let live_view_url = Some("https://example.com/live".to_owned());
+    Fact::EnvironmentReady { runner_session_id: Uuid::from_u128(9), kind: EnvironmentKind::Web, live_view_url }
+}
+
+fn file() -> FileContent {
+    let source = "/api/v2/sessions/s/resources/files/a.pdf".to_owned();
+    let (name, media_type) = ("a.pdf".to_owned(), Some("application/pdf".to_owned()));
+    FileContent { source_type: SourceType::Url, source, name, media_type, size_bytes: Some(3) }
 }
 
 fn on_fact(mut run: Run, fact: &Fact) -> Vec<String> {

@@ -1,7 +1,7 @@
 //! A stored session is read by the version that wrote it, by a later one and by an earlier one.
 
 use super::world::{Run, call, every_state, one_shot};
-use crate::{Fact, LoggedEvent, Reply, Session, StepMode};
+use crate::{Fact, LoggedEvent, Reply, Report, Session, StepMode};
 use quarterdeck_api::{AgentEvent, JsonObject, ToolRequest};
 use serde_json::{Value, json};
 
@@ -78,7 +78,12 @@ fn a_call_as_deep_as_a_request_may_be_can_be_stored() {
     let args = Some(JsonObject::from_iter([("at".to_owned(), deep)]));
     let calls = vec![ToolRequest { args, ..call("ask") }];
     let mut run = Run::start(one_shot());
-    run.fact(Fact::Decided { mode: StepMode::Act, reply: Reply::default(), calls, validation_errors: Vec::new() });
+    run.fact(Fact::Reported(Report::Decided {
+        mode: StepMode::Act,
+        reply: Reply::default(),
+        calls,
+        validation_errors: Vec::new(),
+    }));
     assert_eq!(read(&write(&run.session)), run.session);
     assert!(
         run.log

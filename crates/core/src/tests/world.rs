@@ -1,13 +1,13 @@
 //! What the tests share: sessions in every state, and a short word for everything that goes in or out.
 
 use crate::{
-    AnswerGrace, Command, Effect, Fact, Fault, LoggedEvent, Next, OpenStep, Order, Phase, Rejection, Reply, Resumption,
+    AnswerGrace, Command, Effect, Fact, Fault, LoggedEvent, Next, OpenStep, Order, Phase, Rejection, Reply, Report, Resumption,
     Session, Settings, State, StepMode,
 };
 use chrono::{DateTime, TimeDelta};
 use quarterdeck_api::{
-    Answer, EnvironmentKind, ErrorCode, ModelUsage, OrganizationId, Outcome, SessionId, Status, Timestamp, ToolError,
-    ToolRequest, ToolResult, ToolResultItem, UserId, UserMessage,
+    Answer, ErrorCode, ModelUsage, OrganizationId, Outcome, SessionId, Status, Timestamp, ToolError, ToolRequest,
+    ToolResult, ToolResultItem, UserId, UserMessage,
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -212,13 +212,12 @@ pub(super) fn call(tool: &str) -> ToolRequest {
 
 /// Started by a worker that read the inbox when nothing was in it.
 pub(super) fn started(texts: &[&str]) -> Fact {
-    let environments = vec![("runner-1".to_owned(), EnvironmentKind::Web)];
-    Fact::Started { messages: messages(texts), inbox_through: 0, environments }
+    Fact::Started { messages: messages(texts), inbox_through: 0 }
 }
 
 pub(super) fn decided(tools: &[&str]) -> Fact {
     let calls = tools.iter().map(|tool| call(tool)).collect();
-    Fact::Decided { mode: StepMode::Act, reply: reply(), calls, validation_errors: Vec::new() }
+    Fact::Reported(Report::Decided { mode: StepMode::Act, reply: reply(), calls, validation_errors: Vec::new() })
 }
 
 /// The call of this tool gets child number `number`.
@@ -236,11 +235,11 @@ pub(super) fn child(number: u128) -> SessionId {
 
 pub(super) fn answered(text: &str) -> Fact {
     let answer = Answer::Text(text.into());
-    Fact::Answered { reply: reply(), call: None, answer, outcome: Some(Outcome::Success) }
+    Fact::Reported(Report::Answered { reply: reply(), call: None, answer, outcome: Some(Outcome::Success) })
 }
 
 pub(super) fn failed() -> Fact {
-    Fact::Failed(Fault::because(ErrorCode::EnvironmentError, "the browser is gone"))
+    Fact::Reported(Report::Failed(Fault::because(ErrorCode::EnvironmentError, "the browser is gone")))
 }
 
 pub(super) fn reply() -> Reply {

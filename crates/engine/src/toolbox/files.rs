@@ -1,11 +1,11 @@
 //! The files of a session, for its environments.
 
-use crate::engine::Shared;
+use crate::{engine::Shared, pictures::blob_at};
 use async_trait::async_trait;
 use quarterdeck_api::{EventData, SessionId};
 use quarterdeck_core::CallError;
 use quarterdeck_environments::{SessionFile, SessionFiles};
-use quarterdeck_store::{BlobName, Error};
+use quarterdeck_store::Error;
 use std::{fmt, sync::Arc};
 
 /// Events of the log that are read in one go.
@@ -38,7 +38,7 @@ impl SessionFiles for AttachedFiles {
             CallError("the session's files cannot be read right now; try again".into())
         };
         let Some(Named { name, media_type, url }) = self.find(name).await.map_err(unreadable)? else { return Ok(None) };
-        let Some(blob) = blob_of(self.session, &url) else { return Ok(None) };
+        let Some(blob) = blob_at(self.session, &url) else { return Ok(None) };
         let bytes = self.shared.blobs.get(&blob).await.map_err(unreadable)?;
         Ok(bytes.map(|bytes| SessionFile { name, media_type, bytes }))
     }
@@ -64,11 +64,4 @@ impl AttachedFiles {
 fn named(json: &str) -> Option<Named> {
     let Ok(EventData::Attachment { name, media_type, url, .. }) = serde_json::from_str(json) else { return None };
     Some(Named { name, media_type, url })
-}
-
-/// The blob at an address below the session's own resources.
-fn blob_of(session: SessionId, url: &str) -> Option<BlobName> {
-    let rest = url.strip_prefix(&format!("/api/v2/sessions/{session}/resources/"))?;
-    let (bucket, key) = rest.split_once('/')?;
-    BlobName::new(session, bucket, key)
 }

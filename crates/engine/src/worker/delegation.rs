@@ -13,7 +13,7 @@ use crate::{
 };
 use futures_util::future::{join_all, select_all};
 use quarterdeck_api::{Agent, SessionId, SessionRequest, ToolRequest, ToolResultItem};
-use quarterdeck_core::{Command, Errand, Fact, Next, Order, Session, Steering};
+use quarterdeck_core::{Command, Errand, Fact, Next, Order, Report, Session, Steering};
 use quarterdeck_store::{Caller, Error};
 use std::{sync::Arc, time::Duration};
 use tokio::time::{sleep, timeout};
@@ -29,7 +29,7 @@ impl Worker {
         for call in calls {
             let fact = match Task::of(&agent, &call) {
                 Ok(_) => Fact::Delegated { call, child: SessionId(self.shared.clock.id()) },
-                Err(fault) => Fact::Returned(subagents::failed(call, fault)),
+                Err(fault) => Fact::Reported(Report::Returned(subagents::failed(call, fault))),
             };
             self.record(fact).await?;
         }
@@ -54,7 +54,7 @@ impl Worker {
         let session = &snapshot.session;
         let parent = self.parent(session).await?;
         if let Some(failure) = parent.start(&errands).await? {
-            return self.record(Fact::Returned(failure)).await;
+            return self.record(Fact::Reported(Report::Returned(failure))).await;
         }
         let now = self.shared.clock.now();
         if session.next(now) != Next::Await(errands.clone()) {
@@ -69,7 +69,7 @@ impl Worker {
             (result, ..) = first_result => result?,
             () = self.moved_on(snapshot, until) => return Ok(()),
         };
-        self.record(Fact::Returned(result)).await
+        self.record(Fact::Reported(Report::Returned(result))).await
     }
 
     async fn parent(&mut self, session: &Session) -> Result<Parent, Stop> {

@@ -5,7 +5,9 @@ use crate::{
     world::{caller, in_time, open, quick},
 };
 use quarterdeck_api::{Agent, SessionId, SessionRequest, Status, ToolRequest};
-use quarterdeck_core::{Command, Effect, Fact, Order, Reply, Session, Settings, Steering, StepMode, Transition};
+use quarterdeck_core::{
+    Command, Effect, Fact, Order, Reply, Report, Session, Settings, Steering, StepMode, Transition,
+};
 use quarterdeck_engine::{Clock, EngineSettings, SystemClock};
 use quarterdeck_store::{Admission, Commit, CommitLease, CommitSlot, NewSession, Store};
 use quarterdeck_test_support::postgres::{self, Database};
@@ -143,7 +145,12 @@ async fn left_behind(task: &str, commands: &[Command]) -> (Arc<dyn Store>, Sessi
     let mut parent = created(&store).await;
     let child = SessionId(SystemClock.id());
     let calls = vec![call.clone()];
-    let decided = Fact::Decided { mode: StepMode::Act, reply: Reply::default(), calls, validation_errors: Vec::new() };
+    let decided = Fact::Reported(Report::Decided {
+        mode: StepMode::Act,
+        reply: Reply::default(),
+        calls,
+        validation_errors: Vec::new(),
+    });
     for fact in [decided, Fact::Delegated { call, child }] {
         parent = commit_effect(&store, parent.fact(fact, SystemClock.now()).unwrap()).await;
     }

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use quarterdeck_agent::{Recorder, Runner, StepContext, StepError};
 use quarterdeck_api::{AgentEvent, Answer, ErrorCode, MessageContent, ToolRequest, ToolResult, ToolResultItem};
-use quarterdeck_core::{Fact, Fault, Reply, StepMode};
+use quarterdeck_core::{Fault, Reply, Report, StepMode};
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex},
@@ -106,14 +106,14 @@ impl Runner for FakeRunner {
 impl FakeRunner {
     async fn act(&self, act: Act, context: &StepContext, recorder: &mut dyn Recorder) -> Result<(), StepError> {
         match act {
-            Act::Answer(text) => recorder.record(answered(text)).await?,
-            Act::Mumble => recorder.record(decided(context.mode, Vec::new())).await?,
+            Act::Answer(text) => drop(recorder.record(answered(text)).await?),
+            Act::Mumble => drop(recorder.record(decided(context.mode, Vec::new())).await?),
             Act::Call(tool) => {
                 let call = call(tool);
                 recorder.record(decided(context.mode, vec![call.clone()])).await?;
                 let is_clients = context.agent.tools.iter().flatten().any(|known| known.name == tool);
                 if !is_clients {
-                    recorder.record(Fact::Returned(ToolResultItem::Result(result_of(call)))).await?;
+                    recorder.record(Report::Returned(ToolResultItem::Result(result_of(call)))).await?;
                 }
             }
             Act::CallForEver(tool) => {
@@ -156,13 +156,13 @@ pub(crate) fn result_of(tool_req: ToolRequest) -> ToolResult {
     ToolResult { tool_req, result: "done".into(), truncated: false, output_artifact_path: None }
 }
 
-fn answered(text: &str) -> Fact {
-    Fact::Answered { reply: Reply::default(), call: None, answer: Answer::Text(text.into()), outcome: None }
+fn answered(text: &str) -> Report {
+    Report::Answered { reply: Reply::default(), call: None, answer: Answer::Text(text.into()), outcome: None }
 }
 
-fn decided(mode: StepMode, calls: Vec<ToolRequest>) -> Fact {
+fn decided(mode: StepMode, calls: Vec<ToolRequest>) -> Report {
     let validation_errors = if calls.is_empty() { vec!["it makes no sense".into()] } else { Vec::new() };
-    Fact::Decided { mode, reply: Reply::default(), calls, validation_errors }
+    Report::Decided { mode, reply: Reply::default(), calls, validation_errors }
 }
 
 fn words(event: &AgentEvent) -> Option<String> {

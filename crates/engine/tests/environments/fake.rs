@@ -3,9 +3,17 @@
 use async_trait::async_trait;
 use quarterdeck_api::{Environment as Spec, EnvironmentKind, JsonObject};
 use quarterdeck_environments::{
-    CallError, Environment, Observation, OpenContext, OpenError, Output, Provider, Refused, Tool,
+    CallError, Environment, FileBytes, Observation, OpenContext, OpenError, Order, Output, OutputFile, Parking,
+    Picture, Provider, Refused, Tool,
 };
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 use tokio::sync::{Barrier, Semaphore, watch};
 
 /// How opening goes.
@@ -20,7 +28,10 @@ enum Opening {
 /// What its environments share.
 pub(crate) struct FakeProvider {
     opening: Opening,
+    /// Whether they are like a browser: seen by pictures, called in turn, kept while their session waits.
+    is_browser: bool,
     counts: Arc<Counts>,
+    contexts: Mutex<Vec<OpenContext>>,
 }
 
 struct Counts {
@@ -31,6 +42,8 @@ struct Counts {
     closed: watch::Sender<usize>,
     begun: watch::Sender<usize>,
     dropped: watch::Sender<usize>,
+    overlaps: watch::Sender<usize>,
+    looks: watch::Sender<usize>,
 }
 
 impl FakeProvider {
@@ -41,6 +54,10 @@ impl FakeProvider {
     /// `gather` returns once so many calls of it run.
     pub(crate) fn gathering(calls: usize) -> Arc<Self> {
         Self::with(Opening::Works, calls)
+    }
+
+    pub(crate) fn browser() -> Arc<Self> {
+        Arc::new(Self { is_browser: true, ..Self::made(Opening::Works, 1) })
     }
 
     pub(crate) fn broken() -> Arc<Self> {
@@ -56,6 +73,10 @@ impl FakeProvider {
     }
 
     fn with(opening: Opening, calls: usize) -> Arc<Self> {
+        Arc::new(Self::made(opening, calls))
+    }
+
+    fn made(opening: Opening, calls: usize) -> Self {
         let count = || watch::Sender::new(0);
         let (barrier, gate) = (Barrier::new(calls), Semaphore::new(0));
         let counts = Counts {
@@ -66,8 +87,10 @@ impl FakeProvider {
             closed: count(),
             begun: count(),
             dropped: count(),
+            overlaps: count(),
+            looks: count(),
         };
-        Arc::new(Self { opening, counts: Arc::new(counts) })
+        Self { opening, is_browser: false, counts: Arc::new(counts), contexts: Mutex::default() }
     }
 
     /// Lets one call of `gated` return.
@@ -85,6 +108,24 @@ impl FakeProvider {
 
     pub(crate) fn opened(&self) -> usize {
         *self.counts.opened.borrow()
+    }
+
+    /// Calls that began while another one of the same environment ran.
+    pub(crate) fn overlaps(&self) -> usize {
+        *self.counts.overlaps.borrow()
+    }
+
+    pub(crate) fn looks(&self) -> usize {
+        *self.counts.looks.borrow()
+    }
+
+    /// What the environments were told of their session when they were opened, in order.
+    pub(crate) fn contexts(&self) -> Vec<OpenContext> {
+        self.contexts.lock().unwrap().clone()
+    }
+
+    pub(crate) fn closed(&self) -> usize {
+        *self.counts.closed.borrow()
     }
 
     pub(crate) async fn begun(&self, count: usize) {
@@ -127,8 +168,9 @@ impl Provider for FakeProvider {
         }
     }
 
-    async fn open(&self, _spec: &Spec, _context: &OpenContext) -> Result<Box<dyn Environment>, OpenError> {
+    async fn open(&self, _spec: &Spec, context: &OpenContext) -> Result<Box<dyn Environment>, OpenError> {
         count(&self.counts.opening);
+        self.contexts.lock().unwrap().push(context.clone());
         let mut unfinished = Unfinished { counts: &self.counts, finished: false };
         match self.opening {
             Opening::Fails => {
@@ -140,16 +182,27 @@ impl Provider for FakeProvider {
         }
         unfinished.finished = true;
         count(&self.counts.opened);
-        Ok(Box::new(Fake(Arc::clone(&self.counts))))
+        let counts = Arc::clone(&self.counts);
+        Ok(Box::new(Fake { counts, is_browser: self.is_browser, running: AtomicUsize::new(0) }))
     }
 }
 
-struct Fake(Arc<Counts>);
+struct Fake {
+    counts: Arc<Counts>,
+    is_browser: bool,
+    running: AtomicUsize,
+}
 
 impl fmt::Debug for Fake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Fake")
     }
+}
+
+/// A picture of 60 kB.
+fn picture(source: &str) -> Observation {
+    let picture = Picture { bytes: vec![0xFF; 60_000].into(), media_type: "image/jpeg".into() };
+    Observation { source: source.into(), images: vec![picture], ..Observation::default() }
 }
 
 /// Counts what is dropped before its end.
@@ -169,7 +222,19 @@ impl Drop for Unfinished<'_> {
 #[async_trait]
 impl Environment for Fake {
     fn kind(&self) -> EnvironmentKind {
-        EnvironmentKind::Memory
+        if self.is_browser { EnvironmentKind::Web } else { EnvironmentKind::Memory }
+    }
+
+    fn order(&self) -> Order {
+        if self.is_browser { Order::InTurn } else { Order::AtOnce }
+    }
+
+    fn starts(&self) -> u32 {
+        u32::from(self.is_browser)
+    }
+
+    fn parking(&self) -> Parking {
+        if self.is_browser { Parking::Keep } else { Parking::Close }
     }
 
     async fn opening(&self) -> Option<Observation> {
@@ -179,24 +244,45 @@ impl Environment for Fake {
     async fn tools(&self) -> Vec<Tool> {
         let tool =
             |name: &str| Tool { name: name.into(), description: "A tool.".into(), input_schema: JsonObject::new() };
-        ["quick", "gather", "gated"].map(tool).to_vec()
+        ["quick", "gather", "gated", "download", "picture"].map(tool).to_vec()
     }
 
     async fn call(&self, tool: &str, _arguments: &JsonObject) -> Result<Output, CallError> {
-        let mut unfinished = Unfinished { counts: &self.0, finished: false };
-        count(&self.0.begun);
+        let mut unfinished = Unfinished { counts: &self.counts, finished: false };
+        count(&self.counts.begun);
+        if self.running.fetch_add(1, Ordering::Relaxed) > 0 {
+            count(&self.counts.overlaps);
+        }
         match tool {
             "gather" => {
-                self.0.barrier.wait().await;
+                self.counts.barrier.wait().await;
             }
-            "gated" => self.0.gate.acquire().await.unwrap().forget(),
-            _ => {}
+            "gated" => self.counts.gate.acquire().await.unwrap().forget(),
+            // Others get a chance to run meanwhile.
+            _ => tokio::time::sleep(Duration::from_millis(2)).await,
         }
         unfinished.finished = true;
-        Ok(Output::of("done"))
+        self.running.fetch_sub(1, Ordering::Relaxed);
+        let output = Output::of("done");
+        Ok(match tool {
+            "download" => {
+                let content = FileBytes::Memory("%PDF".into());
+                Output { files: vec![OutputFile { name: "bill.pdf".into(), media_type: None, content }], ..output }
+            }
+            "picture" => Output { observations: vec![picture("tool")], ..output },
+            _ => output,
+        })
+    }
+
+    async fn look(&self) -> Option<Observation> {
+        if !self.is_browser {
+            return None;
+        }
+        count(&self.counts.looks);
+        Some(picture("web"))
     }
 
     async fn close(&self) {
-        count(&self.0.closed);
+        count(&self.counts.closed);
     }
 }

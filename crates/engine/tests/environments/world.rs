@@ -17,7 +17,7 @@ pub(crate) struct World {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) engine: Engine,
     pub(crate) provider: Arc<FakeProvider>,
-    sessions: Sessions,
+    pub(crate) sessions: Sessions,
 }
 
 impl World {
@@ -26,7 +26,13 @@ impl World {
     }
 
     pub(crate) async fn over(store: Arc<dyn Store>, provider: Arc<FakeProvider>) -> Self {
+        Self::parking(store, provider, Duration::from_mins(10)).await
+    }
+
+    /// One whose environments stay parked for so long.
+    pub(crate) async fn parking(store: Arc<dyn Store>, provider: Arc<FakeProvider>, parking_ttl: Duration) -> Self {
         let settings = EngineSettings {
+            parking_ttl,
             poll_interval: Duration::from_millis(50),
             drain_grace: Duration::from_millis(100),
             environments: provider.clone(),
@@ -95,6 +101,20 @@ impl World {
         self.store.events(id, 0, 100_000).await.unwrap()
     }
 
+    /// The addresses of the pictures in the log.
+    pub(crate) async fn pictures(&self, id: SessionId) -> Vec<String> {
+        let source = |event: &LoggedEvent| {
+            let json: Value = serde_json::from_str(event.json.get()).unwrap();
+            json["data"]["image"]["source"].as_str().map(str::to_owned)
+        };
+        self.log(id).await.iter().filter_map(source).collect()
+    }
+
+    /// How many events of this type the log holds.
+    pub(crate) async fn count(&self, id: SessionId, type_name: &str) -> usize {
+        self.log(id).await.iter().filter(|event| &*event.type_name == type_name).count()
+    }
+
     pub(crate) async fn log_text(&self, id: SessionId) -> String {
         self.log(id).await.iter().map(|event| event.json.get()).collect()
     }
@@ -119,6 +139,11 @@ pub(crate) async fn in_time<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, future).await.expect("it happens in time")
 }
 
-fn caller() -> Caller {
+pub(crate) fn caller() -> Caller {
     Caller { organization: OrganizationId(Uuid::from_u128(1)), user: UserId(Uuid::from_u128(2)) }
+}
+
+/// Somebody of another organization.
+pub(crate) fn other_caller() -> Caller {
+    Caller { organization: OrganizationId(Uuid::from_u128(3)), user: UserId(Uuid::from_u128(4)) }
 }

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use quarterdeck_agent::{Recorder, Runner, StepContext, StepError};
 use quarterdeck_api::{Answer, ErrorCode, ToolRequest, ToolResult, ToolResultItem};
-use quarterdeck_core::{Fact, Fault, Reply, StepMode};
+use quarterdeck_core::{Fault, Reply, Report, StepMode};
 use rand::{RngExt as _, SeedableRng, rngs::SmallRng};
 use std::{
     panic::resume_unwind,
@@ -80,14 +80,14 @@ impl SeededRunner {
         }
     }
 
-    fn answered(&self) -> Fact {
+    fn answered(&self) -> Report {
         let (reply, answer) = (self.reply(), Answer::Text("Done.".into()));
-        Fact::Answered { reply, call: None, answer, outcome: None }
+        Report::Answered { reply, call: None, answer, outcome: None }
     }
 
-    fn decided(&self, mode: StepMode, calls: Vec<ToolRequest>) -> Fact {
+    fn decided(&self, mode: StepMode, calls: Vec<ToolRequest>) -> Report {
         let validation_errors = if calls.is_empty() { vec!["it makes no sense".into()] } else { Vec::new() };
-        Fact::Decided { mode, reply: self.reply(), calls, validation_errors }
+        Report::Decided { mode, reply: self.reply(), calls, validation_errors }
     }
 
     fn reply(&self) -> Reply {
@@ -101,7 +101,7 @@ impl SeededRunner {
             self.wait(self.with_dice(|dice| dice.pause(800))).await;
             let result =
                 ToolResult { tool_req: call, result: "done".into(), truncated: false, output_artifact_path: None };
-            recorder.record(Fact::Returned(ToolResultItem::Result(result))).await?;
+            recorder.record(Report::Returned(ToolResultItem::Result(result))).await?;
         }
         Ok(())
     }
@@ -116,14 +116,14 @@ impl Runner for SeededRunner {
         self.wait(pause).await;
         let act = if self.calm.is_cancelled() { Act::Answer } else { act };
         match act {
-            Act::Answer => recorder.record(self.answered()).await?,
-            Act::Mumble => recorder.record(self.decided(context.mode, Vec::new())).await?,
+            Act::Answer => drop(recorder.record(self.answered()).await?),
+            Act::Mumble => drop(recorder.record(self.decided(context.mode, Vec::new())).await?),
             Act::CallServer => self.call(context.mode, &[SERVERS_TOOL], recorder).await?,
             Act::CallClient => self.call(context.mode, &[CLIENTS_TOOL], recorder).await?,
             Act::CallBoth => self.call(context.mode, &[SERVERS_TOOL, CLIENTS_TOOL], recorder).await?,
             Act::Trouble => {
                 let error = self.with_dice(Dice::words);
-                recorder.record(Fact::Troubled { error, origin: "model".into() }).await?;
+                recorder.record(Report::Troubled { error, origin: "model".into() }).await?;
                 recorder.record(self.answered()).await?;
             }
             Act::Hang => {

@@ -8,7 +8,7 @@ use crate::{
 use async_trait::async_trait;
 use quarterdeck_agent::{Recorder, Runner, StepContext, StepError};
 use quarterdeck_api::{Answer, SessionId, SessionRequest, Status, UserMessage};
-use quarterdeck_core::{Command, Fact, Reply, StepMode};
+use quarterdeck_core::{Command, Reply, Report, StepMode};
 use quarterdeck_engine::{Created, Engine, EngineSettings};
 use quarterdeck_store::{Blobs, Limits};
 use quarterdeck_test_support::{
@@ -243,9 +243,9 @@ impl Runner for Steps {
         recorder
             .record(if mumbles {
                 let validation_errors = vec!["it makes no sense".into()];
-                Fact::Decided { mode: context.mode, reply, calls: Vec::new(), validation_errors }
+                Report::Decided { mode: context.mode, reply, calls: Vec::new(), validation_errors }
             } else {
-                Fact::Answered { reply, call: None, answer: Answer::Text("Done.".into()), outcome: None }
+                Report::Answered { reply, call: None, answer: Answer::Text("Done.".into()), outcome: None }
             })
             .await?;
         step.ended = true;

@@ -50,14 +50,11 @@ pub struct ModelSettings {
     pub model_context: Option<u32>,
 
     /// How the model names places on a picture [default: by the model's name]
-    // Shown once there are pictures to point at.
-    #[arg(long, value_enum, hide = true)]
+    #[arg(long, value_enum)]
     pub model_coordinates: Option<Coordinates>,
 
     /// Latest pictures that the model is shown, 0 to 100; 0 for a model that takes text only
-    // Shown once there are pictures.
-    #[arg(long, value_name = "NUMBER", value_parser = value_parser!(u32).range(0..=100), default_value_t = 3,
-        hide = true)]
+    #[arg(long, value_name = "NUMBER", value_parser = value_parser!(u32).range(0..=100), default_value_t = 3)]
     pub model_images: u32,
 
     /// How the model says what to do: calls of tools, or JSON of one schema [default: by the model's name]
@@ -93,6 +90,16 @@ pub enum Coordinates {
     /// In fractions of each side
     #[value(name = "0-1")]
     Fractions,
+}
+
+impl From<Coordinates> for quarterdeck_agent::Coordinates {
+    fn from(coordinates: Coordinates) -> Self {
+        match coordinates {
+            Coordinates::Pixels => Self::Pixels,
+            Coordinates::Thousandths => Self::Thousandths,
+            Coordinates::Fractions => Self::Fractions,
+        }
+    }
 }
 
 /// How a model says what to do.

@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta};
 use quarterdeck_api::{
     Agent, Answer, OrganizationId, Reference, SessionId, SessionRequest, Timestamp, UserId, UserMessage,
 };
-use quarterdeck_core::{Command, Effect, Fact, Reply, Session, Settings, Transition};
+use quarterdeck_core::{Command, Effect, Fact, Reply, Report, Session, Settings, Transition};
 use quarterdeck_store::{
     Admission, Commit, CommitLease, CommitSlot, Creation, Error, Idempotency, Lease, Limits, NewSession, Owner, Queued,
     ReplicaId, Store, StoredSession,
@@ -153,12 +153,12 @@ pub(crate) fn fact(session: &Session, fact: Fact) -> Transition {
 /// A worker starts it with these messages.
 pub(crate) fn start(session: &Session, texts: &[&str]) -> Transition {
     let messages = texts.iter().copied().map(UserMessage::text).collect();
-    fact(session, Fact::Started { messages, inbox_through: 0, environments: Vec::new() })
+    fact(session, Fact::Started { messages, inbox_through: 0 })
 }
 
 /// One event.
 pub(crate) fn trouble(session: &Session, text: &str) -> Transition {
-    fact(session, Fact::Troubled { error: text.into(), origin: "model".into() })
+    fact(session, Fact::Reported(Report::Troubled { error: text.into(), origin: "model".into() }))
 }
 
 /// So many events in one change.
@@ -173,7 +173,7 @@ pub(crate) fn troubles(session: &Session, text: &str, count: usize) -> Transitio
 }
 
 pub(crate) fn answer(session: &Session, answer: Answer) -> Transition {
-    fact(session, Fact::Answered { reply: Reply::default(), call: None, answer, outcome: None })
+    fact(session, Fact::Reported(Report::Answered { reply: Reply::default(), call: None, answer, outcome: None }))
 }
 
 fn changed(effect: Effect) -> Transition {

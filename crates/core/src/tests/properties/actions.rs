@@ -1,7 +1,7 @@
 //! What can happen to a session, as proptest picks it; most of it fits the state it meets.
 
 use crate::{
-    AnswerGrace, Fact, Fault, Order, Session, Settings, StepMode,
+    AnswerGrace, Fact, Fault, Order, Report, Session, Settings, StepMode,
     tests::world::{answered, error_of, reply, result_of},
 };
 use proptest::{collection::vec, option, prelude::*, sample::subsequence};
@@ -136,7 +136,7 @@ fn any_decision() -> impl Strategy<Value = Action> {
 /// A decision whose calls carry ids that no other has.
 pub(super) fn decision(mode: StepMode, calls: Vec<ToolRequest>, rejected: bool) -> Fact {
     let validation_errors = if rejected { vec!["not like this".into()] } else { Vec::new() };
-    Fact::Decided { mode, reply: reply(), calls, validation_errors }
+    Fact::Reported(Report::Decided { mode, reply: reply(), calls, validation_errors })
 }
 
 pub(super) fn numbered_call(tool: &str, number: usize, argument: f64) -> ToolRequest {
@@ -145,7 +145,7 @@ pub(super) fn numbered_call(tool: &str, number: usize, argument: f64) -> ToolReq
 }
 
 pub(super) fn returned(call: ToolRequest) -> Fact {
-    Fact::Returned(error_of(call))
+    Fact::Reported(Report::Returned(error_of(call)))
 }
 
 pub(super) fn answer() -> Fact {
@@ -153,7 +153,7 @@ pub(super) fn answer() -> Fact {
 }
 
 pub(super) fn fault() -> Fact {
-    Fact::Failed(Fault::new(ErrorCode::Internal))
+    Fact::Reported(Report::Failed(Fault::new(ErrorCode::Internal)))
 }
 
 pub(super) fn result_item(call: ToolRequest) -> ToolResultItem {

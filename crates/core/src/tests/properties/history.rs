@@ -2,7 +2,7 @@
 
 use super::actions::{Action, answer, decision, fault, numbered_call, result_item, returned};
 use crate::{
-    Command, Fact, LoggedEvent, Next, OpenStep, Order, Session, Settings, State, Steering,
+    Command, Fact, LoggedEvent, Next, OpenStep, Order, Report, Session, Settings, State, Steering,
     tests::world::{Run, child, messages},
 };
 use chrono::TimeDelta;
@@ -72,7 +72,9 @@ impl History {
                 let fact = if *fits { self.delivery() } else { beyond(&self.run.session) };
                 self.fact(fact)
             }
-            Action::Troubled => self.fact(Fact::Troubled { error: "503".into(), origin: "model".into() }),
+            Action::Troubled => {
+                self.fact(Fact::Reported(Report::Troubled { error: "503".into(), origin: "model".into() }))
+            }
             Action::Decided { mode, tools, number, rejected } => {
                 let calls: Vec<_> = tools.iter().map(|tool| self.new_call(tool, *number)).collect();
                 let executes = !rejected || self.run.session.turn.force.is_none();
@@ -117,7 +119,7 @@ impl History {
         let mut shown = messages(&vec!["own"; own]);
         shown.extend_from_slice(&self.waiting()[..seen]);
         let inbox_through = self.run.session.inbox.delivered + seen as u64;
-        Fact::Started { messages: shown, inbox_through, environments: Vec::new() }
+        Fact::Started { messages: shown, inbox_through }
     }
 
     pub(super) fn start(&self) -> Fact {

@@ -1,5 +1,5 @@
 use crate::{
-    Command, Errand, Fact, Next, Order, Session, Settings, Steering, StepMode,
+    Command, Errand, Fact, Next, Order, Report, Session, Settings, Steering, StepMode,
     tests::world::{
         Run, after, answered, call, child, decided, delegated, delegating, error_of, failed, one_shot, paused, reply,
         result, results, say, started, steered,
@@ -17,9 +17,9 @@ fn several_subagents_work_at_once_and_the_step_ends_with_the_last() {
     run.fact(allot(1));
     assert_eq!(run.session.status_record().subagent_session_ids, [child(0), child(1)]);
     assert_eq!(run.next(), Next::Await(vec![errand(delegate(0), 0), errand(delegate(1), 1)]));
-    run.fact(Fact::Returned(error_of(delegate(1))));
+    run.fact(Fact::Reported(Report::Returned(error_of(delegate(1)))));
     assert_eq!(run.next(), Next::Await(vec![errand(delegate(0), 0)]));
-    run.fact(Fact::Returned(error_of(delegate(0))));
+    run.fact(Fact::Reported(Report::Returned(error_of(delegate(0)))));
     assert_eq!(run.next(), Next::Step(StepMode::Act));
 }
 
@@ -49,7 +49,7 @@ fn the_clients_calls_come_after_the_subagents_have_returned() {
     run.fact(decided(&["ask", "delegate"]));
     run.fact(delegated("delegate", 1));
     assert_eq!(run.status(), Status::Running);
-    let words = run.fact(Fact::Returned(result("delegate")));
+    let words = run.fact(Fact::Reported(Report::Returned(result("delegate"))));
     assert_eq!(words, ["tool_result delegate", "ActiveStateChange awaiting_tool_results ask"]);
     run.command(results(&["ask"]));
     assert_eq!(run.next(), Next::Step(StepMode::Act));
@@ -71,7 +71,7 @@ fn a_session_starts_so_many_subagents_in_its_life_and_then_no_more() {
         run.fact(decided(&["delegate"]));
         let number = run.session.subagents.len() as u128;
         run.fact(delegated("delegate", number));
-        run.fact(Fact::Returned(result("delegate")));
+        run.fact(Fact::Reported(Report::Returned(result("delegate"))));
     }
     assert_eq!(run.fact(decided(&["delegate"])).last().unwrap(), "error_event server delegate");
     assert_eq!(run.next(), Next::Step(StepMode::Act), "it is told, and goes on");
@@ -144,7 +144,7 @@ fn a_forced_answer_gives_the_subagents_time_and_then_no_more() {
     assert_eq!(run.next(), Next::Await(vec![errand(call("delegate"), 1)]));
     run.wait_s(1);
     check_steering(&mut run, Order::Cancel);
-    run.fact(Fact::Returned(result("delegate")));
+    run.fact(Fact::Reported(Report::Returned(result("delegate"))));
     assert_eq!(run.next(), Next::Step(StepMode::AnswerOnly));
 }
 
@@ -211,7 +211,7 @@ fn at_max_steps_the_subagents_of_the_last_step_go_on() {
     run.fact(decided(&["delegate"]));
     run.fact(delegated("delegate", 1));
     assert_eq!(run.next(), Next::Await(vec![errand(call("delegate"), 1)]));
-    run.fact(Fact::Returned(result("delegate")));
+    run.fact(Fact::Reported(Report::Returned(result("delegate"))));
     assert_eq!(run.next(), Next::Step(StepMode::AnswerOnly));
 }
 
@@ -257,7 +257,7 @@ fn a_subagent_can_be_paused_before_it_starts() {
 #[test]
 fn what_a_subagent_says_during_a_pause_is_taken() {
     let mut run = paused(delegating());
-    assert_eq!(run.fact(Fact::Returned(result("delegate"))), ["tool_result delegate"]);
+    assert_eq!(run.fact(Fact::Reported(Report::Returned(result("delegate")))), ["tool_result delegate"]);
     assert_eq!(run.next(), Next::Release);
     run.command(Command::Resume);
     assert_eq!(run.next(), Next::Step(StepMode::Act));
@@ -278,7 +278,7 @@ fn order(version: u64, order: Order) -> Command {
 
 fn decide(count: usize) -> Fact {
     let calls = (0..count).map(delegate).collect();
-    Fact::Decided { mode: StepMode::Act, reply: reply(), calls, validation_errors: Vec::new() }
+    Fact::Reported(Report::Decided { mode: StepMode::Act, reply: reply(), calls, validation_errors: Vec::new() })
 }
 
 fn delegate(number: usize) -> ToolRequest {

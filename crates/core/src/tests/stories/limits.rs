@@ -1,5 +1,5 @@
 use crate::{
-    AnswerGrace, Command, Fact, Fault, Next, Rejection, Reply, Settings, StepMode,
+    AnswerGrace, Command, Fact, Fault, Next, Rejection, Reply, Report, Session, Settings, StepMode,
     tests::world::{self, Run, answered, awaiting, call, decided, noon, one_shot, result, results},
 };
 use chrono::TimeDelta;
@@ -9,12 +9,12 @@ use quarterdeck_api::{ErrorCode, Status};
 fn at_max_steps_an_answer_is_forced_and_without_one_the_session_fails() {
     let mut run = Run::start(at_most(2));
     run.fact(decided(&["click"]));
-    run.fact(Fact::Returned(result("click")));
+    run.fact(Fact::Reported(Report::Returned(result("click"))));
     assert_eq!(
         run.fact(decided(&["click"])),
         ["policy_event click", "MetricsUpdate", "flow_event force_answer server"]
     );
-    run.fact(Fact::Returned(result("click")));
+    run.fact(Fact::Reported(Report::Returned(result("click"))));
     assert_eq!(run.next(), Next::Step(StepMode::AnswerOnly));
 
     assert_eq!(
@@ -46,13 +46,16 @@ fn a_user_who_forces_an_answer_at_max_steps_does_not_wait_for_the_client() {
     let mut run = Run::start(at_most(1));
     run.fact(decided(&["click", "ask"]));
     assert_eq!(run.command(Command::ForceAnswer), ["flow_event force_answer user"]);
-    assert_eq!(run.fact(Fact::Returned(result("click"))), ["tool_result click", "error_event server ask"]);
+    assert_eq!(
+        run.fact(Fact::Reported(Report::Returned(result("click")))),
+        ["tool_result click", "error_event server ask"]
+    );
     assert_eq!(run.next(), Next::Step(StepMode::AnswerOnly));
 }
 
 #[test]
 fn an_agent_that_never_answers_is_timed_out_when_its_time_was_up() {
-    let never = || Fact::Failed(Fault::because(ErrorCode::NoAnswer, "three useless replies"));
+    let never = || Fact::Reported(Report::Failed(Fault::because(ErrorCode::NoAnswer, "three useless replies")));
     let mut run = Run::start(one_shot());
     run.wait_s(600).fact(Fact::TimePassed);
     assert_eq!(run.fact(never()), ["AgentCompletion timed_out"]);
@@ -78,7 +81,7 @@ fn a_full_log_takes_no_message_and_no_pause_and_forces_an_answer() {
         }
         let forced = ["policy_event click", "MetricsUpdate", "flow_event force_answer server"];
         assert_eq!(run.fact(decided(&["click"])), forced);
-        run.fact(Fact::Returned(result("click")));
+        run.fact(Fact::Reported(Report::Returned(result("click"))));
         assert_eq!(run.next(), Next::Step(StepMode::AnswerOnly));
 
         let mut silent = run.clone();
@@ -118,7 +121,7 @@ fn a_step_and_a_new_turn_forgive_the_workers_that_died() {
         assert_eq!((run.session.recoveries, run.status()), (0, Status::Running));
     }
     (0..3).for_each(|_| drop(taken_over(&mut run)));
-    run.fact(Fact::Returned(result("click")));
+    run.fact(Fact::Reported(Report::Returned(result("click"))));
     assert_eq!(run.session.recoveries, 3, "the result of a call is not a step");
     taken_over(&mut run);
     run.command(world::say(&["Try again"]));
@@ -169,12 +172,12 @@ fn sessions_of_earlier_versions_wait_for_their_client_without_end() {
 fn a_rejected_answer_is_asked_for_again() {
     let mut run = Run::start(at_most(1));
     run.fact(decided(&[]));
-    let rejected = Fact::Decided {
+    let rejected = Fact::Reported(Report::Decided {
         mode: StepMode::AnswerOnly,
         reply: Reply::default(),
         calls: Vec::new(),
         validation_errors: vec!["price is missing".into()],
-    };
+    });
     for _ in 0..3 {
         run.fact(rejected.clone());
         assert_eq!(run.next(), Next::Step(StepMode::AnswerOnly));
@@ -255,12 +258,12 @@ fn at_most(steps: u64) -> Settings {
 
 /// Asked only for an answer, the model calls a tool.
 fn no_answer() -> Fact {
-    Fact::Decided {
+    Fact::Reported(Report::Decided {
         mode: StepMode::AnswerOnly,
         reply: Reply::default(),
         calls: vec![call("click")],
         validation_errors: Vec::new(),
-    }
+    })
 }
 
 /// By the next worker.

@@ -1,5 +1,5 @@
 use crate::{
-    Command, Fact, Next, Rejection, StepMode,
+    Command, Fact, Next, Rejection, Report, StepMode,
     tests::world::{
         Run, after, answered, awaiting, call, decided, one_shot, paused_while_running, result, results, say, started,
     },
@@ -72,7 +72,7 @@ fn a_call_that_ran_when_the_pause_came_may_return_and_a_thought_may_not() {
     let mut run = after(Run::start(one_shot()), [decided(&["click", "ask"])]);
     run.command(Command::Pause);
     assert_eq!(
-        run.fact(Fact::Returned(result("click"))),
+        run.fact(Fact::Reported(Report::Returned(result("click")))),
         ["tool_result click", "ActiveStateChange awaiting_tool_results ask"]
     );
     assert_eq!(run.status(), Status::Paused);

@@ -1,5 +1,5 @@
 use crate::{
-    Command, Fact, Next, Rejection, StepMode,
+    Command, Fact, Next, Rejection, Report, StepMode,
     tests::world::{
         Run, after, answered, awaiting, call, decided, error_of, failed, one_shot, result, result_of, results, running,
         say,
@@ -38,7 +38,7 @@ fn the_clients_calls_come_after_the_servers_have_returned() {
     assert_eq!(run.fact(decided(&["ask", "click"])), ["policy_event ask+click", "MetricsUpdate"]);
     assert_eq!(run.next(), Next::Settle(vec![call("click")]));
     assert_eq!(
-        run.fact(Fact::Returned(result("click"))),
+        run.fact(Fact::Reported(Report::Returned(result("click")))),
         ["tool_result click", "ActiveStateChange awaiting_tool_results ask"]
     );
 }
@@ -50,12 +50,12 @@ fn a_result_without_an_id_answers_the_call_of_that_name_and_those_arguments() {
     let first = of(arguments(1), Some("c1"));
     let calls = vec![first.clone(), of(arguments(2), Some("c2")), of(None, None)];
     let mut run = Run::start(one_shot());
-    run.fact(Fact::Decided {
+    run.fact(Fact::Reported(Report::Decided {
         mode: StepMode::Act,
         reply: crate::Reply::default(),
         calls,
         validation_errors: Vec::new(),
-    });
+    }));
 
     let answer = |call| Command::ToolResults(vec![ToolResultItem::Result(result_of(call))]);
     run.command(answer(of(arguments(2), None)));
@@ -115,7 +115,10 @@ fn an_answer_forced_while_the_model_thinks_drops_the_calls_it_then_makes() {
 fn an_answer_forced_during_the_servers_calls_drops_the_clients() {
     let mut run = after(Run::start(one_shot()), [decided(&["click", "ask"])]);
     run.command(Command::ForceAnswer);
-    assert_eq!(run.fact(Fact::Returned(result("click"))), ["tool_result click", "error_event server ask"]);
+    assert_eq!(
+        run.fact(Fact::Reported(Report::Returned(result("click")))),
+        ["tool_result click", "error_event server ask"]
+    );
     assert_eq!(run.next(), Next::Step(StepMode::AnswerOnly));
 }
 

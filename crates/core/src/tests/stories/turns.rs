@@ -1,5 +1,5 @@
 use crate::{
-    Ending, Fact, Fault, LoggedEvent, Next, Rejection, State,
+    Ending, Fact, Fault, LoggedEvent, Next, Rejection, Report, State,
     tests::world::{
         Run, answered, decided, failed, interactive, messages, noon, one_shot, result, running, say, started,
     },
@@ -14,14 +14,13 @@ fn a_one_shot_session_writes_its_events_in_the_contracts_order() {
     assert_eq!(run.next(), Next::Start);
     run.fact(started(&["Find the price"]));
     run.fact(decided(&["click"]));
-    run.fact(Fact::Returned(result("click")));
+    run.fact(Fact::Reported(Report::Returned(result("click"))));
     run.fact(answered("19 €"));
 
     let expected = [
         "RequestStart",
         "RequestStartDispatched pending",
         "AgentStarted",
-        "RunnerSession",
         "ActiveStateChange running",
         "message_event Find the price",
         "policy_event click",
@@ -45,7 +44,7 @@ fn three_turns_of_a_conversation_each_start_with_fresh_budgets_and_keep_the_last
     let mut run = Run::start(interactive());
     for turn in ["one", "two", "three"] {
         assert_eq!(run.fact(decided(&["click"])), ["policy_event click", "MetricsUpdate"]);
-        run.fact(Fact::Returned(result("click")));
+        run.fact(Fact::Reported(Report::Returned(result("click"))));
         let words = run.wait_s(60).fact(answered(turn));
         assert_eq!(words.last().map(String::as_str), Some("ActiveStateChange idle"));
         assert_eq!((run.session.turn.steps, run.session.turn.worked_ms), (2, 60_000));
@@ -65,7 +64,7 @@ fn files_follow_their_message_in_the_log_and_the_agent_sees_that_they_are_there(
     let mut run = Run::create(interactive());
     let mut messages = messages(&["Read these"]);
     messages[0].files = vec![file("a.txt", SourceType::Url), file("b.txt", SourceType::Base64)];
-    let words = run.fact(Fact::Started { messages, inbox_through: 0, environments: Vec::new() });
+    let words = run.fact(Fact::Started { messages, inbox_through: 0 });
     assert_eq!(words[words.len() - 2..], ["message_event Read these", "Attachment user"], "only what has an address");
     let seen = run.log.last().and_then(LoggedEvent::agent_event);
     let Some(AgentEvent::ObservationEvent { source, metadata, .. }) = seen else { panic!("it is an observation") };
@@ -95,7 +94,7 @@ fn an_idle_session_completes_when_its_wait_is_over_and_not_before() {
 #[test]
 fn a_session_without_messages_goes_idle_and_works_once_it_is_told_what_to_do() {
     let mut run = Run::create(interactive());
-    assert_eq!(run.fact(started(&[])), ["AgentStarted", "RunnerSession", "ActiveStateChange idle"]);
+    assert_eq!(run.fact(started(&[])), ["AgentStarted", "ActiveStateChange idle"]);
     assert_eq!(run.command(say(&["Find the price"])), ["ActiveStateChange running"]);
     assert_eq!(run.deliver(), ["message_event Find the price"]);
     run.fact(answered("19 €"));
@@ -125,7 +124,7 @@ fn a_start_that_shows_messages_nobody_sent_is_refused() {
     run.command(say(&["Find the price"]));
     for inbox_through in [1, 2] {
         let shown = if inbox_through == 1 { Vec::new() } else { messages(&["one", "two"]) };
-        let start = Fact::Started { messages: shown, inbox_through, environments: Vec::new() };
+        let start = Fact::Started { messages: shown, inbox_through };
         assert_eq!(run.try_fact(start), Err(Rejection::MovedOn { status: Status::Pending }));
     }
 }
@@ -163,11 +162,7 @@ fn a_session_that_failed_before_it_started_is_dispatched_again() {
     assert_eq!(run.fact(failed()), ["AgentError"]);
     assert_eq!(run.command(say(&["Try again"])), ["RequestStartDispatched pending"]);
     assert_eq!((run.status(), run.session.error()), (Status::Pending, None));
-    let both = Fact::Started {
-        messages: messages(&["Find the price", "Try again"]),
-        inbox_through: 1,
-        environments: Vec::new(),
-    };
+    let both = Fact::Started { messages: messages(&["Find the price", "Try again"]), inbox_through: 1 };
     run.fact(both);
     assert_eq!(run.session.inbox.waiting(), 0);
 }
@@ -184,7 +179,7 @@ fn a_queued_session_has_one_event_until_it_is_promoted() {
 #[test]
 fn a_failed_session_tells_its_code_and_keeps_the_cause_for_its_owner() {
     let mut run = Run::start(one_shot());
-    run.fact(Fact::Failed(Fault::because(ErrorCode::Internal, "disk full")));
+    run.fact(Fact::Reported(Report::Failed(Fault::because(ErrorCode::Internal, "disk full"))));
     let last = run.log.last().expect("an event");
     assert!(last.json.get().contains(r#""trace":"","info":{"cause":"disk full"}"#), "{}", last.json);
     assert!(!run.session.status_record().error.expect("a sentence").contains("disk"));

@@ -1,0 +1,116 @@
+//! Pictures that agents are shown. Their bytes become blobs before the event is written that shows them, so that
+//! neither the log nor any answer carries them; a model gets them back by their address.
+
+use crate::engine::Shared;
+use async_trait::async_trait;
+use bytes::Bytes;
+use quarterdeck_agent::Media;
+use quarterdeck_api::{AgentEvent, ImageContent, SessionId, SourceType};
+use quarterdeck_core::Report;
+use quarterdeck_store::{BlobName, Error};
+use std::{fmt, sync::Arc};
+
+/// Where pictures are among a session's resources.
+const BUCKET: &str = "screenshots";
+/// Pictures of one session that are kept; beyond them its agent sees words only.
+const PICTURES_MAX: u64 = 2_000;
+/// Tries to keep one.
+const TRIES: usize = 2;
+
+impl Shared {
+    /// A report that carries no bytes of pictures: they are kept, and stand there by their address. A picture that
+    /// cannot be kept is left out, and the agent is told.
+    pub(crate) async fn with_picture_kept(&self, session: SessionId, report: Report) -> Report {
+        let Report::Observed(AgentEvent::ObservationEvent { source, text, image: Some(image), metadata }) = report
+        else {
+            return report;
+        };
+        let known = self.notifier.snapshot(session).map_or(0, |snapshot| snapshot.session.pictures);
+        let kept = if known < PICTURES_MAX { self.keep_picture(session, image).await } else { Err(TOO_MANY) };
+        let (text, image) = match kept {
+            Ok(image) => (text, Some(image)),
+            Err(note) => (Some(text.map_or_else(|| note.to_owned(), |text| format!("{text}\n{note}"))), None),
+        };
+        Report::Observed(AgentEvent::ObservationEvent { source, text, image, metadata })
+    }
+
+    async fn keep_picture(&self, session: SessionId, image: ImageContent) -> Result<ImageContent, &'static str> {
+        let Some(bytes) = image.bytes().map(Bytes::from) else { return Ok(image) };
+        let ending = image.media_type.as_deref().and_then(ending_of).ok_or(NOT_KEPT)?;
+        let (name, source) = address(session, BUCKET, &format!("{}.{ending}", self.clock.id().simple()));
+        let name = name.ok_or(NOT_KEPT)?;
+        for _ in 0..TRIES {
+            match self.blobs.put(&name, bytes.clone()).await {
+                Ok(()) => return Ok(ImageContent { source_type: SourceType::Url, source, ..image }),
+                Err(error) => tracing::warn!(session.id = %session, %error, "a picture could not be kept"),
+            }
+        }
+        Err(NOT_KEPT)
+    }
+}
+
+const TOO_MANY: &str = "(There is a picture, but this session has shown as many as can be kept.)";
+const NOT_KEPT: &str = "(There is a picture, but it could not be kept.)";
+
+/// The ending of the name of a picture.
+pub(crate) fn ending_of(media_type: &str) -> Option<&'static str> {
+    match media_type {
+        "image/jpeg" => Some("jpg"),
+        "image/png" => Some("png"),
+        "image/gif" => Some("gif"),
+        "image/webp" => Some("webp"),
+        _ => None,
+    }
+}
+
+/// A blob of a session, and the address that it has among the session's resources.
+pub(crate) fn address(session: SessionId, bucket: &str, key: &str) -> (Option<BlobName>, String) {
+    let source = format!("/api/v2/sessions/{session}/resources/{bucket}/{key}");
+    (BlobName::new(session, bucket, key), source)
+}
+
+/// The blob at an address below a session's own resources; none for any other address.
+pub(crate) fn blob_at(session: SessionId, source: &str) -> Option<BlobName> {
+    let rest = source.strip_prefix(&format!("/api/v2/sessions/{session}/resources/"))?;
+    let (bucket, key) = rest.split_once('/')?;
+    BlobName::new(session, bucket, key)
+}
+
+/// The pictures of one session.
+pub(crate) struct SessionPictures {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) session: SessionId,
+}
+
+impl fmt::Debug for SessionPictures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("SessionPictures").field(&self.session).finish()
+    }
+}
+
+#[async_trait]
+impl Media for SessionPictures {
+    async fn picture(&self, source: &str) -> Option<Bytes> {
+        let name = blob_at(self.session, source)?;
+        let warn = |error: Error| tracing::warn!(session.id = %self.session, %error, "a picture cannot be read");
+        self.shared.blobs.get(&name).await.map_err(warn).ok().flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    #[test]
+    fn only_addresses_of_the_sessions_own_resources_lead_to_blobs() {
+        let session = SessionId(Uuid::from_u128(1));
+        let other = SessionId(Uuid::from_u128(2));
+        let (name, source) = address(session, BUCKET, "a.jpg");
+        assert_eq!((blob_at(session, &source), blob_at(other, &source)), (name, None));
+        for elsewhere in ["https://example.com/a.jpg", "/api/v2/sessions/", "data:image/png;base64,aGk="] {
+            assert_eq!(blob_at(session, elsewhere), None, "{elsewhere}");
+        }
+        assert_eq!(blob_at(session, &source.replace("screenshots/a", "screenshots/../a")), None);
+    }
+}
