@@ -1,7 +1,7 @@
 //! What a runner may say of the session that it drives. It may travel: each report reads back from its JSON.
 
 use crate::{Fault, StepMode};
-use quarterdeck_api::{AgentEvent, Answer, ModelUsage, Outcome, ToolRequest, ToolResultItem};
+use quarterdeck_api::{AgentEvent, Answer, JsonObject, ModelUsage, Outcome, ToolRequest, ToolResultItem};
 use serde::{Deserialize, Serialize};
 
 /// Something that a runner saw or did. Whether it fits the session's state is the session's to decide.
@@ -55,6 +55,7 @@ pub struct Reply {
     /// Tokens used.
     pub usage: Option<ModelUsage>,
     /// What the model's host put into it beside this, and wants back. Recorded, and shown to nobody.
+    #[serde(default)]
     pub kept: Option<Box<JsonObject>>,
 }
 

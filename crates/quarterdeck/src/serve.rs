@@ -169,7 +169,8 @@ impl Model {
         client.context_tokens = settings.model_context.map(|tokens| tokens as usize);
         if let Some(file) = &settings.model_ca_file {
             let certificates = std::fs::read(file);
-            let certificates = certificates.with_context(|| format!("cannot read --model-ca-file {}", file.display()))?;
+            let certificates =
+                certificates.with_context(|| format!("cannot read --model-ca-file {}", file.display()))?;
             client.certificates = vec![certificates];
         }
         let client = OpenAiClient::new(client).context("cannot use --model-base-url")?;

@@ -1,8 +1,8 @@
 //! What the tests share: sessions in every state, and a short word for everything that goes in or out.
 
 use crate::{
-    AnswerGrace, Command, Effect, Fact, Fault, LoggedEvent, Next, OpenStep, Order, Phase, Rejection, Reply, Report, Resumption,
-    Session, Settings, State, StepMode,
+    AnswerGrace, Command, Effect, Fact, Fault, LoggedEvent, Next, OpenStep, Order, Phase, Rejection, Reply, Report,
+    Resumption, Session, Settings, State, StepMode,
 };
 use chrono::{DateTime, TimeDelta};
 use quarterdeck_api::{

@@ -1,5 +1,5 @@
 use crate::{
-    AnswerGrace, Command, Fact, Fault, Next, Rejection, Reply, Report, Session, Settings, StepMode,
+    AnswerGrace, Command, Fact, Fault, Next, Rejection, Reply, Report, Settings, StepMode,
     tests::world::{self, Run, answered, awaiting, call, decided, noon, one_shot, result, results},
 };
 use chrono::TimeDelta;
