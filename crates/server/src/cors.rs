@@ -47,7 +47,7 @@ const EXPOSED: [&str; 6] =
     ["etag", "retry-after", "x-request-id", "location", "x-quarterdeck-ignored", "x-quarterdeck-left-out"];
 
 /// How long a browser need not ask again.
-const MAX_AGE: Duration = Duration::from_secs(2 * 60 * 60);
+const MAX_AGE: Duration = Duration::from_hours(2);
 
 /// Lets pages of other origins call all routes but those for operators and tests.
 #[derive(Clone, Debug)]
