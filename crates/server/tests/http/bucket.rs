@@ -17,6 +17,7 @@ async fn a_file_in_a_bucket_is_reached_by_a_link_that_is_signed_for_it() {
     assert_eq!(created.status, 201, "{created:?}");
     let address = created.json()["request"]["messages"]["files"][0]["source"].as_str().unwrap().to_owned();
 
+    let address = address.strip_prefix(&format!("http://{}", server.address)).expect("it is on this server").to_owned();
     // The client follows the link.
     let found = server.get(&address).await;
     assert_eq!(found.status, 200);

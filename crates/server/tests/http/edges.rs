@@ -246,7 +246,9 @@ async fn of_many_terms_to_sort_by_the_first_of_each_field_counts() {
     let names = async |sort: &str| {
         let listed = server.get(&format!("/api/v2/skills?{sort}")).await;
         assert_eq!(listed.status, 200, "{listed:?}");
-        listed.json()["items"].as_array().unwrap().iter().map(|skill| skill["name"].clone()).collect::<Vec<_>>()
+        let names =
+            listed.json()["items"].as_array().unwrap().iter().map(|skill| skill["name"].clone()).collect::<Vec<_>>();
+        names.into_iter().filter(|name| !name.as_str().unwrap().starts_with("h/")).collect::<Vec<_>>()
     };
     assert_eq!(names(&vec!["sort=name"; 2_500].join("&")).await, ["a", "b", "c"]);
     assert_eq!(names("sort=-name&sort=name&sort=created_at").await, ["c", "b", "a"]);
