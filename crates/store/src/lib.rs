@@ -27,6 +27,7 @@ mod port;
 mod postgres;
 mod rows;
 mod sharing;
+mod sign_ins;
 mod sqlite;
 mod url;
 
@@ -43,4 +44,5 @@ pub use port::{
     Store, StoredSession, SummaryRow,
 };
 pub use sharing::{Rated, Rating, Share, Sharing};
+pub use sign_ins::{LINK_TTL, Proof, SIGN_IN_IDLE, SIGN_IN_MAX, SIGN_INS_PER_KEY, SignIns, SignedIn, TokenHash};
 pub use url::{OpenError, open, open_beside};
