@@ -10,6 +10,8 @@ mod options;
 mod orgs;
 mod serve;
 mod settings;
+#[cfg(feature = "agent-view")]
+mod view;
 
 use clap::Parser;
 use options::{Command, Options};

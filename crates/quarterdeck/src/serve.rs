@@ -11,7 +11,7 @@ use quarterdeck_engine::{Engine, EngineSettings, SystemClock};
 use quarterdeck_environments::Hosting;
 use quarterdeck_server::{App, ListenerSettings, Metrics, ServerSettings, router};
 use quarterdeck_store::{Blobs, Limits, Store};
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     net::TcpListener,
     signal::unix::{Signal, SignalKind, signal},
@@ -63,18 +63,31 @@ async fn serve(options: &ServerOptions, parts: Parts) -> anyhow::Result<()> {
     let runner = Arc::new(ModelRunner::new(model.client));
     let settings = engine_settings(options, hosting);
     let engine = Engine::start(Arc::clone(&store), blobs, runner, Arc::new(SystemClock), settings).await?;
-    let app = App::new(engine.sessions(), Arc::clone(&store), ServerSettings::default()).with_metrics(metrics.clone());
+    let server = ServerSettings { model: Some(model.name.clone()), ..ServerSettings::default() };
+    let app = App::new(engine.sessions(), Arc::clone(&store), server).with_metrics(metrics.clone());
     tokio::spawn(metrics.keep_small());
     let draining = engine.draining();
     // Before anybody is told that it listens: a signal that comes sooner would just end the process.
     let signals = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tokio::spawn(stop_on_signal(signals, draining.clone()));
-    greet(&format!("http://{}", listener.local_addr()?), &*store, &model.name, key.as_deref());
+    let (address, url) = (listener.local_addr()?, format!("http://{}", listener.local_addr()?));
+    let view = view_address(&url, address, &*store).await?;
+    greet(&url, &*store, &model.name, key.as_deref(), view.as_deref());
     quarterdeck_server::serve(listener, router(app), ListenerSettings::default(), draining).await;
     engine.stop().await;
     store.close().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+#[cfg(feature = "agent-view")]
+async fn view_address(url: &str, listening: SocketAddr, store: &dyn Store) -> anyhow::Result<Option<String>> {
+    Ok(Some(crate::view::address(url, listening, store).await?))
+}
+
+#[cfg(not(feature = "agent-view"))]
+async fn view_address(_: &str, _: SocketAddr, _: &dyn Store) -> anyhow::Result<Option<String>> {
+    Ok(None)
 }
 
 /// The model that drives sessions, and what it is called.
@@ -165,11 +178,14 @@ async fn stop_on_signal((mut terminate, mut interrupt): (Signal, Signal), draini
 }
 
 #[expect(clippy::print_stdout, reason = "this is for the person who started the server")]
-fn greet(url: &str, store: &dyn Store, model: &str, new_key: Option<&str>) {
+fn greet(url: &str, store: &dyn Store, model: &str, new_key: Option<&str>, view: Option<&str>) {
     println!("Quarterdeck {}", env!("CARGO_PKG_VERSION"));
     println!("  store  {}", store.describe());
     println!("  model  {model}");
     println!("  docs   {url}/docs");
+    if let Some(view) = view {
+        println!("  view   {view}");
+    }
     if let Some(key) = new_key {
         println!("  key    {key}  (new; shown only now)");
     }

@@ -18,6 +18,10 @@ pub struct ServerSettings {
     pub body_timeout: Duration,
     /// How long a key is trusted without asking the store again; a revoked one works that long.
     pub key_cache: Duration,
+    /// The address that clients know the server by, with its path behind a proxy; none: what each request names.
+    pub public_url: Option<String>,
+    /// What the model is called, for people.
+    pub model: Option<String>,
 }
 
 impl Default for ServerSettings {
@@ -28,6 +32,8 @@ impl Default for ServerSettings {
             bodies_max: 256 * 1024 * 1024,
             body_timeout: Duration::from_secs(30),
             key_cache: Duration::from_secs(1),
+            public_url: None,
+            model: None,
         }
     }
 }

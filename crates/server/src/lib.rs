@@ -6,6 +6,8 @@
 //! Invariant: every request that names stored things is scoped by its [`Caller`](quarterdeck_store::Caller);
 //! what belongs to another organization answers like what does not exist.
 
+#[cfg(feature = "agent-view")]
+mod agent_view;
 mod app;
 mod authentication;
 mod bodies;
@@ -16,12 +18,13 @@ mod listener;
 mod metrics;
 mod names;
 mod openapi;
+mod public_url;
 mod router;
 mod routes;
 mod stalled;
 
 pub use app::{App, ServerSettings};
-pub use keys::{API_KEY_PREFIX, key_hash, new_key};
+pub use keys::{API_KEY_PREFIX, key_hash, new_key, new_token, sha256};
 pub use listener::{ListenerSettings, serve};
 pub use metrics::Metrics;
 pub use openapi::document;

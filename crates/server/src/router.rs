@@ -26,6 +26,7 @@ pub fn router(app: App) -> Router {
     let service = Router::new()
         .merge(routes::api())
         .merge(operator())
+        .merge(pages())
         .fallback(unserved)
         .with_state(app)
         .layer(CatchPanicLayer::custom(panicked))
@@ -44,6 +45,16 @@ fn operator() -> Router<App> {
         .route("/openapi.yaml", get(openapi::yaml))
         .merge(openapi::pages())
         .method_not_allowed_fallback(not_allowed)
+}
+
+#[cfg(feature = "agent-view")]
+fn pages() -> Router<App> {
+    crate::agent_view::router()
+}
+
+#[cfg(not(feature = "agent-view"))]
+fn pages() -> Router<App> {
+    Router::new()
 }
 
 /// The body is read, although nobody wants it: a connection with an unread one is closed, and who would use it again

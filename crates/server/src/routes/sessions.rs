@@ -5,6 +5,7 @@ use crate::{
     authentication::{Authenticated, AuthenticatedBody, MaybeAuthenticated},
     error::ApiError,
     input::Input,
+    public_url,
 };
 use axum::{
     Json,
@@ -50,8 +51,9 @@ pub(crate) async fn create(
         key: key.as_str().to_owned(),
         request_hash: Sha256::digest(input.body_bytes()).into(),
     });
-    let json = match app.sessions.create(caller, request, key, |record| to_json(&session_view(record))).await? {
-        Created::New(record) => to_json(&session_view(&record)),
+    let base = public_url::of(&app.settings, input.headers());
+    let json = match app.sessions.create(caller, request, key, |record| to_json(&session_view(record, &base))).await? {
+        Created::New(record) => to_json(&session_view(&record, &base)),
         Created::Replayed(json) => json,
     };
     Ok((StatusCode::CREATED, [(header::CONTENT_TYPE, "application/json")], json).into_response())
@@ -90,7 +92,8 @@ pub(crate) async fn list(
         return Ok(Json(Page { items: Vec::new(), total: 0, page }));
     };
     let listing = app.sessions.list(caller, filter).await?;
-    let items = listing.items.into_iter().map(summary_view).collect();
+    let base = public_url::of(&app.settings, input.headers());
+    let items = listing.items.into_iter().map(|row| summary_view(row, &base)).collect();
     Ok(Json(Page { items, total: listing.total, page }))
 }
 
@@ -163,7 +166,7 @@ pub(crate) async fn get(
 ) -> Result<Json<Session>, ApiError> {
     let id = session_id(&input)?;
     let record = app.sessions.record(caller, id).await?;
-    Ok(Json(session_view(&record)))
+    Ok(Json(session_view(&record, &public_url::of(&app.settings, input.headers()))))
 }
 
 /// Where a session stands.
@@ -238,7 +241,7 @@ pub(crate) fn session_id(input: &Input) -> Result<SessionId, ApiError> {
 }
 
 /// How a session reads to its owner: secrets masked.
-pub(crate) fn session_view(record: &SessionRecord) -> Session {
+pub(crate) fn session_view(record: &SessionRecord, base: &str) -> Session {
     let session = &record.session;
     #[expect(clippy::expect_used, reason = "only strings are keys, so a request always serializes")]
     let request = to_raw_value(&mask::session_request(&record.request)).expect("a request serializes");
@@ -247,7 +250,7 @@ pub(crate) fn session_view(record: &SessionRecord) -> Session {
         request,
         status: session.status_record(),
         agent_revision: record.agent_revision,
-        agent_view_url: None,
+        agent_view_url: agent_view_url(session.id, base),
         latest_answer: session.answer.clone(),
         created_at: session.created_at,
         started_at: session.started_at,
@@ -255,14 +258,14 @@ pub(crate) fn session_view(record: &SessionRecord) -> Session {
     }
 }
 
-fn summary_view(row: SummaryRow) -> SessionSummary {
+fn summary_view(row: SummaryRow, base: &str) -> SessionSummary {
     let session = row.session;
     SessionSummary {
         id: session.id,
         agent: Some(row.agent),
         agent_revision: row.agent_revision,
         status: session.state.status(),
-        agent_view_url: None,
+        agent_view_url: agent_view_url(session.id, base),
         first_message: row.first_message,
         created_at: session.created_at,
         started_at: session.started_at,
@@ -270,6 +273,11 @@ fn summary_view(row: SummaryRow) -> SessionSummary {
         last_activity_at: Some(session.last_activity_at),
         anonymized_at: None,
     }
+}
+
+/// Where a session can be watched: nowhere when the page is left out.
+fn agent_view_url(id: SessionId, base: &str) -> Option<String> {
+    cfg!(feature = "agent-view").then(|| format!("{base}/agent-view/{id}"))
 }
 
 pub(crate) fn to_json(session: &Session) -> String {

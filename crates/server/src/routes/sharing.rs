@@ -1,12 +1,12 @@
 //! Links that show a session to whoever has them (`docs/decisions/0013-share-links.md`).
 
 use super::sessions::{session_id, session_view, to_json};
-use crate::{App, authentication::Authenticated, error::ApiError, input::Input};
+use crate::{App, authentication::Authenticated, error::ApiError, input::Input, public_url};
 use axum::{
     Json,
     body::Body,
     extract::State,
-    response::{IntoResponse, Response},
+    response::{IntoResponse, Redirect, Response},
 };
 use bytes::Bytes;
 use futures_util::{Stream, stream};
@@ -19,7 +19,9 @@ use quarterdeck_store::Error;
 const LINKS: &str = "/share/api/v1/trajectories";
 
 /// What keeps a link's secret out of caches, search engines and other sites' logs.
-const DISCREET: [(HeaderName, HeaderValue); 3] = [
+const DISCREET: [(HeaderName, HeaderValue); 4] = [
+    // Browsers are sent to the page that shows it.
+    (header::VARY, HeaderValue::from_static("accept")),
     (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
     (HeaderName::from_static("x-robots-tag"), HeaderValue::from_static("noindex")),
     (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
@@ -65,10 +67,18 @@ pub(crate) async fn unshare(
     params(("token" = String, Path, description = "The secret part of the link.")),
     responses(
         (status = 200, description = "The session's fields, and `events`: its whole log.", body = SharedTrajectory),
+        (status = 303, description = "To who would rather have HTML: the page that shows it is at `Location`."),
         (status = 404, description = "The link leads nowhere, or does not any more.", body = ErrorBody)))]
 pub(crate) async fn show(State(app): State<App>, input: Input) -> Response {
+    #[cfg(feature = "agent-view")]
+    if crate::agent_view::wants_a_page(input.headers()) {
+        // As it was sent: decoded, it might not fit into a header.
+        let token = input.path().rsplit('/').next().unwrap_or_default();
+        let page = format!("{}/share/{token}", public_url::path(&app.settings));
+        return (HeaderMap::from_iter(DISCREET), Redirect::to(&page)).into_response();
+    }
     let answer = match app.sessions.shared(input.variable("token")).await {
-        Ok(Some(shared)) => trajectory(shared),
+        Ok(Some(shared)) => trajectory(shared, &public_url::of(&app.settings, input.headers())),
         Ok(None) => ApiError::from(Problem::not_found("this link leads nowhere")).into_response(),
         Err(error) => ApiError::from(error).into_response(),
     };
@@ -76,13 +86,13 @@ pub(crate) async fn show(State(app): State<App>, input: Input) -> Response {
 }
 
 /// Written while it is read: a log may be longer than memory should hold for a stranger.
-fn trajectory(shared: SharedSession) -> Response {
-    let body = Body::from_stream(pieces(shared));
+fn trajectory(shared: SharedSession, base: &str) -> Response {
+    let body = Body::from_stream(pieces(shared, base));
     ([(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
-fn pieces(shared: SharedSession) -> impl Stream<Item = Result<Bytes, Error>> {
-    let mut head = to_json(&session_view(&shared.record));
+fn pieces(shared: SharedSession, base: &str) -> impl Stream<Item = Result<Bytes, Error>> + use<> {
+    let mut head = to_json(&session_view(&shared.record, base));
     head.pop(); // the brace that closes the session
     head.push_str(",\"events\":[");
     let log = stream::try_unfold(Some(0), move |from| {
