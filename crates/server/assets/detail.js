@@ -144,6 +144,14 @@ function children(state) {
 
 /** @param {any} state */
 function files(state) {
+  if (state.filesOf !== state.log.events.length) { state.files = findFiles(state); state.filesOf = state.log.events.length; }
+  const found = state.files;
+  if (!found.size) return nothing;
+  return html`<section class="card"><h2>Files (${found.size})</h2><ul class="plain-list">${[...found].map(([address, file]) => html`<li><a href=${base + address} download=${file.name}>${file.name}</a>${file.size >= 0 ? html` <span class="soft">${short(file.size)} bytes</span>` : nothing}</li>`)}</ul></section>`;
+}
+
+/** Files of the messages and of the log, by address. @param {any} state */
+function findFiles(state) {
   const found = new Map();
   const add = (/** @type {any} */ address, /** @type {string} */ name, /** @type {any} */ size) => {
     const at = String(address ?? '').indexOf('/api/v2/sessions/');
@@ -152,8 +160,7 @@ function files(state) {
   const messages = state.session?.request?.messages;
   for (const message of Array.isArray(messages) ? messages : [messages]) for (const file of message?.files ?? []) add(file.source, file.name, file.size_bytes);
   for (const event of state.log.events) if (event?.type === 'AttachmentEvent') add(event.data.url, event.data.name, event.data.size_bytes);
-  if (!found.size) return nothing;
-  return html`<section class="card"><h2>Files (${found.size})</h2><ul class="plain-list">${[...found].map(([address, file]) => html`<li><a href=${base + address} download=${file.name}>${file.name}</a>${file.size >= 0 ? html` <span class="soft">${short(file.size)} bytes</span>` : nothing}</li>`)}</ul></section>`;
+  return found;
 }
 
 /** @param {any} state */

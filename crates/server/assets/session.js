@@ -31,7 +31,7 @@ function page({ id, token }) {
     view: address.get('view') ?? 'steps', find: '', errorsOnly: false,
     raw: address.get('expanded') === 'true', playing: false, speed: 1, skip: true,
     draft: '', result: /** @type {any} */ (null), sharing: /** @type {any} */ (null), busy: '', moreOpen: false,
-    scrollTo: -1, childrenFor: -1, loaded: false,
+    scrollTo: -1, childrenFor: -1, loaded: false, marked: -1, marks: /** @type {any} */ (nothing), files: /** @type {Map<string, any>} */ (new Map()), filesOf: -1,
   };
   const stopping = new AbortController();
   /** @type {any} */ let player = null;
@@ -304,6 +304,13 @@ function page({ id, token }) {
 
   /** Errors and messages on the slider, as long as they can be told apart. @param {number} end */
   function ticks(end) {
+    // Scrolling draws the page anew, and the marks are the same as long as no event is.
+    if (state.marked !== state.rows.length) { state.marks = drawTicks(end); state.marked = state.rows.length; }
+    return state.marks;
+  }
+
+  /** @param {number} end */
+  function drawTicks(end) {
     const marks = [];
     for (const one of state.rows) if (one && isLandmark(one) && marks.push(one) > 200) return nothing;
     return html`<svg class="ticks" viewBox="0 0 1000 8" preserveAspectRatio="none" aria-hidden="true">${marks.map((one) => {
