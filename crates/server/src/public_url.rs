@@ -13,6 +13,7 @@ pub(crate) fn of(settings: &ServerSettings, headers: &HeaderMap) -> String {
 }
 
 /// The path that a proxy puts before all paths of the server; mostly empty.
+#[cfg(any(test, feature = "agent-view"))]
 pub(crate) fn path(settings: &ServerSettings) -> String {
     let path =
         settings.public_url.as_deref().and_then(|url| url.split_once("://")).and_then(|(_, rest)| rest.split_once('/'));

@@ -6,7 +6,7 @@ use axum::{
     Json,
     body::Body,
     extract::State,
-    response::{IntoResponse, Redirect, Response},
+    response::{IntoResponse, Response},
 };
 use bytes::Bytes;
 use futures_util::{Stream, stream};
@@ -75,7 +75,7 @@ pub(crate) async fn show(State(app): State<App>, input: Input) -> Response {
         // As it was sent: decoded, it might not fit into a header.
         let token = input.path().rsplit('/').next().unwrap_or_default();
         let page = format!("{}/share/{token}", public_url::path(&app.settings));
-        return (HeaderMap::from_iter(DISCREET), Redirect::to(&page)).into_response();
+        return (HeaderMap::from_iter(DISCREET), axum::response::Redirect::to(&page)).into_response();
     }
     let answer = match app.sessions.shared(input.variable("token")).await {
         Ok(Some(shared)) => trajectory(shared, &public_url::of(&app.settings, input.headers())),
