@@ -13,9 +13,10 @@ struct Need {
     packages: &'static [&'static str],
 }
 
-const NEEDS: [Need; 2] = [
+const NEEDS: [Need; 3] = [
     Need { what: "a Postgres server, 15 or newer", is_met: postgres_is_there, packages: &["postgresql"] },
     Need { what: "Python 3 with venv", is_met: python_is_there, packages: &["python3", "python3-venv"] },
+    Need { what: "Chromium", is_met: chromium_is_there, packages: &["chromium"] },
 ];
 
 /// Makes sure that everything is there, and installs it when it may.
@@ -34,6 +35,10 @@ pub(crate) fn ensure_installed() -> Result<Tally> {
         None => Ok(Tally::HELD),
         Some(need) => bail!("{} is still missing after installing {}", need.what, need.packages.join(" ")),
     }
+}
+
+fn chromium_is_there() -> bool {
+    super::test::chromium().is_ok()
 }
 
 fn install(packages: &[&str]) -> Result<()> {

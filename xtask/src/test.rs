@@ -1,12 +1,16 @@
 //! `cargo xtask test`: the tests in Rust; and against the real binary the contract's cases, the Python SDK, a generated
-//! client in TypeScript, generated requests, and the crash harness.
+//! client in TypeScript, Agent View in Chromium, generated requests, and the crash harness.
 
+mod agent_view;
 mod chaos;
 mod contract;
+mod npm;
 mod rust;
 mod schemathesis;
 mod sdk;
 mod typescript;
+
+pub(crate) use agent_view::chromium;
 
 use crate::report::{Report, Tally, say};
 use crate::workspace::{Workspace, variable};
@@ -40,6 +44,8 @@ enum Part {
     Sdk,
     /// A client generated for TypeScript
     Typescript,
+    /// Agent View in Chromium
+    AgentView,
     /// Generated requests, judged by openapi.yaml
     Schemathesis,
     /// Short runs of the crash harness
@@ -66,7 +72,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments, report: &mut Rep
     if arguments.includes(Part::Rust) {
         report.step("Rust tests", || rust::run(workspace, &postgres));
     }
-    let outside = [Part::Contract, Part::Sdk, Part::Typescript, Part::Schemathesis, Part::Chaos];
+    let outside = [Part::Contract, Part::Sdk, Part::Typescript, Part::AgentView, Part::Schemathesis, Part::Chaos];
     if outside.iter().any(|part| arguments.includes(*part)) {
         report.step("build the server", || workspace.build_server().map(|_| Tally::HELD));
     }
@@ -79,6 +85,9 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments, report: &mut Rep
     }
     if arguments.includes(Part::Typescript) {
         typescript::steps(workspace, &postgres, report);
+    }
+    if arguments.includes(Part::AgentView) {
+        agent_view::steps(workspace, report);
     }
     if arguments.includes(Part::Schemathesis) {
         schemathesis::steps(workspace, &postgres, arguments.generation, report);

@@ -143,6 +143,24 @@ impl Sessions {
         let located = self.shared.blobs.locate(&name, served).await?;
         Ok(located.map(|located| (located, served)))
     }
+
+    /// The bytes of a file, wherever it lies. None when there is no such file.
+    ///
+    /// # Errors
+    /// [`SubmitError`].
+    pub async fn resource_bytes(
+        &self,
+        caller: Option<Caller>,
+        id: SessionId,
+        bucket: &str,
+        key: &str,
+        present: fn(&'static str) -> ServedAs,
+    ) -> Result<Option<(Bytes, ServedAs)>, SubmitError> {
+        self.find(caller, id).await?;
+        let Some(name) = BlobName::new(id, bucket, key) else { return Ok(None) };
+        let bytes = self.shared.blobs.get(&name).await?;
+        Ok(bytes.map(|bytes| (bytes, present(media_type_of(key)))))
+    }
 }
 
 #[cfg(test)]

@@ -222,6 +222,11 @@ impl Sessions {
         Catalog::new(store, Arc::clone(&self.shared.clock), Arc::clone(&self.shared.settings.built_in))
     }
 
+    /// The clock that sessions go by; it also makes what nobody can guess.
+    pub fn clock(&self) -> Arc<dyn crate::Clock> {
+        Arc::clone(&self.shared.clock)
+    }
+
     /// The request with its agent in full and its overrides applied. They may bring new names in.
     async fn resolved(&self, caller: Caller, request: SessionRequest) -> Result<Resolved, CreateError> {
         let catalog = self.catalog();

@@ -18,6 +18,8 @@ mod output;
 mod secret_keys;
 mod serve;
 pub mod settings;
+#[cfg(feature = "agent-view")]
+mod view;
 
 use options::{Command, Options};
 use settings::reading::{self, ReadError, Reading};

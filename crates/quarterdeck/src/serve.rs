@@ -14,7 +14,7 @@ use quarterdeck_engine::{AnswerGrace, BuiltIn, Engine, EngineSettings, SystemClo
 use quarterdeck_environments::Hosting;
 use quarterdeck_server::{App, ListenerSettings, Metrics, ServerSettings, router};
 use quarterdeck_store::{Blobs, Limits, Store};
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     net::TcpListener,
     signal::unix::{Signal, SignalKind, signal},
@@ -113,12 +113,14 @@ async fn serve(settings: &Settings, parts: Parts) -> anyhow::Result<()> {
     let parking_ttl = Duration::from_secs(settings.browser.browser_idle);
     let settings = EngineSettings { parking_ttl, ..engine_settings(&settings.limits, hosting, built_in) };
     let engine = Engine::start(Arc::clone(&store), blobs, runner, Arc::new(SystemClock), settings).await?;
-    let app = App::new(engine.sessions(), Arc::clone(&store), front).with_metrics(metrics.clone());
+    let app = App::new(engine.sessions(), Arc::clone(&store), ServerSettings { model: Some(model.name.clone()), ..front }).with_metrics(metrics.clone());
     tokio::spawn(metrics.keep_small());
     let draining = engine.draining();
     // Before anybody is told that it listens: a signal that comes sooner would just end the process.
     stop_on_signals(draining.clone())?;
-    let banner = Banner { url: format!("http://{}", listener.local_addr()?), files, model: model.name, store: &*store };
+    let listening = listener.local_addr()?;
+    let url = format!("http://{listening}");
+    let banner = Banner { listening, url, files, model: model.name, store: &*store };
     banner.show(first_key).await?;
     quarterdeck_server::serve(listener, router(app), ListenerSettings::default(), draining).await;
     engine.stop().await;
@@ -140,6 +142,16 @@ fn known_hosts(public_url: Option<&str>, listener: &TcpListener) -> anyhow::Resu
     let host = Url::parse(url).ok().and_then(|url| url.host_str().map(str::to_owned));
     let host = host.with_context(|| format!("--public-url {url:?} is no URL such as https://agents.example.com"))?;
     Ok(Some(Arc::new([host])))
+}
+
+#[cfg(feature = "agent-view")]
+async fn view_address(url: &str, listening: SocketAddr, store: &dyn Store) -> anyhow::Result<Option<String>> {
+    Ok(Some(crate::view::address(url, listening, store).await?))
+}
+
+#[cfg(not(feature = "agent-view"))]
+async fn view_address(_: &str, _: SocketAddr, _: &dyn Store) -> anyhow::Result<Option<String>> {
+    Ok(None)
 }
 
 /// The model that drives sessions, and what it is called.
@@ -264,6 +276,7 @@ async fn stop_on_signal((mut terminate, mut interrupt): (Signal, Signal), draini
 
 /// What the person who started the server is told.
 struct Banner<'a> {
+    listening: SocketAddr,
     url: String,
     files: String,
     model: String,
@@ -287,7 +300,8 @@ impl Banner<'_> {
             ),
             (None, Ok(()) | Err(_)) => {}
         }
-        let usage = self.usage(new_key.as_deref().filter(|_| is_printed.is_ok()));
+        let view = view_address(&self.url, self.listening, self.store).await?;
+        let usage = self.usage(new_key.as_deref().filter(|_| is_printed.is_ok()), view.as_deref());
         if let Err(error) = is_printed.and_then(|()| output::print(&usage)) {
             tracing::info!("listening on {}; standard output cannot be written: {error}", self.url);
         }
@@ -310,10 +324,11 @@ impl Banner<'_> {
         )
     }
 
-    fn usage(&self, key: Option<&str>) -> String {
+    fn usage(&self, key: Option<&str>, view: Option<&str>) -> String {
         let (url, key) = (&self.url, key.unwrap_or("hk-…"));
+        let view = view.map_or_else(String::new, |view| format!("In the browser:\n  {view}\n\n"));
         format!(
-            "In Python:\n  client = Client(base_url=\"{url}\", api_key=\"{key}\")\n\nFor the hai command (the Python SDK does \
+            "{view}In Python:\n  client = Client(base_url=\"{url}\", api_key=\"{key}\")\n\nFor the hai command (the Python SDK does \
              not read the first of these):\n  export HAI_API_BASE_URL={url}\n  export HAI_API_KEY={key}\n\nlistening on \
              {url}\n"
         )

@@ -36,6 +36,8 @@ pub struct ServerSettings {
     /// The names that this server goes by, without ports. A request for another host is refused: it comes from a page
     /// whose own name was made to lead here. None: any.
     pub hosts: Option<Arc<[String]>>,
+    /// What the model is called, for people.
+    pub model: Option<String>,
 }
 
 impl Default for ServerSettings {
@@ -50,6 +52,7 @@ impl Default for ServerSettings {
             cors: CorsOrigins::default(),
             public_url: PublicUrl::default(),
             hosts: None,
+            model: None,
         }
     }
 }

@@ -6,7 +6,7 @@
 
 use crate::{App, error::ApiError, input::Input, keys::key_hash};
 use axum::extract::{FromRequest, Request};
-use http::{HeaderMap, header};
+use http::header;
 use quarterdeck_api::Problem;
 use quarterdeck_store::Caller;
 
@@ -34,7 +34,7 @@ impl FromRequest<App> for MaybeAuthenticated {
 
     async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
         let input = Input::from_request(request, app).await?;
-        Ok(Self(caller(app, input.headers()).await?, input))
+        Ok(Self(caller(app, &input).await?, input))
     }
 }
 
@@ -44,18 +44,32 @@ impl FromRequest<App> for AuthenticatedBody {
     async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
         let input = Input::from_request(request, app).await?;
         input.check_body(&app.bodies).await?;
-        let caller = caller(app, input.headers()).await?.ok_or_else(Problem::unauthorized)?;
+        let caller = caller(app, &input).await?.ok_or_else(Problem::unauthorized)?;
         input.wait_for_turn(&app.bodies).await;
         Ok(Self(caller, input))
     }
 }
 
 /// Who calls, if the request says so.
-async fn caller(app: &App, headers: &HeaderMap) -> Result<Option<Caller>, ApiError> {
-    let Some(credentials) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
+async fn caller(app: &App, input: &Input) -> Result<Option<Caller>, ApiError> {
+    let Some(credentials) = input.headers().get(header::AUTHORIZATION) else {
+        return caller_by_cookie(app, input).await;
+    };
     let key = bearer(credentials.as_bytes()).ok_or_else(Problem::unauthorized)?;
     let caller = app.keys.caller(key_hash(key)).await?;
     Ok(Some(caller.ok_or_else(Problem::unauthorized)?))
+}
+
+/// A page of this server has a cookie in place of a key.
+#[cfg(feature = "agent-view")]
+async fn caller_by_cookie(app: &App, input: &Input) -> Result<Option<Caller>, ApiError> {
+    crate::agent_view::caller(app, input.method(), input.headers()).await
+}
+
+#[cfg(not(feature = "agent-view"))]
+#[expect(clippy::unused_async, reason = "the other one awaits")]
+async fn caller_by_cookie(_: &App, _: &Input) -> Result<Option<Caller>, ApiError> {
+    Ok(None)
 }
 
 /// The key of an `Authorization: Bearer` header.

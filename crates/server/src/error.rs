@@ -18,6 +18,14 @@ pub(crate) struct ApiError {
     header: Option<Box<(HeaderName, HeaderValue)>>,
 }
 
+#[cfg(feature = "agent-view")]
+impl ApiError {
+    /// To a browser whose cookie has ended: it is taken away.
+    pub(crate) fn signed_out(cookie: HeaderValue) -> Self {
+        Self { problem: Problem::unauthorized(), header: Some(Box::new((header::SET_COOKIE, cookie))) }
+    }
+}
+
 /// Seconds after which a refused client may try again.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 

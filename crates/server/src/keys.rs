@@ -18,18 +18,27 @@ const CACHE_CAPACITY: u64 = 10_000;
 
 /// A key from 256 random bits.
 pub fn new_key(random: [u8; 32]) -> String {
-    let mut key = String::from(API_KEY_PREFIX);
-    for byte in random {
+    format!("{API_KEY_PREFIX}{}", new_token(random))
+}
+
+/// What a browser shows in place of a key, from 256 random bits.
+pub fn new_token(random: [u8; 32]) -> String {
+    random.iter().fold(String::new(), |mut token, byte| {
         // Writing to a string cannot fail.
-        let _ = write!(key, "{byte:02x}");
-    }
-    key
+        let _ = write!(token, "{byte:02x}");
+        token
+    })
+}
+
+/// What is stored of a token.
+pub fn sha256(token: &[u8]) -> [u8; 32] {
+    Sha256::digest(token).into()
 }
 
 /// What is stored of a key. It is random and long, so a fast hash is enough, and comparing hashes tells an
 /// attacker nothing about the key.
 pub fn key_hash(key: &[u8]) -> KeyHash {
-    KeyHash(Sha256::digest(key).into())
+    KeyHash(sha256(key))
 }
 
 type Watched = HashMap<[u8; 32], watch::Receiver<bool>>;

@@ -6,6 +6,8 @@
 //! Invariant: every request that names stored things is scoped by its [`Caller`](quarterdeck_store::Caller);
 //! what belongs to another organization answers like what does not exist.
 
+#[cfg(feature = "agent-view")]
+mod agent_view;
 mod answers;
 mod app;
 mod authentication;
@@ -29,7 +31,7 @@ mod stalled;
 
 pub use app::{App, ServerSettings};
 pub use cors::CorsOrigins;
-pub use keys::{API_KEY_PREFIX, key_hash, new_key};
+pub use keys::{API_KEY_PREFIX, key_hash, new_key, new_token, sha256};
 pub use listener::{ListenerSettings, serve};
 pub use metrics::Metrics;
 pub use openapi::document;

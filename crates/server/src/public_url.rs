@@ -46,6 +46,13 @@ impl PublicUrl {
         Self { fixed: None, trusts_proxy }
     }
 
+    /// The path that a proxy puts before all paths of the server; mostly empty.
+    #[cfg(any(test, feature = "agent-view"))]
+    pub(crate) fn path(&self) -> &str {
+        let rest = self.fixed.as_deref().and_then(|url| url.split_once("://")).map_or("", |(_, rest)| rest);
+        rest.find('/').map_or("", |slash| &rest[slash..])
+    }
+
     /// The address without a slash at its end; none when the request names no host.
     pub(crate) fn base(&self, headers: &HeaderMap) -> Base {
         if let Some(fixed) = &self.fixed {
@@ -76,6 +83,12 @@ pub(crate) struct Base(Option<Arc<str>>);
 const FIELDS: [&str; 2] = ["\"url\":\"", "\"source\":\""];
 
 impl Base {
+    /// The address without a slash at its end. A client that names no host is told the one that the server listens on by
+    /// default.
+    pub(crate) fn as_str(&self) -> &str {
+        self.0.as_deref().unwrap_or("http://127.0.0.1:8430")
+    }
+
     /// JSON with the addresses of a session's files in place of their paths; none when it holds no path. Within a text
     /// of the JSON a quote is escaped, so that what looks like a field is one.
     fn absolute(&self, json: &str, session: SessionId) -> Option<String> {
@@ -143,6 +156,7 @@ mod tests {
     fn the_operators_word_stands_before_the_requests() {
         let fixed = PublicUrl::fixed("https://agents.example.com/deck/").unwrap();
         assert_eq!(base(&fixed, &[("host", "else")]).as_deref(), Some("https://agents.example.com/deck"));
+        assert_eq!((fixed.path(), PublicUrl::fixed("https://x.example").unwrap().path()), ("/deck", ""));
         for bad in ["agents.example.com", "ftp://a", "https://", "http://a?b", "http://u:p@a", "http://a#b", ""] {
             assert!(PublicUrl::fixed(bad).is_err(), "{bad}");
         }

@@ -39,6 +39,7 @@ pub fn router(app: App) -> Router {
     let service = Router::new()
         .merge(routes::api())
         .merge(operator())
+        .merge(pages())
         .fallback(unserved)
         .with_state(app)
         .layer(middleware::from_fn(ignored::tell))
@@ -91,6 +92,16 @@ fn is_worth_compressing(
     let is_json =
         headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
     is_json && !headers.contains_key(header::ETAG)
+}
+
+#[cfg(feature = "agent-view")]
+fn pages() -> Router<App> {
+    crate::agent_view::router()
+}
+
+#[cfg(not(feature = "agent-view"))]
+fn pages() -> Router<App> {
+    Router::new()
 }
 
 /// The body is read, although nobody wants it: a connection with an unread one is closed, and who would use it again

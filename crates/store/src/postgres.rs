@@ -52,6 +52,8 @@ mod reader;
 mod reads;
 #[path = "sql/sharing.rs"]
 mod sharing;
+#[path = "sql/sign_ins.rs"]
+mod sign_ins;
 mod trouble;
 #[path = "sql/writes.rs"]
 mod writes;

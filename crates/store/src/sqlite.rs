@@ -52,6 +52,8 @@ mod organizations;
 mod reads;
 #[path = "sql/sharing.rs"]
 mod sharing;
+#[path = "sql/sign_ins.rs"]
+mod sign_ins;
 #[path = "sql/writes.rs"]
 mod writes;
 

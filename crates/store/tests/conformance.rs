@@ -25,6 +25,8 @@ mod opening;
 mod shared;
 #[path = "conformance/sharing.rs"]
 mod sharing;
+#[path = "conformance/sign_ins.rs"]
+mod sign_ins;
 #[path = "conformance/single.rs"]
 mod single;
 #[path = "conformance/slots.rs"]
@@ -108,6 +110,11 @@ macro_rules! store_suite {
             sharing::a_shared_session_keeps_its_first_token,
             sharing::an_ended_share_is_gone_with_its_token,
             sharing::of_twenty_shares_at_once_all_get_one_token,
+            sign_ins::a_key_signs_in_until_it_is_revoked,
+            sign_ins::a_link_signs_in_once_and_soon,
+            sign_ins::a_sign_in_ends_a_week_after_its_last_use_and_after_a_month,
+            sign_ins::signing_out_ends_one_or_all_of_a_key,
+            sign_ins::of_too_many_sign_ins_the_one_used_longest_ago_goes,
             memories::a_value_stays_until_it_is_replaced_or_removed,
             memories::each_namespace_of_each_organization_is_its_own,
             memories::keys_are_listed_by_their_bytes_behind_a_prefix,

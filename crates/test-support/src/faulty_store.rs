@@ -14,8 +14,9 @@ use quarterdeck_core::LoggedEvent;
 use quarterdeck_store::{
     Backlog, Caller, Catalog, Claimed, Commit, Content, CreateOutcome, Creation, Entry, EntryFilter, Error,
     EventFilter, KeyHash, KeyRecord, Lease, Listing, Memories, Memory, NewEntry, NewKey, NewOrganization, NewSession,
-    Note, Notice, Notices, Organization, Organizations, Owned, Rated, Rating, Remembered, ReplicaId, Revision,
-    SessionFilter, SessionRecord, Share, Sharing, Shelf, Standing, Store, StoredSession, SummaryRow, Version,
+    Note, Notice, Notices, Organization, Organizations, Owned, Proof, Rated, Rating, Remembered, ReplicaId, Revision,
+    SessionFilter, SessionRecord, Share, Sharing, Shelf, SignIns, SignedIn, Standing, Store, StoredSession, SummaryRow,
+    TokenHash, Version,
 };
 use serde_json::value::RawValue;
 use std::{sync::Arc, time::Duration};
@@ -290,6 +291,29 @@ impl Sharing for FaultyStore {
     async fn session_of_share(&self, token: &str) -> Result<Option<SessionId>> {
         let token = token.to_owned();
         self.call(Method::Sharing, move |store| async move { store.session_of_share(&token).await }).await
+    }
+}
+
+#[async_trait]
+impl SignIns for FaultyStore {
+    async fn sign_in(&self, proof: Proof, token: TokenHash, now: Timestamp) -> Result<bool> {
+        self.call(Method::Sharing, move |store| async move { store.sign_in(proof, token, now).await }).await
+    }
+
+    async fn link_to_sign_in(&self, key: Uuid, token: TokenHash, now: Timestamp) -> Result<bool> {
+        self.call(Method::Sharing, move |store| async move { store.link_to_sign_in(key, token, now).await }).await
+    }
+
+    async fn signed_in(&self, token: TokenHash, now: Timestamp) -> Result<Option<SignedIn>> {
+        self.call(Method::Sharing, move |store| async move { store.signed_in(token, now).await }).await
+    }
+
+    async fn sign_out(&self, token: TokenHash) -> Result<()> {
+        self.call(Method::Sharing, move |store| async move { store.sign_out(token).await }).await
+    }
+
+    async fn sign_out_everywhere(&self, key: Uuid) -> Result<()> {
+        self.call(Method::Sharing, move |store| async move { store.sign_out_everywhere(key).await }).await
     }
 }
 

@@ -12,6 +12,7 @@ mod journal;
 mod listing;
 mod memories;
 mod sharing;
+mod sign_ins;
 mod slots;
 mod tables;
 

@@ -1,6 +1,6 @@
 //! Files of a session. Users and pages bring them, so a browser must never take one for a page of ours.
 
-use crate::{App, authentication::MaybeAuthenticated, error::ApiError};
+use crate::{App, authentication::MaybeAuthenticated, error::ApiError, input::Input};
 use axum::{
     extract::State,
     response::{IntoResponse, Response},
@@ -45,16 +45,31 @@ pub(crate) async fn get(
     let errors = Errors::default();
     let id = errors.session_id(input.variable("id"));
     let id = errors.finish(id)?;
+    if is_for_a_page(&input) {
+        let (bucket, key) = (input.variable("bucket"), input.variable("key"));
+        let found = app.sessions.resource_bytes(caller, id, bucket, key, present).await?;
+        let (bytes, served) = found.ok_or_else(no_file)?;
+        return Ok(answer(bytes, served, caller.is_some(), known(&input)));
+    }
     let found = app.sessions.resource(caller, id, input.variable("bucket"), input.variable("key"), present).await?;
-    let (located, served) = found.ok_or_else(|| Problem::not_found("there is no such file in this session"))?;
+    let (located, served) = found.ok_or_else(no_file)?;
     match located {
-        Located::Here(bytes) => Ok(answer(bytes, served, input.headers().get(header::IF_NONE_MATCH))),
+        Located::Here(bytes) => Ok(answer(bytes, served, caller.is_some(), known(&input))),
         // What a link holds must not stay anywhere longer than the link works.
         Located::At(link) => {
             Ok((StatusCode::FOUND, [(header::LOCATION, link), (header::CACHE_CONTROL, "no-store".into())])
                 .into_response())
         }
     }
+}
+
+/// A page of this server may load nothing from other hosts, so it gets the bytes, not a link to where they lie.
+fn is_for_a_page(input: &Input) -> bool {
+    input.headers().get("sec-fetch-site").is_some_and(|site| site == "same-origin")
+}
+
+fn no_file() -> Problem {
+    Problem::not_found("there is no such file in this session")
 }
 
 fn present(media_type: &'static str) -> ServedAs {
@@ -64,12 +79,18 @@ fn present(media_type: &'static str) -> ServedAs {
     }
 }
 
-/// A file never changes: whoever has it need not ask again, and whoever asks again need not get it again.
-fn answer(bytes: Bytes, served: ServedAs, known: Option<&HeaderValue>) -> Response {
+fn known(input: &Input) -> Option<&HeaderValue> {
+    input.headers().get(header::IF_NONE_MATCH)
+}
+
+/// A file never changes: whoever has it need not ask again, and whoever asks again need not get it again. What a link shows
+/// must be gone once it is not shared any more.
+fn answer(bytes: Bytes, served: ServedAs, is_member: bool, known: Option<&HeaderValue>) -> Response {
+    let caching = if is_member { "private, max-age=31536000, immutable" } else { "private, no-store" };
     let etag = etag(&bytes);
     let is_known = known.and_then(|known| known.to_str().ok()).is_some_and(|known| names(known, &etag));
     let mut headers = vec![
-        (header::CACHE_CONTROL, HeaderValue::from_static("private, max-age=31536000, immutable")),
+        (header::CACHE_CONTROL, HeaderValue::from_static(caching)),
         (header::ETAG, HeaderValue::from_str(&etag).unwrap_or(HeaderValue::from_static("\"\""))),
     ];
     if is_known {

@@ -51,9 +51,11 @@ pub(crate) async fn create(
         key: key.as_str().to_owned(),
         request_hash: Sha256::digest(input.body_bytes()).into(),
     });
-    let json = match app.sessions.create(caller, request, key, |record| to_json(&session_view(record))).await? {
-        Created::New(record) => app.base(&input).in_text(to_json(&session_view(&record)), record.session.id),
-        Created::Replayed(json) => app.base(&input).in_answer(json),
+    let base = app.base(&input);
+    let render = |record: &SessionRecord| to_json(&session_view(record, base.as_str()));
+    let json = match app.sessions.create(caller, request, key, render).await? {
+        Created::New(record) => base.in_text(to_json(&session_view(&record, base.as_str())), record.session.id),
+        Created::Replayed(json) => base.in_answer(json),
     };
     Ok((StatusCode::CREATED, [(header::CONTENT_TYPE, "application/json")], json).into_response())
 }
@@ -174,8 +176,9 @@ pub(crate) async fn get(
 ) -> Result<Json<Session>, ApiError> {
     let id = session_id(&input)?;
     let record = app.sessions.record(caller, id).await?;
-    let view = session_view(&record);
-    Ok(Json(Session { request: app.base(&input).in_value(view.request, id), ..view }))
+    let base = app.base(&input);
+    let view = session_view(&record, base.as_str());
+    Ok(Json(Session { request: base.in_value(view.request, id), ..view }))
 }
 
 /// Where a session stands.
@@ -251,7 +254,7 @@ pub(crate) fn session_id(input: &Input) -> Result<SessionId, ApiError> {
 }
 
 /// How a session reads to its owner: secrets masked.
-pub(crate) fn session_view(record: &SessionRecord) -> Session {
+pub(crate) fn session_view(record: &SessionRecord, base: &str) -> Session {
     let session = &record.session;
     #[expect(clippy::expect_used, reason = "only strings are keys, so a request always serializes")]
     let request = to_raw_value(&mask::session_request(&record.request)).expect("a request serializes");
@@ -260,7 +263,7 @@ pub(crate) fn session_view(record: &SessionRecord) -> Session {
         request,
         status: session.status_record(),
         agent_revision: record.agent_revision,
-        agent_view_url: None,
+        agent_view_url: agent_view_url(session.id, base),
         latest_answer: session.answer.clone(),
         created_at: session.created_at,
         started_at: session.started_at,
@@ -275,7 +278,7 @@ fn summary_view(row: SummaryRow, base: &Base) -> SessionSummary {
         agent: Some(row.agent),
         agent_revision: row.agent_revision,
         status: session.state.status(),
-        agent_view_url: None,
+        agent_view_url: agent_view_url(session.id, base.as_str()),
         first_message: row.first_message.map(|message| base.in_value(message, session.id)),
         created_at: session.created_at,
         started_at: session.started_at,
@@ -283,6 +286,11 @@ fn summary_view(row: SummaryRow, base: &Base) -> SessionSummary {
         last_activity_at: Some(session.last_activity_at),
         anonymized_at: None,
     }
+}
+
+/// Where a session can be watched: nowhere when the page is left out.
+fn agent_view_url(id: SessionId, base: &str) -> Option<String> {
+    cfg!(feature = "agent-view").then(|| format!("{base}/agent-view/{id}"))
 }
 
 pub(crate) fn to_json(session: &Session) -> String {

@@ -19,7 +19,9 @@ use quarterdeck_store::Error;
 const LINKS: &str = "/share/api/v1/trajectories";
 
 /// What keeps a link's secret out of caches, search engines and other sites' logs.
-const DISCREET: [(HeaderName, HeaderValue); 3] = [
+const DISCREET: [(HeaderName, HeaderValue); 4] = [
+    // Browsers are sent to the page that shows it.
+    (header::VARY, HeaderValue::from_static("accept")),
     (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
     (HeaderName::from_static("x-robots-tag"), HeaderValue::from_static("noindex")),
     (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
@@ -65,8 +67,16 @@ pub(crate) async fn unshare(
     params(("token" = String, Path, description = "The secret part of the link.")),
     responses(
         (status = 200, description = "The session's fields, and `events`: its whole log.", body = SharedTrajectory),
+        (status = 303, description = "To who would rather have HTML: the page that shows it is at `Location`."),
         (status = 404, description = "The link leads nowhere, or does not any more.", body = ErrorBody)))]
 pub(crate) async fn show(State(app): State<App>, input: Input) -> Response {
+    #[cfg(feature = "agent-view")]
+    if crate::agent_view::wants_a_page(input.headers()) {
+        // As it was sent: decoded, it might not fit into a header.
+        let token = input.path().rsplit('/').next().unwrap_or_default();
+        let page = format!("{}/share/{token}", app.settings.public_url.path());
+        return (HeaderMap::from_iter(DISCREET), axum::response::Redirect::to(&page)).into_response();
+    }
     let answer = match app.sessions.shared(input.variable("token")).await {
         Ok(Some(shared)) => trajectory(shared, app.base(&input)),
         Ok(None) => ApiError::from(Problem::not_found("this link leads nowhere")).into_response(),
@@ -83,7 +93,7 @@ fn trajectory(shared: SharedSession, base: Base) -> Response {
 
 fn pieces(shared: SharedSession, base: Base) -> impl Stream<Item = Result<Bytes, Error>> {
     let id = shared.record.session.id;
-    let mut head = base.in_text(to_json(&session_view(&shared.record)), id);
+    let mut head = base.in_text(to_json(&session_view(&shared.record, base.as_str())), id);
     head.pop(); // the brace that closes the session
     head.push_str(",\"events\":[");
     let log = stream::try_unfold(Some(0), move |from| {

@@ -9,7 +9,7 @@ use quarterdeck_api::{OrganizationId, SessionId, Timestamp, UserId, UserMessage}
 use quarterdeck_core::{LoggedEvent, Session, Transition};
 use quarterdeck_store::{
     Caller, Claimed, Commit, CommitLease, CreateOutcome, Creation, Error, Idempotency, KeyHash, KeyRecord, Lease,
-    NewKey, NewSession, Notice, Owned, Owner, ReplicaId, SessionRecord, StoredSession,
+    NewKey, NewSession, Notice, Owned, Owner, ReplicaId, SessionRecord, SignedIn, StoredSession,
 };
 use std::{
     collections::BTreeMap,
@@ -38,6 +38,7 @@ pub(super) struct Tables {
     pub(super) users: BTreeMap<(Uuid, String), Uuid>,
     pub(super) catalog: super::catalog::Shelves,
     pub(super) said: super::sharing::Said,
+    pub(super) sign_ins: Vec<super::sign_ins::SignIn>,
     pub(super) memories: super::memories::Remembering,
     pub(super) listeners: Vec<Listener>,
     pub(super) journal: Journal,
@@ -285,6 +286,13 @@ impl Tables {
     pub(super) fn caller(&self, hash: KeyHash) -> Option<Caller> {
         let key = self.keys.iter().find(|key| key.hash == hash && key.record.revoked_at.is_none());
         key.map(|key| key.caller)
+    }
+
+    /// The key that works and is looked for, with whom it belongs to.
+    pub(super) fn key_in_use(&self, is_it: impl Fn(Uuid, KeyHash) -> bool) -> Option<SignedIn> {
+        let key = self.keys.iter().find(|key| key.record.revoked_at.is_none() && is_it(key.record.id, key.hash))?;
+        let KeyRecord { id, organization, user, prefix, .. } = key.record.clone();
+        Some(SignedIn { caller: key.caller, key_id: id, key_prefix: prefix, organization, user })
     }
 
     pub(super) fn create_key(&mut self, key: NewKey) {
