@@ -25,7 +25,8 @@ VOLUME /var/lib/quarterdeck
 EXPOSE 8430
 # Drains: running steps get a grace period, leases are released, waiters are answered.
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --start-interval=1s --retries=3 \
+# Without --start-interval, which engines before 25 do not know.
+HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 \
     CMD ["quarterdeck", "health"]
 ENTRYPOINT ["quarterdeck"]
 CMD ["serve"]

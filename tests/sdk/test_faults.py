@@ -70,9 +70,11 @@ def test_a_full_disk_is_told_and_over_when_there_is_room_again(disk, on_disk, co
             refusals.append(text)
         assert time.monotonic() < deadline, "the disk does not fill"
     assert ask(server, "GET", f"{SESSIONS}/{kept.id}/status")[0] == 200, "what is there can be read"
+    assert [ask(server, "GET", path)[0] for path in ("/healthz", "/readyz")] == [200, 503]
     (disk / "ballast").unlink()
     status, _, text = ask(server, "POST", SESSIONS, CREATION)
     assert status == 201, f"there is room again: {text}"
+    assert ask(server, "GET", "/readyz")[0] == 200
     result = connect(server).session(working.id).wait_for_completion(timeout_seconds=WAIT_S)
     assert (result.status, result.answer) == ("completed", "42")
     server.stop()

@@ -4,6 +4,7 @@ mod bench;
 mod chaos;
 mod ci;
 mod command;
+mod dist;
 mod openapi;
 mod packages;
 mod python;
@@ -35,6 +36,8 @@ enum Command {
     Bench(bench::Arguments),
     /// Break running servers in every way and check what they promise
     Chaos(chaos::Arguments),
+    /// Make what is published: archive, Debian package, bill of materials, checksums
+    Dist(dist::Arguments),
     /// Write openapi.yaml as the binary prints it
     Openapi(openapi::Arguments),
 }
@@ -48,6 +51,7 @@ fn main() -> Result<ExitCode> {
         Command::Ci(arguments) => ci::run(&workspace, &arguments, &mut report),
         Command::Bench(arguments) => return bench::run(&workspace, &arguments).map(|()| ExitCode::SUCCESS),
         Command::Chaos(arguments) => return chaos::run(&workspace, &arguments).map(|()| ExitCode::SUCCESS),
+        Command::Dist(arguments) => return dist::run(&workspace, &arguments).map(|()| ExitCode::SUCCESS),
         Command::Openapi(arguments) => return openapi::run(&workspace, &arguments).map(|()| ExitCode::SUCCESS),
     }
     Ok(report.close())

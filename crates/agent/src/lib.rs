@@ -38,3 +38,8 @@ pub use toolbox::{Look, NoTools, Toolbox};
 
 #[cfg(test)]
 mod testing;
+
+/// Compiles what the page about runners shows.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/writing-a-runner.md")]
+struct PageAboutRunners;

@@ -161,6 +161,14 @@ impl OpenAiClient {
         listed.first().map(String::as_str).ok_or_else(|| self.lists_none())
     }
 
+    /// The names of the endpoint's models, asked for anew.
+    ///
+    /// # Errors
+    /// When the list cannot be had or is empty.
+    pub async fn list_models(&self) -> Result<Vec<String>, ModelError> {
+        self.ask_models().await
+    }
+
     /// The names of its models, at least one.
     async fn ask_models(&self) -> Result<Vec<String>, ModelError> {
         let limit = self.settings.reply_max_bytes.min(NAMES_MAX_BYTES);

@@ -246,6 +246,8 @@ impl Session {
         }
         if let State::Active(Phase::Idle { .. }) = self.state {
             transition.give_up_waiting();
+        } else if let State::Active(Phase::AwaitingToolResults { calls }) = &self.state {
+            transition.give_up_on_client(calls.len());
         } else if self.turn.force == Some(ForceReason::TimeLimit) {
             transition.time_out();
         } else {
@@ -451,6 +453,13 @@ impl Transition {
         } else {
             self.fail(Fault::because(ErrorCode::NoAnswer, "no message arrived"));
         }
+    }
+
+    /// The results that the client owes did not come in time.
+    fn give_up_on_client(&mut self, owed: usize) {
+        let waited = self.session.settings.client_wait_s.unwrap_or_default();
+        let cause = format!("the client did not send the results of its {owed} calls within {waited} s");
+        self.fail(Fault::because(ErrorCode::NoAnswer, cause));
     }
 }
 

@@ -21,6 +21,10 @@ pub struct Settings {
     pub max_time_ms: Option<u64>,
     /// Seconds an answered session waits for the next message; none: it ends at its answer.
     pub idle_timeout_s: Option<u64>,
+    /// Seconds that it waits for its client, for results of calls or for a message, before it gives its place to others;
+    /// none: without end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_wait_s: Option<u64>,
     /// Names of the tools that the client runs.
     pub client_tools: Vec<String>,
     /// Whether its agent has subagents to delegate to.
@@ -48,10 +52,17 @@ impl Settings {
             max_steps: request.max_steps.map(i64::unsigned_abs),
             max_time_ms: request.max_time_s.map(milliseconds),
             idle_timeout_s: request.idle_timeout_s.map(i64::unsigned_abs),
+            client_wait_s: None,
             client_tools: agent.tools.iter().flatten().map(|tool| tool.name.clone()).collect(),
             delegates: agent.subagents.as_ref().is_some_and(|subagents| !subagents.is_empty()),
             depth: 0,
         }
+    }
+
+    /// The same with an end to waiting for the client.
+    #[must_use]
+    pub fn waiting_for_client(self, seconds: u64) -> Self {
+        Self { client_wait_s: Some(seconds), ..self }
     }
 
     /// The same for a session that works for one with these settings.
@@ -447,10 +458,8 @@ impl Session {
             State::Pending => Some(self.created_at),
             State::Active(Phase::Running(_)) => Some(self.turn.working_since.unwrap_or(self.last_activity_at)),
             State::Active(Phase::Idle { since }) => self.idle_deadline(*since),
-            State::Queued
-            | State::Active(Phase::AwaitingToolResults { .. })
-            | State::Paused { .. }
-            | State::Ended(_) => None,
+            State::Active(Phase::AwaitingToolResults { .. }) => self.client_deadline(self.last_activity_at),
+            State::Queued | State::Paused { .. } | State::Ended(_) => None,
         }
     }
 
@@ -460,7 +469,14 @@ impl Session {
             (None, Some(ms)) => i64::try_from(ms).ok().and_then(TimeDelta::try_milliseconds),
             (None, None) => TimeDelta::try_seconds(Self::FIRST_MESSAGE_WAIT_S),
         };
-        wait.and_then(|wait| since.checked_add_signed(wait))
+        let deadline = wait.and_then(|wait| since.checked_add_signed(wait));
+        deadline.into_iter().chain(self.client_deadline(since)).min()
+    }
+
+    /// When the client has been waited for long enough: whatever it sends begins the wait anew.
+    fn client_deadline(&self, since: Timestamp) -> Option<Timestamp> {
+        let wait = i64::try_from(self.settings.client_wait_s?).ok().and_then(TimeDelta::try_seconds)?;
+        since.checked_add_signed(wait)
     }
 
     /// When the step in progress must stop for the time limit; none when there is no limit.
@@ -486,11 +502,10 @@ impl Session {
         match &self.state {
             State::Active(Phase::Idle { since }) => self.idle_deadline(*since).is_some_and(|deadline| deadline <= now),
             State::Active(Phase::Running(_)) => self.step_deadline().is_some_and(|deadline| deadline <= now),
-            State::Queued
-            | State::Pending
-            | State::Active(Phase::AwaitingToolResults { .. })
-            | State::Paused { .. }
-            | State::Ended(_) => false,
+            State::Active(Phase::AwaitingToolResults { .. }) => {
+                self.client_deadline(self.last_activity_at).is_some_and(|deadline| deadline <= now)
+            }
+            State::Queued | State::Pending | State::Paused { .. } | State::Ended(_) => false,
         }
     }
 

@@ -97,6 +97,10 @@ impl Dispatcher {
                 let id = session.id;
                 meter::claimed(&session);
                 tracing::debug!(session.id = %id, epoch = lease.epoch, taken_over, "claimed session {id}");
+                if taken_over {
+                    let organization = session.organization.0;
+                    tracing::info!(session.id = %id, %organization, "took over session {id}");
+                }
                 let watch = shared.notifier.watch(id);
                 shared.notifier.forget(id);
                 worker::spawn(shared, Some(slot), watch, Hold { lease, taken_over, assignment: None });

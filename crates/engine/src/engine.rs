@@ -29,6 +29,8 @@ pub struct EngineSettings {
     /// Sessions of an organization that may hold a slot at once, unless it has a limit of its own, and that may wait
     /// for one. The same in all processes that share a store.
     pub limits: Limits,
+    /// How long a session waits for its client, for results of calls or for a message, before it ends.
+    pub client_wait: Duration,
     /// How long a process that stops renewing keeps its sessions.
     pub lease: Duration,
     /// How often it looks for sessions that nobody runs, should no word of them come.
@@ -44,6 +46,7 @@ impl Default for EngineSettings {
         Self {
             workers_max: 1_024,
             limits: Limits { concurrent: 64, queued: 100 },
+            client_wait: Duration::from_hours(24),
             lease: Duration::from_secs(10),
             poll_interval: Duration::from_secs(1),
             drain_grace: Duration::from_secs(5),

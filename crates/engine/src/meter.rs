@@ -1,5 +1,6 @@
 //! What the engine counts, for metrics. No name here holds an id or a word of a user's.
 
+use quarterdeck_api::ErrorCode;
 use quarterdeck_core::{Ending, Phase, Session, State, Transition};
 use tokio::time::Instant;
 
@@ -50,14 +51,87 @@ pub(crate) fn committed(transition: &Transition) {
     if transition.events.is_empty() {
         return;
     }
-    let ending = match &transition.session.state {
-        State::Ended(Ending::Completed) => "completed",
-        State::Ended(Ending::Failed(_)) => "failed",
-        State::Ended(Ending::TimedOut) => "timed_out",
-        State::Ended(Ending::Interrupted) => "interrupted",
+    let (ending, error) = match &transition.session.state {
+        State::Ended(Ending::Completed) => ("completed", NO_ERROR),
+        State::Ended(Ending::Failed(fault)) => ("failed", word(fault.code)),
+        State::Ended(Ending::TimedOut) => ("timed_out", word(ErrorCode::Timeout)),
+        State::Ended(Ending::Interrupted) => ("interrupted", NO_ERROR),
         State::Queued | State::Pending | State::Active(_) | State::Paused { .. } => return,
     };
-    metrics::counter!("quarterdeck_sessions_ended_total", "ending" => ending).increment(1);
+    metrics::counter!("quarterdeck_sessions_ended_total", "ending" => ending, "error" => error).increment(1);
+    say_how_it_ended(&transition.session, ending, error);
+}
+
+/// The label of what ended without an error.
+const NO_ERROR: &str = "none";
+/// Characters of a cause on a line of the log: it may hold a model's own words.
+const CAUSE_MAX: usize = 300;
+
+/// One line for each end that is not success.
+fn say_how_it_ended(session: &Session, ending: &'static str, error: &'static str) {
+    let (id, organization) = (session.id, session.organization.0);
+    match &session.state {
+        State::Ended(Ending::Failed(fault)) => {
+            let cause: String = fault.cause.as_deref().unwrap_or_default().chars().take(CAUSE_MAX).collect();
+            tracing::warn!(session.id = %id, %organization, error, cause, "session {id} failed");
+        }
+        State::Ended(Ending::TimedOut) => {
+            tracing::warn!(session.id = %id, %organization, error, "session {id} timed out");
+        }
+        State::Ended(Ending::Interrupted) => {
+            tracing::info!(session.id = %id, %organization, ending, "session {id} was cancelled");
+        }
+        State::Ended(Ending::Completed) | State::Queued | State::Pending | State::Active(_) | State::Paused { .. } => {}
+    }
+}
+
+/// As on the wire.
+fn word(code: ErrorCode) -> &'static str {
+    match code {
+        ErrorCode::EnvironmentError => "environment_error",
+        ErrorCode::NoAnswer => "no_answer",
+        ErrorCode::AnswerValidation => "answer_validation",
+        ErrorCode::Timeout => "timeout",
+        ErrorCode::InsufficientCredit => "insufficient_credit",
+        ErrorCode::Internal => "internal",
+    }
+}
+
+/// Every counter with every label it can have: one that is absent cannot be told from one that counts nothing.
+fn begin_counters() {
+    for (name, label, values) in [
+        ("quarterdeck_sessions_created_total", "beginning", &["started", "queued"][..]),
+        ("quarterdeck_sessions_claimed_total", "why", &["start", "timer", "taken_over"]),
+        (
+            "quarterdeck_store_writes_total",
+            "outcome",
+            &["applied", "queued", "refused", "conflict", "replayed", "key_reused"],
+        ),
+        ("quarterdeck_store_errors_total", "kind", &["unavailable", "disk_full", "database"]),
+    ] {
+        for value in values {
+            metrics::counter!(name, label => *value).increment(0);
+        }
+    }
+    for name in [
+        "quarterdeck_sessions_promoted_total",
+        "quarterdeck_waiters_woken_total",
+        "quarterdeck_lease_renewals_failed_total",
+    ] {
+        metrics::counter!(name).increment(0);
+    }
+    let codes = [
+        ErrorCode::EnvironmentError,
+        ErrorCode::NoAnswer,
+        ErrorCode::AnswerValidation,
+        ErrorCode::InsufficientCredit,
+        ErrorCode::Internal,
+    ];
+    let failed = codes.into_iter().map(|code| ("failed", word(code)));
+    let others = [("completed", NO_ERROR), ("interrupted", NO_ERROR), ("timed_out", word(ErrorCode::Timeout))];
+    for (ending, error) in failed.chain(others) {
+        metrics::counter!("quarterdeck_sessions_ended_total", "ending" => ending, "error" => error).increment(0);
+    }
 }
 
 /// A session was claimed: to be started, because its time is up, or from another process that let go of it or
@@ -87,10 +161,11 @@ pub(crate) fn lease_not_renewed() {
     metrics::counter!("quarterdeck_lease_renewals_failed_total").increment(1);
 }
 
-/// The gauges are there from the start: what is absent cannot be told from what is not measured.
+/// What is counted is there from the start: what is absent cannot be told from what is not measured.
 #[expect(clippy::cast_precision_loss, reason = "a limit that large is no limit")]
 pub(crate) fn workers_max(limit: usize) {
     metrics::gauge!("quarterdeck_workers_limit").set(limit as f64);
+    begin_counters();
     for gauge in [WORKERS_BUSY, WAITERS] {
         // Not set to nothing: another engine of this process may have counted already.
         metrics::gauge!(gauge).increment(0);

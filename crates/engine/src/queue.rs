@@ -5,14 +5,22 @@
 
 use crate::{engine::Shared, handover, meter};
 use futures_util::future::join_all;
-use quarterdeck_core::{Effect, Fact};
+use quarterdeck_core::{Effect, Fact, Session};
 use quarterdeck_store::{CommitSlot, Error, StoredSession};
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
-use tokio::{sync::Notify, time::sleep};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep},
+};
 
+/// How long a queue may stand still before the log says so, and how often it says it.
+const STANDSTILL: Duration = Duration::from_mins(1);
 /// Sessions promoted in one go.
 const PROMOTE_MAX: u32 = 64;
 /// Looks in a row, should others keep changing what was found; the next one comes soon in any case.
@@ -22,12 +30,18 @@ const LOOKS_MAX: usize = 16;
 #[derive(Default)]
 pub(crate) struct Queue {
     somebody_waits: AtomicBool,
+    /// The log says so once, until nobody waits any more.
+    is_told: AtomicBool,
     look: Notify,
 }
 
 impl Queue {
     /// A session waits now. Its slot may have been freed in the meantime.
-    pub(crate) fn joined(&self) {
+    pub(crate) fn joined(&self, session: &Session) {
+        if !self.is_told.swap(true, Ordering::SeqCst) {
+            let (id, organization) = (session.id, session.organization.0);
+            tracing::info!(session.id = %id, %organization, "session {id} waits for a slot of its organization");
+        }
         self.somebody_waits.store(true, Ordering::SeqCst);
         self.look.notify_one();
     }
@@ -43,9 +57,11 @@ impl Queue {
 /// Promotes until the server drains: when this process frees a slot, and within the poll interval whatever else
 /// happened: another process freed one or vanished, or the limit was raised.
 pub(crate) async fn keep_moving(shared: &Arc<Shared>) {
+    let mut standstill = Standstill::default();
     while !shared.draining.is_cancelled() {
-        if let Err(error) = move_up(shared).await {
-            tracing::warn!(%error, "could not start queued sessions");
+        match move_up(shared).await {
+            Ok(waiting) => standstill.look(waiting),
+            Err(error) => tracing::warn!(%error, "could not start queued sessions"),
         }
         tokio::select! {
             biased;
@@ -56,23 +72,58 @@ pub(crate) async fn keep_moving(shared: &Arc<Shared>) {
     }
 }
 
-async fn move_up(shared: &Arc<Shared>) -> Result<(), Error> {
+/// Notices a queue that does not get shorter.
+#[derive(Default)]
+struct Standstill {
+    /// How many waited when that last changed for the better, and when that was or was last complained of.
+    since: Option<(u64, Instant)>,
+}
+
+impl Standstill {
+    fn look(&mut self, waiting: u64) {
+        if waiting == 0 {
+            self.since = None;
+            return;
+        }
+        match self.since {
+            Some((before, since)) if waiting >= before => {
+                if since.elapsed() >= STANDSTILL {
+                    tracing::warn!(
+                        waiting,
+                        "queued sessions wait, and no slot has been free for {} s; who holds them is in GET \
+                         /api/v2/sessions, and sessions that wait for their client end after --client-wait",
+                        STANDSTILL.as_secs()
+                    );
+                    self.since = Some((waiting, Instant::now()));
+                }
+            }
+            Some(_) | None => self.since = Some((waiting, Instant::now())),
+        }
+    }
+}
+
+/// Starts who can be started, and says how many wait on.
+async fn move_up(shared: &Arc<Shared>) -> Result<u64, Error> {
+    let mut waiting = 0;
     for _ in 0..LOOKS_MAX {
         // Before the look: who joins during it says so again.
         shared.queue.somebody_waits.store(false, Ordering::SeqCst);
         let backlog = shared.store.backlog(shared.settings.limits.concurrent, PROMOTE_MAX).await?;
-        if backlog.waiting > 0 {
+        waiting = backlog.waiting;
+        if waiting > 0 {
             shared.queue.somebody_waits.store(true, Ordering::SeqCst);
+        } else {
+            shared.queue.is_told.store(false, Ordering::SeqCst);
         }
         let is_all = backlog.next.len() < PROMOTE_MAX as usize;
         // All at once, so that they share a transaction; it decides in this order.
         let outcomes = join_all(backlog.next.into_iter().map(|stored| promote(shared, stored))).await;
         let outcomes = outcomes.into_iter().collect::<Result<Vec<_>, _>>()?;
         if is_all && !outcomes.contains(&Outcome::Moved) {
-            return Ok(());
+            return Ok(waiting);
         }
     }
-    Ok(())
+    Ok(waiting)
 }
 
 #[derive(PartialEq, Eq)]

@@ -121,7 +121,8 @@ impl Sessions {
         let parent = self.parent(caller, &request).await?;
         let mut resolved = self.resolved(caller, request).await?;
         toolbox::check(&*self.shared.settings.environments, &resolved.agent)?;
-        let settings = Settings::of(&resolved.request, &resolved.agent);
+        let settings = Settings::of(&resolved.request, &resolved.agent)
+            .waiting_for_client(self.shared.settings.client_wait.as_secs());
         let settings = match &parent {
             Some(parent) => settings.below(&parent.settings),
             None => settings,
@@ -249,9 +250,9 @@ impl Sessions {
             }
             (Creation::Queued, Some(queued)) => {
                 meter::created("queued");
+                shared.queue.joined(&queued.transition.session);
                 shared.publish(id, queued.transition, Owner { replica: None, epoch: 0 });
                 shared.remember(&watch);
-                shared.queue.joined();
                 return Ok(creation);
             }
             (Creation::Queued | Creation::Replayed(_) | Creation::KeyReused, _) => return Ok(creation),

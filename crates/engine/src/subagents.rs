@@ -96,7 +96,9 @@ impl Sessions {
         let now = self.shared.clock.now();
         let agent = Arc::new(task.agent.clone());
         let request = Arc::new(task.request(parent, request, now));
-        let settings = Settings::of(&request, &agent).below(&parent.settings);
+        let settings = Settings::of(&request, &agent)
+            .waiting_for_client(self.shared.settings.client_wait.as_secs())
+            .below(&parent.settings);
         let mut transition = Session::create(id, parent.organization, parent.user, settings, false, now);
         if slot.is_some() {
             transition.start_at_once(&request.opening_messages());

@@ -12,13 +12,18 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// Asks the server that listens on `listen` whether it is alive.
 #[tokio::main(flavor = "current_thread")]
 pub(crate) async fn run(listen: &str) -> anyhow::Result<()> {
+    ask(listen).await
+}
+
+/// As [`run`], from inside a runtime.
+pub(crate) async fn ask(listen: &str) -> anyhow::Result<()> {
     // A server on all addresses is reached on this machine's own.
     let address = listen.replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]");
-    let asked = tokio::time::timeout(PATIENCE, ask(&address)).await;
+    let asked = tokio::time::timeout(PATIENCE, get(&address)).await;
     asked.with_context(|| format!("{address} did not answer in time"))?
 }
 
-async fn ask(address: &str) -> anyhow::Result<()> {
+async fn get(address: &str) -> anyhow::Result<()> {
     let stream = TcpStream::connect(address).await.with_context(|| format!("cannot reach {address}"))?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let connection = tokio::spawn(connection);

@@ -3,7 +3,8 @@
 use crate::{
     Failure,
     options::{KeysCommand, KeysOptions},
-    settings::{self, Secret},
+    output, say,
+    settings::{Secret, places},
 };
 use anyhow::{Context, bail};
 use quarterdeck_engine::{Clock, SystemClock};
@@ -24,66 +25,60 @@ fn prefix(key: &str) -> String {
 /// Runs a `keys` command.
 #[tokio::main(flavor = "current_thread")]
 pub(crate) async fn run(options: KeysOptions) -> Result<(), Failure> {
-    let url = settings::database_url(&options.store).map_err(Failure::Settings)?;
+    let url = places::database_url(&options.database).map_err(Failure::Settings)?;
     let store = quarterdeck_store::open_beside(&url).await.map_err(|error| Failure::Settings(error.into()))?;
     let result = match options.command {
-        KeysCommand::Create { org, user } => create(&*store, org, user).await,
+        KeysCommand::Create { org, user } => create(&*store, org, user).await.map(|()| String::new()),
         KeysCommand::List => list(&*store).await,
         KeysCommand::Revoke { id } => revoke(&*store, id).await,
     };
     store.close().await;
-    result.map_err(Failure::Fault)
+    say(&result.map_err(Failure::Fault)?)
 }
 
-#[expect(clippy::print_stdout, reason = "this is what the command is for")]
+/// The key is stored once it was printed: one that nobody has seen would be accepted for ever.
 async fn create(store: &dyn Store, organization: String, user: String) -> anyhow::Result<()> {
     let key = random_key();
-    store_key(store, &key, organization, user).await?;
-    println!("{key}");
-    Ok(())
+    output::print(&format!("{key}\n")).context("no key was made, since it could not be printed")?;
+    store_key(store, &key, organization, user).await.context("the key that was printed does not work")
 }
 
-#[expect(clippy::print_stdout, reason = "this is what the command is for")]
-async fn list(store: &dyn Store) -> anyhow::Result<()> {
-    for key in store.keys().await? {
+async fn list(store: &dyn Store) -> anyhow::Result<String> {
+    let lines = store.keys().await?.into_iter().map(|key| {
         let state = key.revoked_at.map_or_else(|| "active".to_owned(), |at| format!("revoked {}", at.to_rfc3339()));
-        println!(
-            "{}  {}…  {}/{}  {}  {state}",
-            key.id,
-            key.prefix,
-            key.organization,
-            key.user,
-            key.created_at.to_rfc3339()
-        );
-    }
-    Ok(())
+        let owner = format!("{}/{}", key.organization, key.user);
+        format!("{}  {}…  {owner}  {}  {state}\n", key.id, key.prefix, key.created_at.to_rfc3339())
+    });
+    Ok(lines.collect())
 }
 
-#[expect(clippy::print_stdout, reason = "this is what the command is for")]
-async fn revoke(store: &dyn Store, id: Uuid) -> anyhow::Result<()> {
+async fn revoke(store: &dyn Store, id: Uuid) -> anyhow::Result<String> {
     if !store.revoke_key(id, SystemClock.now()).await? {
         bail!("there is no active key {id}; see `quarterdeck keys list`");
     }
-    println!("revoked {id}");
-    Ok(())
+    Ok(format!("revoked {id}\n"))
 }
 
-/// Makes sure that somebody can call: stores the configured key, or makes one when there is none at all.
-/// Returns a key that was made.
-pub(crate) async fn first_key(store: &dyn Store, configured: Option<&Secret>) -> anyhow::Result<Option<String>> {
-    if let Some(Secret(key)) = configured {
-        if key.trim().is_empty() {
-            bail!("--api-key is empty");
-        }
-        store_key(store, key, DEFAULT_NAME.into(), DEFAULT_NAME.into()).await?;
-        return Ok(None);
+/// How somebody gets in for the first time.
+pub(crate) enum FirstKey {
+    /// There is a key already, or one is configured.
+    Known,
+    /// There is none at all: this one may be stored, once somebody has seen it.
+    New(String),
+}
+
+/// Makes sure that somebody can call: stores the configured key, or makes one up when there is none at all.
+pub(crate) async fn first_key(store: &dyn Store, configured: Option<&Secret>) -> anyhow::Result<FirstKey> {
+    if let Some(key) = configured {
+        store_first(store, key.reveal()).await?;
+        return Ok(FirstKey::Known);
     }
-    if !store.keys().await?.is_empty() {
-        return Ok(None);
-    }
-    let key = random_key();
-    store_key(store, &key, DEFAULT_NAME.into(), DEFAULT_NAME.into()).await?;
-    Ok(Some(key))
+    Ok(if store.keys().await?.is_empty() { FirstKey::New(random_key()) } else { FirstKey::Known })
+}
+
+/// Stores a key of nobody in particular.
+pub(crate) async fn store_first(store: &dyn Store, key: &str) -> anyhow::Result<()> {
+    store_key(store, key, DEFAULT_NAME.into(), DEFAULT_NAME.into()).await
 }
 
 async fn store_key(store: &dyn Store, key: &str, organization: String, user: String) -> anyhow::Result<()> {

@@ -3,7 +3,8 @@
 use crate::{
     Failure,
     options::{OrgsCommand, OrgsOptions, OwnLimit},
-    settings,
+    say,
+    settings::places,
 };
 use anyhow::bail;
 use quarterdeck_engine::{Clock, SystemClock};
@@ -13,7 +14,7 @@ use std::fmt::Write;
 /// Runs an `orgs` command.
 #[tokio::main(flavor = "current_thread")]
 pub(crate) async fn run(options: OrgsOptions) -> Result<(), Failure> {
-    let url = settings::database_url(&options.store).map_err(Failure::Settings)?;
+    let url = places::database_url(&options.database).map_err(Failure::Settings)?;
     let store = quarterdeck_store::open_beside(&url).await.map_err(|error| Failure::Settings(error.into()))?;
     let result = match options.command {
         OrgsCommand::Create { name, max_concurrent_sessions } => create(&*store, name, max_concurrent_sessions).await,
@@ -22,13 +23,7 @@ pub(crate) async fn run(options: OrgsOptions) -> Result<(), Failure> {
         OrgsCommand::Set { name, max_concurrent_sessions } => set(&*store, &name, max_concurrent_sessions).await,
     };
     store.close().await;
-    print(&result.map_err(Failure::Fault)?);
-    Ok(())
-}
-
-#[expect(clippy::print_stdout, reason = "this is what the command is for")]
-fn print(text: &str) {
-    print!("{text}");
+    say(&result.map_err(Failure::Fault)?)
 }
 
 async fn create(store: &dyn Store, name: String, OwnLimit(limit): OwnLimit) -> anyhow::Result<String> {

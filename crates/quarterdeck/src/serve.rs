@@ -1,11 +1,12 @@
 //! `quarterdeck serve`: builds the parts, starts them, stops them in order.
 
 use crate::{
-    Failure, environments, keys,
-    options::{LogFormat, ServeOptions, ServerOptions},
-    settings::{self, Secret},
+    Failure, hosting,
+    keys::{self, FirstKey},
+    log, output,
+    settings::{LimitSettings, ModelSettings, Settings, StoreSettings, places},
 };
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use quarterdeck_agent::{ApiKey, ModelClient, ModelRunner, OpenAiClient, OpenAiSettings, ScriptedModel};
 use quarterdeck_engine::{Engine, EngineSettings, SystemClock};
 use quarterdeck_environments::Hosting;
@@ -17,33 +18,22 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
 };
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
-
-const LISTEN: &str = "127.0.0.1:8430";
-/// Of the database driver only what is wrong.
-const LOG: &str = "info,sqlx=warn";
 
 /// Runs the server until it is told to stop.
 #[tokio::main]
-pub(crate) async fn run(options: ServeOptions) -> Result<(), Failure> {
-    let (store_options, options) = settings::merged(options).map_err(Failure::Settings)?;
-    start_log(&options).map_err(Failure::Settings)?;
+pub(crate) async fn run(settings: Settings, warnings: Vec<String>) -> Result<(), Failure> {
+    log::start(&settings.log).map_err(Failure::Settings)?;
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
     raise_open_files();
-    let parts = async {
-        // Models and buckets are reached over TLS, and only the binary knows whose.
-        rustls::crypto::ring::default_provider().install_default().map_err(|_| anyhow!("TLS is set up twice"))?;
-        let model = Model::from_options(&options)?;
-        let hosting = environments::hosting(&options)?;
-        let listen = options.listen.as_deref().unwrap_or(LISTEN);
-        let listener = TcpListener::bind(listen)
-            .await
-            .with_context(|| format!("cannot listen on {listen}; choose another address with --listen"))?;
-        let blobs = Blobs::open(&settings::blob_url(&options, &store_options)?, settings::aws_variables())?;
-        let store = quarterdeck_store::open(&settings::database_url(&store_options)?).await?;
-        anyhow::Ok(Parts { model, hosting, listener, store, blobs })
-    };
-    let parts = parts.await.map_err(Failure::Settings)?;
-    serve(&options, parts).await.map_err(Failure::Fault)
+    let parts = Parts::from_settings(&settings).await.map_err(Failure::Settings)?;
+    serve(&settings, parts).await.map_err(Failure::Fault)
+}
+
+async fn open_store(settings: &StoreSettings) -> anyhow::Result<Arc<dyn Store>> {
+    let url = places::database_url(&settings.database)?;
+    Ok(quarterdeck_store::open_with(&url, settings.database_connections).await?)
 }
 
 /// What a server is made of, ready for use.
@@ -52,16 +42,45 @@ struct Parts {
     hosting: Hosting,
     listener: TcpListener,
     store: Arc<dyn Store>,
+    /// Where the blobs are.
+    files: String,
     blobs: Blobs,
 }
 
-async fn serve(options: &ServerOptions, parts: Parts) -> anyhow::Result<()> {
-    let Parts { model, hosting, listener, store, blobs } = parts;
+impl Parts {
+    async fn from_settings(settings: &Settings) -> anyhow::Result<Self> {
+        set_up_tls();
+        let model = Model::from_settings(&settings.model)?;
+        let hosting = hosting::hosting(&settings.environments)?;
+        let listen = &settings.http.address.listen;
+        let listener = TcpListener::bind(listen)
+            .await
+            .with_context(|| format!("cannot listen on {listen}; choose another address with --listen"))?;
+        places::make_data_folder(&settings.store)?;
+        let store = open_store(&settings.store).await?;
+        let files = places::blob_url(&settings.store)?;
+        let blobs = Blobs::open(&files, places::aws_variables())?;
+        if store.is_shared() && settings.store.blob_url.is_none() {
+            tracing::warn!(
+                "files are kept in {files}, where other servers on this database do not find them; with more than one \
+                 server name one place for all with --blob-url"
+            );
+        }
+        Ok(Self { model, hosting, listener, store, files, blobs })
+    }
+}
+
+async fn serve(settings: &Settings, parts: Parts) -> anyhow::Result<()> {
+    let Parts { model, hosting, listener, store, files, blobs } = parts;
     // Before anything counts.
     let metrics = Metrics::install(env!("CARGO_PKG_VERSION")).context("cannot collect metrics")?;
-    let key = keys::first_key(&*store, options.api_key.as_ref()).await?;
+    let metrics = match &settings.http.metrics_token {
+        Some(token) => metrics.with_token(token.reveal()),
+        None => metrics,
+    };
+    let first_key = keys::first_key(&*store, settings.http.api_key.as_ref()).await?;
     let runner = Arc::new(ModelRunner::new(model.client));
-    let settings = engine_settings(options, hosting);
+    let settings = engine_settings(&settings.limits, hosting);
     let engine = Engine::start(Arc::clone(&store), blobs, runner, Arc::new(SystemClock), settings).await?;
     let app = App::new(engine.sessions(), Arc::clone(&store), ServerSettings::default()).with_metrics(metrics.clone());
     tokio::spawn(metrics.keep_small());
@@ -69,7 +88,8 @@ async fn serve(options: &ServerOptions, parts: Parts) -> anyhow::Result<()> {
     // Before anybody is told that it listens: a signal that comes sooner would just end the process.
     let signals = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tokio::spawn(stop_on_signal(signals, draining.clone()));
-    greet(&format!("http://{}", listener.local_addr()?), &*store, &model.name, key.as_deref());
+    let banner = Banner { url: format!("http://{}", listener.local_addr()?), files, model: model.name, store: &*store };
+    banner.show(first_key).await?;
     quarterdeck_server::serve(listener, router(app), ListenerSettings::default(), draining).await;
     engine.stop().await;
     store.close().await;
@@ -78,27 +98,38 @@ async fn serve(options: &ServerOptions, parts: Parts) -> anyhow::Result<()> {
 }
 
 /// The model that drives sessions, and what it is called.
-struct Model {
+pub(crate) struct Model {
     client: Arc<dyn ModelClient>,
-    name: String,
+    /// The same, when it is an endpoint.
+    pub(crate) endpoint: Option<Arc<OpenAiClient>>,
+    pub(crate) name: String,
 }
 
 impl Model {
-    fn from_options(options: &ServerOptions) -> anyhow::Result<Self> {
-        let Some(base_url) = &options.model_base_url else {
+    pub(crate) fn from_settings(settings: &ModelSettings) -> anyhow::Result<Self> {
+        let Some(base_url) = &settings.model_base_url else {
+            anyhow::ensure!(
+                settings.model.is_none() && settings.model_api_key.is_none(),
+                "--model and --model-api-key need --model-base-url; without it the scripted model answers"
+            );
             let name = "the scripted model (set --model-base-url for a real one)".to_owned();
-            return Ok(Self { client: Arc::new(ScriptedModel::new()), name });
+            return Ok(Self { client: Arc::new(ScriptedModel::new()), endpoint: None, name });
         };
-        let mut settings = OpenAiSettings::new(base_url.clone());
-        settings.api_key = options.model_api_key.as_ref().map(|Secret(key)| ApiKey::new(key));
-        settings.model.clone_from(&options.model);
-        if let Some(seconds) = options.model_timeout {
-            settings.reply_timeout = Duration::from_secs(seconds);
-        }
-        let client = OpenAiClient::new(settings).context("cannot use --model-base-url")?;
-        let name = format!("{} at {}", options.model.as_deref().unwrap_or("the first model"), client.host());
-        Ok(Self { client: Arc::new(client), name })
+        let mut client = OpenAiSettings::new(base_url.clone());
+        client.api_key = settings.model_api_key.as_ref().map(|key| ApiKey::new(key.reveal()));
+        client.model.clone_from(&settings.model);
+        client.reply_timeout = Duration::from_secs(settings.model_timeout);
+        let client = OpenAiClient::new(client).context("cannot use --model-base-url")?;
+        let name = format!("{} at {}", settings.model.as_deref().unwrap_or("the first model"), client.host());
+        let client = Arc::new(client);
+        Ok(Self { endpoint: Some(Arc::clone(&client)), client, name })
     }
+}
+
+/// Models and buckets are reached over TLS, and only the binary knows whose.
+pub(crate) fn set_up_tls() {
+    // It is set up for the whole process: the first one stays.
+    let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
 /// Each waiting client is an open file, and many systems allow 1,024 unless asked for more.
@@ -108,44 +139,16 @@ fn raise_open_files() {
     }
 }
 
-fn engine_settings(options: &ServerOptions, hosting: Hosting) -> EngineSettings {
-    let defaults = EngineSettings::default();
+fn engine_settings(limits: &LimitSettings, hosting: Hosting) -> EngineSettings {
     EngineSettings {
-        limits: Limits {
-            concurrent: options.max_concurrent_sessions.unwrap_or(defaults.limits.concurrent),
-            queued: options.max_queued_sessions.unwrap_or(defaults.limits.queued),
-        },
-        workers_max: options.max_workers.unwrap_or(defaults.workers_max).max(1),
-        lease: options.lease.map_or(defaults.lease, |seconds| Duration::from_secs(seconds.max(1))),
-        drain_grace: options.drain_grace.map_or(defaults.drain_grace, Duration::from_secs),
+        limits: Limits { concurrent: limits.max_concurrent_sessions.into(), queued: limits.max_queued_sessions.into() },
+        workers_max: usize::try_from(limits.max_workers).unwrap_or(usize::MAX),
+        client_wait: Duration::from_secs(limits.client_wait),
+        lease: Duration::from_secs(limits.lease),
+        drain_grace: Duration::from_secs(limits.drain_grace),
         environments: Arc::new(hosting),
-        ..defaults
+        ..EngineSettings::default()
     }
-}
-
-fn start_log(options: &ServerOptions) -> anyhow::Result<()> {
-    let filter = log_filter(options.log.as_deref().unwrap_or(LOG))?;
-    // A log that cannot be written, on a full disk, would be complained of on the log itself, with a panic.
-    let log = tracing_subscriber::fmt().log_internal_errors(false);
-    let log = log.with_env_filter(filter).with_writer(std::io::stderr);
-    let started = match options.log_format.unwrap_or(LogFormat::Text) {
-        LogFormat::Text => log.try_init(),
-        LogFormat::Json => log.json().flatten_event(true).try_init(),
-    };
-    started.map_err(|error| anyhow!("cannot start the log: {error}"))
-}
-
-/// The library for MCP logs what servers say as it is, and servers repeat the secrets they were told. We log of it what
-/// is to be known, masked.
-fn log_filter(text: &str) -> anyhow::Result<EnvFilter> {
-    let names_it = text.split(',').any(|directive| is_of("rmcp", directive.trim()));
-    let whole = if names_it { text.to_owned() } else { format!("{text},rmcp=off") };
-    EnvFilter::try_new(whole).with_context(|| format!("--log {text:?} is no log filter"))
-}
-
-/// Whether a directive is about a crate: `rmcp`, `rmcp::service=debug`, `rmcp[span]=info`.
-fn is_of(name: &str, directive: &str) -> bool {
-    directive.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with(['=', ':', '[']))
 }
 
 /// The first signal drains, the second ends the process at once.
@@ -164,40 +167,69 @@ async fn stop_on_signal((mut terminate, mut interrupt): (Signal, Signal), draini
     }
 }
 
-#[expect(clippy::print_stdout, reason = "this is for the person who started the server")]
-fn greet(url: &str, store: &dyn Store, model: &str, new_key: Option<&str>) {
-    println!("Quarterdeck {}", env!("CARGO_PKG_VERSION"));
-    println!("  store  {}", store.describe());
-    println!("  model  {model}");
-    println!("  docs   {url}/docs");
-    if let Some(key) = new_key {
-        println!("  key    {key}  (new; shown only now)");
-    }
-    println!();
-    println!("Point an SDK or the hai command at it:");
-    println!("  export HAI_API_BASE_URL={url}");
-    println!("  export HAI_API_KEY={}", new_key.unwrap_or("…"));
-    println!();
-    println!("listening on {url}");
+/// What the person who started the server is told.
+struct Banner<'a> {
+    url: String,
+    files: String,
+    model: String,
+    store: &'a dyn Store,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_mcp_servers_say_is_logged_only_for_who_asks_for_it_by_name() {
-        for (given, is_off) in [
-            (LOG, true),
-            ("debug", true),
-            ("trace,rmcp_else=info", true),
-            ("info,rmcp=debug", false),
-            ("rmcp::service=info", false),
-            ("info, rmcp", false),
-        ] {
-            assert_eq!(log_filter(given).unwrap().to_string().contains("rmcp=off"), is_off, "{given}");
+impl Banner<'_> {
+    /// Prints it, and stores the first key once it was printed: one that nobody has seen would be accepted for ever.
+    /// The server serves, whether or not somebody reads.
+    async fn show(&self, first_key: FirstKey) -> anyhow::Result<()> {
+        let new_key = match first_key {
+            FirstKey::Known => None,
+            FirstKey::New(key) => Some(key),
+        };
+        let is_printed = output::print(&self.head(new_key.as_deref()));
+        match (&new_key, &is_printed) {
+            (Some(key), Ok(())) => keys::store_first(self.store, key).await?,
+            (Some(_), Err(error)) => tracing::warn!(
+                "there is no API key yet, since none could be printed ({error}); make one with `quarterdeck keys create \
+                 --org default`"
+            ),
+            (None, Ok(()) | Err(_)) => {}
         }
-        let refused = log_filter("a=b=c").unwrap_err();
-        assert!(refused.to_string().contains("--log \"a=b=c\""), "{refused}");
+        let usage = self.usage(new_key.as_deref().filter(|_| is_printed.is_ok()));
+        if let Err(error) = is_printed.and_then(|()| output::print(&usage)) {
+            tracing::info!("listening on {}; standard output cannot be written: {error}", self.url);
+        }
+        Ok(())
+    }
+
+    fn head(&self, new_key: Option<&str>) -> String {
+        let url = &self.url;
+        let key = new_key.map_or_else(
+            || "known already; when it is lost: quarterdeck keys create --org default".to_owned(),
+            |key| format!("{key}  (new; shown only now)"),
+        );
+        format!(
+            "Quarterdeck {}\n  store    {}\n  files    {}\n  model    {}\n  docs     {url}/docs\n  metrics  \
+             {url}/metrics\n  key      {key}\n\n",
+            env!("CARGO_PKG_VERSION"),
+            self.store.describe(),
+            shown(&self.files),
+            self.model,
+        )
+    }
+
+    fn usage(&self, key: Option<&str>) -> String {
+        let (url, key) = (&self.url, key.unwrap_or("hk-…"));
+        format!(
+            "In Python:\n  client = Client(base_url=\"{url}\", api_key=\"{key}\")\n\nFor the hai command (the Python SDK does \
+             not read the first of these):\n  export HAI_API_BASE_URL={url}\n  export HAI_API_KEY={key}\n\nlistening on \
+             {url}\n"
+        )
+    }
+}
+
+/// A folder by its path, as everybody knows folders.
+fn shown(files: &str) -> &str {
+    match files.strip_prefix("file://") {
+        Some(folder) => folder,
+        None if files == "memory:" => "in memory",
+        None => files,
     }
 }

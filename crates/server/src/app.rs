@@ -1,15 +1,8 @@
 //! What every handler has at hand.
 
-use crate::{
-    Metrics,
-    bodies::Bodies,
-    error::ApiError,
-    input::Input,
-    keys::{Keys, key_hash},
-};
-use quarterdeck_api::Problem;
+use crate::{Metrics, bodies::Bodies, keys::Keys};
 use quarterdeck_engine::{Catalog, Sessions};
-use quarterdeck_store::{Caller, Store};
+use quarterdeck_store::Store;
 use std::{sync::Arc, time::Duration};
 
 /// How the server answers.
@@ -48,7 +41,7 @@ pub struct App {
     pub(crate) settings: Arc<ServerSettings>,
     pub(crate) metrics: Option<Metrics>,
     pub(crate) bodies: Bodies,
-    keys: Keys,
+    pub(crate) keys: Keys,
 }
 
 impl App {
@@ -65,34 +58,4 @@ impl App {
     pub fn with_metrics(self, metrics: Metrics) -> Self {
         Self { metrics: Some(metrics), ..self }
     }
-
-    /// Who sends a body. Broken JSON is told before the key is looked at, and a body is only parsed for somebody who
-    /// has one that works.
-    pub(crate) async fn sender(&self, input: &Input) -> Result<Caller, ApiError> {
-        input.check_body(&self.bodies).await?;
-        self.caller(input).await
-    }
-
-    /// Who calls; nobody is refused.
-    pub(crate) async fn caller(&self, input: &Input) -> Result<Caller, ApiError> {
-        self.caller_if_any(input).await?.ok_or_else(unauthorized)
-    }
-
-    /// Who calls, if the request says so. A key that does not work is refused even where none is needed.
-    pub(crate) async fn caller_if_any(&self, input: &Input) -> Result<Option<Caller>, ApiError> {
-        let Some(credentials) = input.authorization() else { return Ok(None) };
-        let key = bearer(credentials).ok_or_else(unauthorized)?;
-        let caller = self.keys.caller(key_hash(key)).await?;
-        caller.map(Some).ok_or_else(unauthorized)
-    }
-}
-
-fn bearer(credentials: &[u8]) -> Option<&[u8]> {
-    let (scheme, key) = credentials.split_at_checked("Bearer ".len())?;
-    let key = key.trim_ascii();
-    (scheme.eq_ignore_ascii_case(b"Bearer ") && !key.is_empty()).then_some(key)
-}
-
-fn unauthorized() -> ApiError {
-    Problem::unauthorized().into()
 }

@@ -38,10 +38,6 @@ impl Input {
         &self.parts.headers
     }
 
-    pub(crate) fn authorization(&self) -> Option<&[u8]> {
-        self.headers().get(header::AUTHORIZATION).map(http::HeaderValue::as_bytes)
-    }
-
     /// Refuses a body that says it is JSON and is not.
     pub(crate) async fn check_body(&self, bodies: &Bodies) -> Result<(), ApiError> {
         bodies.check(self.content_type(), self.body_bytes()).await

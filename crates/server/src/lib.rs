@@ -7,6 +7,7 @@
 //! what belongs to another organization answers like what does not exist.
 
 mod app;
+mod authentication;
 mod bodies;
 mod error;
 mod input;
@@ -15,6 +16,7 @@ mod listener;
 mod metrics;
 mod names;
 mod openapi;
+mod router;
 mod routes;
 mod stalled;
 
@@ -23,4 +25,4 @@ pub use keys::{API_KEY_PREFIX, key_hash, new_key};
 pub use listener::{ListenerSettings, serve};
 pub use metrics::Metrics;
 pub use openapi::document;
-pub use routes::router;
+pub use router::router;

@@ -3,15 +3,17 @@
 //! Invariant: no label holds an id, a name of an organization or user, or a word of theirs; every label has a bounded
 //! number of values. So the page may be read without a key.
 
-use crate::App;
+use crate::{App, authentication::bearer, error::ApiError, keys::key_hash};
 use axum::{
     extract::{MatchedPath, Request, State},
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use http::{HeaderName, HeaderValue, Method, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use quarterdeck_api::Problem;
+use quarterdeck_store::KeyHash;
 use std::{fmt::Write, time::Duration};
 use tokio::time::Instant;
 
@@ -28,7 +30,11 @@ const CONTENT_TYPE: HeaderValue = HeaderValue::from_static("text/plain; version=
 
 /// Collects what this process measures.
 #[derive(Clone)]
-pub struct Metrics(PrometheusHandle);
+pub struct Metrics {
+    handle: PrometheusHandle,
+    /// Of the token that the page asks for, if it does.
+    token: Option<KeyHash>,
+}
 
 impl Metrics {
     /// Begins to collect, for the whole process, from now on; `version` is the server's.
@@ -42,29 +48,34 @@ impl Metrics {
         let handle = builder.install_recorder()?;
         describe();
         metrics::gauge!("quarterdeck_build_info", "version" => version).set(1.0);
-        metrics::gauge!("process_start_time_seconds").set(start_time());
-        Ok(Self(handle))
+        #[cfg(target_os = "linux")]
+        metrics_process::Collector::default().describe();
+        Ok(Self { handle, token: None })
+    }
+
+    /// The page is shown only to those who send this token, as a key is sent.
+    #[must_use]
+    pub fn with_token(self, token: &str) -> Self {
+        Self { token: Some(key_hash(token.trim().as_bytes())), ..self }
+    }
+
+    /// Whether the page may be shown to who sends these credentials.
+    fn shows_to(&self, credentials: Option<&HeaderValue>) -> bool {
+        let sent = credentials.and_then(|credentials| bearer(credentials.as_bytes())).map(key_hash);
+        self.token.is_none() || self.token == sent
     }
 
     /// Keeps what is collected small; runs until it is dropped.
     pub async fn keep_small(self) {
         loop {
             tokio::time::sleep(UPKEEP).await;
-            self.0.run_upkeep();
+            self.handle.run_upkeep();
         }
     }
 }
 
-/// Seconds since 1970.
-#[expect(clippy::disallowed_methods, reason = "the start of the process has no clock yet")]
-fn start_time() -> f64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since.map_or(0.0, |since| since.as_secs_f64())
-}
-
 fn describe() {
     describe_gauge!("quarterdeck_build_info", "Always 1; its label says which version this is.");
-    describe_gauge!("process_start_time_seconds", Unit::Seconds, "When the process started, since 1970.");
     describe_counter!("quarterdeck_http_requests_total", "Requests answered.");
     describe_histogram!(
         "quarterdeck_http_request_seconds",
@@ -94,10 +105,15 @@ fn describe() {
 }
 
 /// The page. Sessions in the store are left out while it does not answer; `quarterdeck_store_up` says so.
-pub(crate) async fn page(State(app): State<App>) -> Response {
-    let Some(Metrics(handle)) = &app.metrics else { return http::StatusCode::NOT_FOUND.into_response() };
-    handle.run_upkeep();
-    let mut text = handle.render();
+pub(crate) async fn page(State(app): State<App>, headers: HeaderMap) -> Response {
+    let Some(metrics) = &app.metrics else { return http::StatusCode::NOT_FOUND.into_response() };
+    if !metrics.shows_to(headers.get(header::AUTHORIZATION)) {
+        return ApiError::from(Problem::unauthorized()).into_response();
+    }
+    #[cfg(target_os = "linux")]
+    metrics_process::Collector::default().collect();
+    metrics.handle.run_upkeep();
+    let mut text = metrics.handle.render();
     let live = tokio::time::timeout(PATIENCE, app.store.live_sessions()).await;
     write_live(&mut text, live.ok().and_then(Result::ok));
     let headers: [(HeaderName, HeaderValue); 1] = [(header::CONTENT_TYPE, CONTENT_TYPE)];

@@ -13,25 +13,9 @@ mod sharing;
 mod skills;
 mod unbuilt;
 
-use crate::{App, error::ApiError, input::Input, metrics, names, openapi};
-use axum::{
-    Router,
-    extract::Request,
-    middleware::{self, Next},
-    response::{IntoResponse, Response},
-    routing::{delete, get},
-};
-use http::{HeaderName, HeaderValue};
-use quarterdeck_api::Problem;
-use tower::{Layer, util::MapRequestLayer};
-use tower_http::{
-    catch_panic::CatchPanicLayer,
-    request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
-};
-use tracing::Instrument;
+use crate::{App, router::not_allowed};
+use axum::{Router, routing::delete};
 use utoipa_axum::{router::OpenApiRouter, routes};
-
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The documented routes.
 pub(crate) fn documented() -> OpenApiRouter<App> {
@@ -64,53 +48,11 @@ pub(crate) fn documented() -> OpenApiRouter<App> {
         .routes(routes!(health::ready))
 }
 
-/// The whole server as a service.
-pub fn router(app: App) -> Router {
-    let (router, _) = documented().split_for_parts();
-    let service = router
+/// The routes of the contract, and the two of health that the document lists with them.
+pub(crate) fn api() -> Router<App> {
+    let (documented, _) = documented().split_for_parts();
+    documented
         .merge(unbuilt::router())
         .route("/api/v2/sessions/quota", delete(sessions::cancel_named_quota))
-        .route("/metrics", get(metrics::page))
-        .route("/openapi.yaml", get(openapi::yaml))
-        .merge(openapi::pages())
-        .fallback(unserved)
         .method_not_allowed_fallback(not_allowed)
-        .with_state(app)
-        .layer(CatchPanicLayer::custom(panicked))
-        .layer(middleware::from_fn(metrics::count))
-        .layer(middleware::from_fn(log))
-        .layer(PropagateRequestIdLayer::new(REQUEST_ID))
-        .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid));
-    // A router's own layers run only once it has found the route, so this one stands around it.
-    Router::new().fallback_service(MapRequestLayer::new(names::in_one_segment).layer(service))
-}
-
-/// The body is read, although nobody wants it: a connection with an unread one is closed, and who would use it again
-/// would not know.
-async fn unserved(_: Input) -> ApiError {
-    Problem::not_found("there is no such route; see /docs").into()
-}
-
-async fn not_allowed(_: Input) -> ApiError {
-    Problem::method_not_allowed().into()
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "the layer hands the panic over")]
-fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
-    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    tracing::error!(panic = text, "a request handler panicked");
-    ApiError::from(Problem::internal()).into_response()
-}
-
-/// One line a request, at debug level; the request's id on everything that is logged for it.
-async fn log(request: Request, next: Next) -> Response {
-    let id = request.headers().get(&REQUEST_ID).and_then(|id: &HeaderValue| id.to_str().ok()).unwrap_or_default();
-    let span = tracing::info_span!("request", id, method = %request.method(), path = request.uri().path());
-    async move {
-        let response = next.run(request).await;
-        tracing::debug!(status = response.status().as_u16(), "answered");
-        response
-    }
-    .instrument(span)
-    .await
 }

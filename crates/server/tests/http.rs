@@ -26,6 +26,8 @@ mod app;
 mod bucket;
 #[path = "http/delegation.rs"]
 mod delegation;
+#[path = "http/doors.rs"]
+mod doors;
 #[path = "http/edges.rs"]
 mod edges;
 #[path = "http/environments.rs"]

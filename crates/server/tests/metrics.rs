@@ -50,7 +50,7 @@ async fn a_run_can_be_read_off_the_page_and_no_text_of_its_own() {
         ("quarterdeck_sessions{status=\"idle\"}", 0.0),
         ("quarterdeck_sessions_created_total{beginning=\"started\"}", 2.0),
         ("quarterdeck_sessions_created_total{beginning=\"queued\"}", 1.0),
-        ("quarterdeck_sessions_ended_total{ending=\"completed\"}", 1.0),
+        ("quarterdeck_sessions_ended_total{ending=\"completed\",error=\"none\"}", 1.0),
         ("quarterdeck_step_seconds_count{outcome=\"done\"}", 1.0),
         ("quarterdeck_model_call_seconds_count{outcome=\"retryable\"}", 1.0),
         ("quarterdeck_model_call_seconds_count{outcome=\"replied\"}", 1.0),

@@ -215,7 +215,10 @@ async fn attached_files_are_in_the_log_and_can_be_fetched() {
         (text.status, text.header("content-type"), text.header("content-disposition")),
         (OK, "text/plain; charset=utf-8", "inline")
     );
-    assert_eq!((text.body.as_slice(), text.header("cache-control")), (&b"hello"[..], "private"));
+    assert_eq!(
+        (text.body.as_slice(), text.header("cache-control")),
+        (&b"hello"[..], "private, max-age=31536000, immutable")
+    );
     let picture = world.get(OWNER, files[1]["url"].as_str().unwrap()).await;
     assert_eq!(
         (picture.header("content-type"), picture.header("content-disposition")),

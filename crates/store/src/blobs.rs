@@ -3,7 +3,7 @@
 //! Invariant: a blob lies below its session's folder, whatever it is called: a [`BlobName`] that could lead
 //! elsewhere cannot be made.
 
-use crate::Error;
+use crate::{Error, private};
 use bytes::Bytes;
 use object_store::{
     Error as ObjectError, ObjectStore, ObjectStoreExt, ObjectStoreScheme, PutPayload,
@@ -14,7 +14,7 @@ use object_store::{
     signer::{Method, SignedUrlOptions, Signer},
 };
 use quarterdeck_api::SessionId;
-use std::{fs, iter, sync::Arc, time::Duration};
+use std::{iter, sync::Arc, time::Duration};
 use thiserror::Error;
 
 /// The longest name of a file on common file systems, in bytes.
@@ -24,6 +24,9 @@ const NAME_MAX: usize = 768;
 
 /// How long an operation may take, with all its tries.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Beside the folders of sessions, which are called by their ids.
+const CHECK_NAME: &str = "quarterdeck-check";
 
 /// How long a link to a blob works.
 const LINK_LIFE: Duration = Duration::from_mins(5);
@@ -99,6 +102,20 @@ impl Blobs {
         }
     }
 
+    /// Writes, reads and removes a small blob, for whoever wants to know whether that works.
+    ///
+    /// # Errors
+    /// [`Error::Blobs`], and [`Error::Unavailable`] when it takes too long.
+    pub async fn check(&self) -> Result<(), Error> {
+        let path = self.prefix.clone().join(CHECK_NAME);
+        let tried = async {
+            self.objects.put(&path, PutPayload::from_static(b"check")).await?;
+            self.objects.get(&path).await?.bytes().await?;
+            self.objects.delete(&path).await
+        };
+        in_time(tried).await?.map_err(Error::Blobs)
+    }
+
     /// Blobs that are gone with the process.
     pub fn in_memory() -> Self {
         Self { objects: Arc::new(InMemory::new()), signer: None, prefix: Path::default() }
@@ -171,7 +188,8 @@ async fn in_time<T>(operation: impl Future<Output = T>) -> Result<T, Error> {
 }
 
 fn in_folder(url: &str, folder: &str) -> Result<Blobs, OpenBlobsError> {
-    fs::create_dir_all(folder).map_err(|cause| OpenBlobsError::Folder { folder: folder.to_owned(), cause })?;
+    private::make_folder(std::path::Path::new(folder))
+        .map_err(|cause| OpenBlobsError::Folder { folder: folder.to_owned(), cause })?;
     let objects = LocalFileSystem::new_with_prefix(folder)
         .map_err(|cause| OpenBlobsError::Place { url: url.to_owned(), cause })?
         .with_fsync(true);

@@ -47,6 +47,20 @@ impl Error {
         Self::Unavailable("the database did not answer in time".into()).counted()
     }
 
+    /// The same for another caller of one query. What only one of them can be told is told to all as a text.
+    pub(crate) fn again(&self) -> Self {
+        match self {
+            Self::Conflict(id) => Self::Conflict(*id),
+            Self::Refused(refusal) => Self::Refused(*refusal),
+            Self::Unavailable(cause) => Self::Unavailable(cause.clone()),
+            Self::DiskFull(cause) => Self::DiskFull(cause.clone()),
+            Self::Overloaded => Self::Overloaded,
+            Self::Corrupt { table, id, cause } => Self::Corrupt { table, id: id.clone(), cause: cause.clone() },
+            Self::Database(cause) => Self::Database(sqlx::Error::Protocol(cause.to_string())),
+            Self::Blobs(cause) => Self::Unavailable(cause.to_string()),
+        }
+    }
+
     /// What the database said no to is counted where it is heard.
     fn counted(self) -> Self {
         metrics::counter!("quarterdeck_store_errors_total", "kind" => self.kind()).increment(1);

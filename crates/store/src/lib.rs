@@ -25,6 +25,7 @@ mod notice;
 mod organizations;
 mod port;
 mod postgres;
+mod private;
 mod rows;
 mod sharing;
 mod sqlite;
@@ -43,4 +44,4 @@ pub use port::{
     Store, StoredSession, SummaryRow,
 };
 pub use sharing::{Rated, Rating, Share, Sharing};
-pub use url::{OpenError, open, open_beside};
+pub use url::{CONNECTIONS, OpenError, database_file, file_url, open, open_beside, open_with, pending_migrations};

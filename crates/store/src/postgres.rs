@@ -6,7 +6,7 @@ use crate::{
     StoredSession, SummaryRow,
     admission::asked,
     committer::{BatchWriter, Committer, Landed, Verdict, Write},
-    migrations, rows,
+    rows,
 };
 use async_trait::async_trait;
 use futures_util::TryFutureExt;
@@ -44,6 +44,7 @@ mod catalogs;
 mod listening;
 #[path = "sql/memories.rs"]
 mod memories;
+mod opening;
 #[path = "sql/organizations.rs"]
 mod organizations;
 mod reader;
@@ -61,10 +62,11 @@ const CHANNEL: &str = "quarterdeck";
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(4);
 /// How long a query may take, the wait for a connection included.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
-/// Connections for everything but batches and group reads.
-const CONNECTIONS: u32 = 12;
-/// Connections that write batches.
-const COMMITTERS: u32 = 2;
+/// After which time without use a connection is asked whether it lives before it is used again.
+const IDLE_PING_AFTER: Duration = Duration::from_secs(1);
+/// Limits of each connection of the pools, set by statements: poolers refuse them as start-up options.
+const SET_TIMEOUTS: &str = "SET statement_timeout = '10s'; SET lock_timeout = '5s'; \
+     SET idle_in_transaction_session_timeout = '15s'";
 /// How long a connection may take to say that it lives.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
 /// Notices that may wait to be looked at; beyond that, listening waits.
@@ -83,27 +85,21 @@ pub(crate) struct PostgresStore {
 }
 
 impl PostgresStore {
-    /// Connects and migrates; replicas that start at once take turns.
-    pub(crate) async fn open(options: PgConnectOptions) -> Result<Self, crate::OpenError> {
-        let place = format!(
-            "{}:{}/{}",
-            options.get_host(),
-            options.get_port(),
-            options.get_database().unwrap_or_else(|| options.get_username())
-        );
-        let options = options.application_name("quarterdeck").options([
-            ("statement_timeout", "10s"),
-            ("lock_timeout", "5s"),
-            ("idle_in_transaction_session_timeout", "15s"),
-        ]);
-        let keyed =
-            pool_of(COMMITTERS + reader::LANES).after_connect(|connection, _| Box::pin(look_up_by_key(connection)));
-        let keyed = keyed.connect_lazy_with(options.clone());
-        let pool = pool_of(CONNECTIONS).connect_with(options).await?;
-        migrations::postgres().run(&pool).await?;
+    /// Connects and migrates; replicas that start at once take turns. Only a server makes the tables of an empty database
+    /// (`may_make`).
+    pub(crate) async fn open(
+        options: PgConnectOptions,
+        connections: u32,
+        may_make: bool,
+    ) -> Result<Self, crate::OpenError> {
+        let options = named(options);
+        let share = opening::prepare(&options, connections, may_make).await?;
+        let keyed = pool_of(share.keyed(), LOOK_UP_BY_KEY).connect_lazy_with(options.clone());
+        let place = opening::place(&options);
+        let pool = pool_of(share.pool, "").connect_lazy_with(options);
         let committer = || Committer::start(Writer { pool: keyed.clone(), connection: None });
         let (committer, beginnings) = (committer(), committer());
-        let reader = Reader::start(&keyed);
+        let reader = Reader::start(&keyed, share.lanes);
         Ok(Self { place, pool, keyed, committer, beginnings, reader })
     }
 
@@ -116,17 +112,38 @@ impl PostgresStore {
     }
 }
 
+/// The migrations that a database does not have yet.
+pub(crate) async fn pending(options: PgConnectOptions) -> Result<Vec<String>, crate::OpenError> {
+    opening::pending(&named(options)).await
+}
+
+/// Without start-up parameters that poolers refuse.
+fn named(options: PgConnectOptions) -> PgConnectOptions {
+    options.application_name("quarterdeck").extra_float_digits(None)
+}
+
+/// Rows are found by their keys, always: a plan that was made while the tables were small, and is kept for the
+/// life of the connection, would go on reading all of `sessions` for every batch. And only a plain scan of an index
+/// remembers which entries are dead, of which the index of slots has many.
+const LOOK_UP_BY_KEY: &str = "; SET enable_seqscan = off; SET enable_bitmapscan = off";
+
 /// A connection that comes back is asked whether it lives, which takes for ever when what was asked of it before never
-/// got an answer. Such a one is given up soon, or its place in the pool would be lost until the system notices. After
-/// trouble those that lie in the pool are asked too: they may be as dead as the one that was found out.
-fn pool_of(connections: u32) -> PgPoolOptions {
+/// got an answer. Such a one is given up soon, or its place in the pool would be lost until the system notices. Those
+/// that lie in the pool are asked too when they may have died there: after trouble, or after a while without use.
+fn pool_of(connections: u32, settings: &'static str) -> PgPoolOptions {
     PgPoolOptions::new()
         .max_connections(connections)
         .test_before_acquire(false)
         .acquire_timeout(ACQUIRE_TIMEOUT)
+        .after_connect(move |connection, _| {
+            Box::pin(async move {
+                let settings = AssertSqlSafe(format!("{SET_TIMEOUTS}{settings}"));
+                sqlx::raw_sql(settings).execute(connection).await.map(drop)
+            })
+        })
         .after_release(|connection, _| Box::pin(is_alive(connection)))
         .before_acquire(|connection, meta| {
-            let may_be_dead = trouble::since(meta.age);
+            let may_be_dead = trouble::since(meta.age) || meta.idle_for >= IDLE_PING_AFTER;
             Box::pin(async move { if may_be_dead { is_alive(connection).await } else { Ok(true) } })
         })
 }
@@ -136,14 +153,6 @@ async fn is_alive(connection: &mut Connection) -> Result<bool, sqlx::Error> {
         Ok(lives) => lives.map(|()| true),
         Err(_) => Err(sqlx::Error::WorkerCrashed),
     }
-}
-
-/// Rows are found by their keys, always: a plan that was made while the tables were small, and is kept for the
-/// life of the connection, would go on reading all of `sessions` for every batch. And only a plain scan of an index
-/// remembers which entries are dead, of which the index of slots has many.
-async fn look_up_by_key(connection: &mut Connection) -> Result<(), sqlx::Error> {
-    sqlx::raw_sql("SET enable_seqscan = off; SET enable_bitmapscan = off").execute(connection).await?;
-    Ok(())
 }
 
 /// Begins a transaction that is alone in counting the slots of these organizations, until it ends: the locks are taken
@@ -214,6 +223,21 @@ async fn in_time<T>(call: impl Future<Output = Result<T, Error>>) -> Result<T, E
     result
 }
 
+/// What only reads is asked once more, on another connection, when the first one turns out to be dead: a database that
+/// was restarted costs its readers nothing once it is back.
+async fn read<T, F: Future<Output = Result<T, Error>>>(mut call: impl FnMut() -> F) -> Result<T, Error> {
+    in_time(async {
+        match call().await {
+            Err(Error::Unavailable(_)) => {
+                trouble::note();
+                call().await
+            }
+            answered => answered,
+        }
+    })
+    .await
+}
+
 /// `replicas` tells who lives, by the database's own clock.
 const CLAIM: &str = "WITH due AS ( \
          SELECT s.id, s.owner IS NOT NULL AS taken_over FROM sessions s \
@@ -238,12 +262,16 @@ impl Store for PostgresStore {
     }
 
     async fn ping(&self) -> Result<(), Error> {
-        let setting = sqlx::query_scalar("SELECT current_setting('transaction_read_only')");
-        let read_only: String = in_time(setting.fetch_one(&self.pool).err_into()).await?;
+        let setting = || async {
+            let setting = sqlx::query_scalar("SELECT current_setting('transaction_read_only')");
+            Ok(setting.fetch_one(&self.pool).await?)
+        };
+        let read_only: String = read(setting).await?;
         if read_only == "on" {
             return Err(Error::Unavailable("the database takes no writes".into()));
         }
-        Ok(())
+        // The connections of group reads are others, and may be missing while the ones above are there.
+        self.reader.session(SessionId(Uuid::nil())).await.map(drop)
     }
 
     async fn close(&self) {
@@ -253,7 +281,7 @@ impl Store for PostgresStore {
     }
 
     async fn caller(&self, hash: KeyHash) -> Result<Option<Caller>, Error> {
-        in_time(reads::caller(&self.pool, hash)).await
+        read(|| reads::caller(&self.pool, hash)).await
     }
 
     async fn create_key(&self, key: NewKey) -> Result<(), Error> {
@@ -261,7 +289,7 @@ impl Store for PostgresStore {
     }
 
     async fn keys(&self) -> Result<Vec<KeyRecord>, Error> {
-        in_time(reads::keys(&self.pool)).await
+        read(|| reads::keys(&self.pool)).await
     }
 
     async fn revoke_key(&self, id: Uuid, now: Timestamp) -> Result<bool, Error> {
@@ -284,7 +312,7 @@ impl Store for PostgresStore {
     }
 
     async fn record(&self, id: SessionId) -> Result<Option<SessionRecord>, Error> {
-        in_time(reads::record(&self.pool, id)).await
+        read(|| reads::record(&self.pool, id)).await
     }
 
     async fn sessions(
@@ -292,31 +320,31 @@ impl Store for PostgresStore {
         organization: OrganizationId,
         filter: SessionFilter,
     ) -> Result<Listing<SummaryRow>, Error> {
-        in_time(reads::sessions(&self.pool, organization, filter)).await
+        read(|| reads::sessions(&self.pool, organization, filter.clone())).await
     }
 
     async fn standing(&self, organization: OrganizationId) -> Result<Standing, Error> {
-        in_time(admission::standing(&self.pool, organization)).await
+        read(|| admission::standing(&self.pool, organization)).await
     }
 
     async fn live_sessions(&self) -> Result<Vec<(String, u64)>, Error> {
-        in_time(admission::live_sessions(&self.pool)).await
+        read(|| admission::live_sessions(&self.pool)).await
     }
 
     async fn backlog(&self, default_limit: u64, count: u32) -> Result<Backlog, Error> {
-        in_time(admission::backlog(&self.pool, &self.pool, default_limit, count)).await
+        read(|| admission::backlog(&self.pool, &self.pool, default_limit, count)).await
     }
 
     async fn events(&self, id: SessionId, from: u64, limit: u64) -> Result<Vec<LoggedEvent>, Error> {
-        in_time(reads::events(&self.pool, id, from, limit)).await
+        read(|| reads::events(&self.pool, id, from, limit)).await
     }
 
     async fn events_page(&self, id: SessionId, filter: EventFilter) -> Result<Listing<Arc<RawValue>>, Error> {
-        in_time(reads::events_page(&self.pool, id, filter)).await
+        read(|| reads::events_page(&self.pool, id, filter.clone())).await
     }
 
     async fn inbox(&self, id: SessionId, from: u64) -> Result<Vec<UserMessage>, Error> {
-        in_time(reads::inbox(&self.pool, id, from)).await
+        read(|| reads::inbox(&self.pool, id, from)).await
     }
 
     async fn claim(&self, replica: ReplicaId, now: Timestamp, limit: u32) -> Result<Vec<Claimed>, Error> {
@@ -328,7 +356,7 @@ impl Store for PostgresStore {
     }
 
     async fn next_due(&self) -> Result<Option<Timestamp>, Error> {
-        in_time(reads::next_due(&self.pool)).await
+        read(|| reads::next_due(&self.pool)).await
     }
 
     async fn release(&self, id: SessionId, lease: Lease, version: u64) -> Result<bool, Error> {
@@ -336,7 +364,7 @@ impl Store for PostgresStore {
     }
 
     async fn owned(&self, replica: ReplicaId) -> Result<Vec<Owned>, Error> {
-        in_time(reads::owned(&self.pool, replica)).await
+        read(|| reads::owned(&self.pool, replica)).await
     }
 
     async fn renew(&self, replica: ReplicaId, lease: Duration) -> Result<(), Error> {
@@ -356,7 +384,7 @@ impl Store for PostgresStore {
         request_hash: [u8; 32],
         now: Timestamp,
     ) -> Result<Option<Creation>, Error> {
-        in_time(reads::answered(&self.pool, organization, key, request_hash, now)).await
+        read(|| reads::answered(&self.pool, organization, key, request_hash, now)).await
     }
 
     async fn sweep(&self, now: Timestamp) -> Result<(), Error> {

@@ -5,7 +5,7 @@ use crate::{
     NewKey, NewSession, Notices, Owned, ReplicaId, SessionFilter, SessionRecord, Standing, Store, StoredSession,
     SummaryRow,
     committer::{BatchWriter, Committer, Landed, Verdict, Write},
-    migrations, rows,
+    migrations, private, rows,
 };
 use async_trait::async_trait;
 use quarterdeck_api::{OrganizationId, SessionId, Timestamp, UserMessage};
@@ -21,7 +21,10 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tokio::sync::mpsc;
+use tokio::{
+    sync::{Mutex, mpsc},
+    time::Instant,
+};
 use uuid::Uuid;
 
 type Db = sqlx::Sqlite;
@@ -54,6 +57,8 @@ mod writes;
 
 /// Connections that only read; `SQLite` serves them beside the writer.
 const READERS: u32 = 4;
+/// How long a write shows that others will go through.
+const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a statement waits for a lock that a foreign process holds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -63,6 +68,9 @@ pub(crate) struct SqliteStore {
     read: SqlitePool,
     write: SqlitePool,
     committer: Committer,
+    file: Option<PathBuf>,
+    /// When a ping last wrote.
+    written_at: Mutex<Option<Instant>>,
     /// Held while the store is open: a second server on the same file would split the waiters.
     _lock: Option<File>,
 }
@@ -77,14 +85,19 @@ impl SqliteStore {
             .busy_timeout(BUSY_TIMEOUT)
             .statement_cache_capacity(512)
             .optimize_on_close(true, 400);
+        if let Some(file) = file {
+            take_for_this_user(file)?;
+        }
         let (read, write) = match file {
             Some(file) => open_file(options.filename(file)).await?,
             None => open_memory(options).await?,
         };
+        migrations::refuse_foreign_file(&write, file).await?;
         migrations::sqlite().run(&write).await?;
         let committer = Committer::start(Writer { pool: write.clone() });
         let place = file.map_or_else(|| "in memory".to_owned(), |file| file.display().to_string());
-        Ok(Self { place, read, write, committer, _lock: lock })
+        let file = file.map(Path::to_owned);
+        Ok(Self { place, read, write, committer, file, written_at: Mutex::default(), _lock: lock })
     }
 
     fn reader(&self) -> &SqlitePool {
@@ -121,14 +134,37 @@ fn pool(connections: u32) -> SqlitePoolOptions {
     SqlitePoolOptions::new().max_connections(connections).test_before_acquire(false).acquire_timeout(BUSY_TIMEOUT)
 }
 
+/// The migrations that a file does not have yet.
+pub(crate) async fn pending(file: &Path) -> Result<Vec<String>, crate::OpenError> {
+    if !file.exists() {
+        return Err(crate::OpenError::Absent { path: file.to_owned() });
+    }
+    let pool = pool(1).connect_with(SqliteConnectOptions::new().filename(file).read_only(true)).await?;
+    let pending = migrations::pending_on_file(&pool).await;
+    pool.close().await;
+    pending
+}
+
+/// The database holds secrets, and so does what SQLite keeps beside it, which gets the rights of the database itself.
+fn take_for_this_user(file: &Path) -> Result<(), crate::OpenError> {
+    let failed = |cause| crate::OpenError::File { path: file.to_owned(), cause };
+    private::make_file(file).map_err(failed)?;
+    for suffix in ["-wal", "-shm", "-journal"] {
+        private::close_to_others(&beside(file, suffix)).map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// The file that is called like the database with something behind.
+fn beside(file: &Path, suffix: &str) -> PathBuf {
+    let mut beside = file.as_os_str().to_owned();
+    beside.push(suffix);
+    beside.into()
+}
+
 fn lock(file: &Path) -> Result<File, crate::OpenError> {
-    let path = PathBuf::from(format!("{}.lock", file.display()));
-    let lock = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .map_err(|cause| crate::OpenError::File { path: path.clone(), cause })?;
+    let path = beside(file, ".lock");
+    let lock = private::make_file(&path).map_err(|cause| crate::OpenError::File { path: path.clone(), cause })?;
     match lock.try_lock() {
         Ok(()) => Ok(lock),
         Err(TryLockError::WouldBlock) => Err(crate::OpenError::Locked { path: file.to_owned() }),
@@ -188,8 +224,17 @@ impl Store for SqliteStore {
         format!("SQLite, {}", self.place)
     }
 
+    /// Writes, too: a disk that is full can still be read. Whoever asks often costs one small write a second.
     async fn ping(&self) -> Result<(), Error> {
         sqlx::query("SELECT 1").execute(&self.read).await?;
+        let Some(file) = &self.file else { return Ok(()) };
+        let mut written_at = self.written_at.lock().await;
+        if written_at.is_none_or(|at| at.elapsed() >= PROBE_INTERVAL) {
+            let probe = beside(file, ".probe");
+            let written = tokio::task::spawn_blocking(move || private::probe(&probe)).await;
+            written.map_err(std::io::Error::other).flatten().map_err(|error| Error::DiskFull(error.to_string()))?;
+            *written_at = Some(Instant::now());
+        }
         Ok(())
     }
 

@@ -19,6 +19,8 @@ mod listing;
 mod memories;
 #[path = "conformance/nul.rs"]
 mod nul;
+#[path = "conformance/opening.rs"]
+mod opening;
 #[path = "conformance/shared.rs"]
 mod shared;
 #[path = "conformance/sharing.rs"]

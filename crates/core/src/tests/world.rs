@@ -164,6 +164,7 @@ pub(super) fn one_shot() -> Settings {
         max_steps: None,
         max_time_ms: Some(600_000),
         idle_timeout_s: None,
+        client_wait_s: None,
         client_tools: vec!["ask".into(), "look".into()],
         delegates: true,
         depth: 0,

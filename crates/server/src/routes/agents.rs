@@ -3,8 +3,8 @@
 use super::catalogs::{if_match, page, part, signed};
 use crate::{
     App,
+    authentication::{Authenticated, AuthenticatedBody, MaybeAuthenticated},
     error::{ApiError, entity_tag},
-    input::Input,
 };
 use axum::{
     Json,
@@ -31,8 +31,10 @@ use utoipa::ToSchema;
         (status = 403, description = "The name is reserved.", body = ErrorBody),
         (status = 409, description = "There is one of that name.", body = ErrorBody),
         (status = 422, description = "A value is wrong.", body = ErrorBody)))]
-pub(crate) async fn create(State(app): State<App>, input: Input) -> Result<Response, ApiError> {
-    let caller = app.sender(&input).await?;
+pub(crate) async fn create(
+    State(app): State<App>,
+    AuthenticatedBody(caller, input): AuthenticatedBody,
+) -> Result<Response, ApiError> {
     let errors = Errors::default();
     let query = errors.query::<AgentWriteQuery>(input.query());
     let agent = input.body::<Agent>(&errors)?;
@@ -58,8 +60,10 @@ pub(crate) async fn create(State(app): State<App>, input: Input) -> Result<Respo
         (status = 413, description = "The specifications on the page are too large together; ask for fewer.",
             body = ErrorBody),
         (status = 422, description = "A value is wrong.", body = ErrorBody)))]
-pub(crate) async fn list(State(app): State<App>, input: Input) -> Result<Response, ApiError> {
-    let caller = app.caller_if_any(&input).await?;
+pub(crate) async fn list(
+    State(app): State<App>,
+    MaybeAuthenticated(caller, input): MaybeAuthenticated,
+) -> Result<Response, ApiError> {
     let errors = Errors::default();
     let query = errors.query::<AgentListQuery>(input.query());
     let query = errors.finish(query)?;
@@ -98,8 +102,10 @@ struct ListedAgent {
         (status = 401, description = "A key that does not work, or none where one is needed.", body = ErrorBody),
         (status = 404, description = "No such agent, or something it names.", body = ErrorBody),
         (status = 422, description = "A value is wrong, or the agent cannot be resolved.", body = ErrorBody)))]
-pub(crate) async fn get(State(app): State<App>, input: Input) -> Result<Response, ApiError> {
-    let caller = app.caller_if_any(&input).await?;
+pub(crate) async fn get(
+    State(app): State<App>,
+    MaybeAuthenticated(caller, input): MaybeAuthenticated,
+) -> Result<Response, ApiError> {
     let errors = Errors::default();
     let query = errors.query::<AgentGetQuery>(input.query());
     let query = errors.finish(query)?;
@@ -134,8 +140,10 @@ pub(crate) async fn get(State(app): State<App>, input: Input) -> Result<Response
         (status = 412, description = "It has changed.", body = ErrorBody,
             headers(("ETag" = String, description = "The newest revision."))),
         (status = 422, description = "A value is wrong.", body = ErrorBody)))]
-pub(crate) async fn put(State(app): State<App>, input: Input) -> Result<Response, ApiError> {
-    let caller = app.sender(&input).await?;
+pub(crate) async fn put(
+    State(app): State<App>,
+    AuthenticatedBody(caller, input): AuthenticatedBody,
+) -> Result<Response, ApiError> {
     let condition = if_match(&input)?;
     let errors = Errors::default();
     let query = errors.query::<AgentWriteQuery>(input.query());
@@ -161,8 +169,10 @@ pub(crate) async fn put(State(app): State<App>, input: Input) -> Result<Response
         (status = 412, description = "It has changed.", body = ErrorBody,
             headers(("ETag" = String, description = "The newest revision."))),
         (status = 422, description = "A value is wrong, or the whole would be.", body = ErrorBody)))]
-pub(crate) async fn patch(State(app): State<App>, input: Input) -> Result<Response, ApiError> {
-    let caller = app.sender(&input).await?;
+pub(crate) async fn patch(
+    State(app): State<App>,
+    AuthenticatedBody(caller, input): AuthenticatedBody,
+) -> Result<Response, ApiError> {
     let condition = if_match(&input)?;
     let errors = Errors::default();
     let query = errors.query::<AgentWriteQuery>(input.query());
@@ -186,8 +196,10 @@ pub(crate) async fn patch(State(app): State<App>, input: Input) -> Result<Respon
         (status = 404, description = "No such agent.", body = ErrorBody),
         (status = 412, description = "It has changed.", body = ErrorBody,
             headers(("ETag" = String, description = "The newest revision.")))))]
-pub(crate) async fn delete(State(app): State<App>, input: Input) -> Result<StatusCode, ApiError> {
-    let caller = app.caller(&input).await?;
+pub(crate) async fn delete(
+    State(app): State<App>,
+    Authenticated(caller, input): Authenticated,
+) -> Result<StatusCode, ApiError> {
     let condition = if_match(&input)?;
     app.catalog.delete::<Agent>(caller, input.variable("agent_name"), condition).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -207,9 +219,8 @@ pub(crate) async fn delete(State(app): State<App>, input: Input) -> Result<Statu
         (status = 422, description = "A value is wrong.", body = ErrorBody)))]
 pub(crate) async fn revisions(
     State(app): State<App>,
-    input: Input,
+    MaybeAuthenticated(caller, input): MaybeAuthenticated,
 ) -> Result<Json<Page<AgentRevisionRecord>>, ApiError> {
-    let caller = app.caller_if_any(&input).await?;
     let errors = Errors::default();
     let query = errors.query::<RevisionListQuery>(input.query());
     let RevisionListQuery { paging, sort } = errors.finish(query)?;
@@ -235,8 +246,10 @@ pub(crate) async fn revisions(
         (status = 412, description = "It has changed.", body = ErrorBody,
             headers(("ETag" = String, description = "The newest revision."))),
         (status = 422, description = "A value is wrong.", body = ErrorBody)))]
-pub(crate) async fn restore(State(app): State<App>, input: Input) -> Result<Response, ApiError> {
-    let caller = app.caller(&input).await?;
+pub(crate) async fn restore(
+    State(app): State<App>,
+    Authenticated(caller, input): Authenticated,
+) -> Result<Response, ApiError> {
     let condition = if_match(&input)?;
     let errors = Errors::default();
     let number = errors.revision_number(input.variable("number"));

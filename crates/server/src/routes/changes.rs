@@ -1,6 +1,6 @@
 //! The long poll.
 
-use crate::{App, error::ApiError, input::Input};
+use crate::{App, authentication::MaybeAuthenticated, error::ApiError};
 use axum::{
     Json,
     extract::State,
@@ -26,8 +26,10 @@ use std::time::Duration;
         (status = 401, description = "A key that does not work.", body = ErrorBody),
         (status = 404, description = "No such session.", body = ErrorBody),
         (status = 422, description = "A value is wrong.", body = ErrorBody)))]
-pub(crate) async fn changes(State(app): State<App>, input: Input) -> Result<Response, ApiError> {
-    let caller = app.caller_if_any(&input).await?;
+pub(crate) async fn changes(
+    State(app): State<App>,
+    MaybeAuthenticated(caller, input): MaybeAuthenticated,
+) -> Result<Response, ApiError> {
     let errors = Errors::default();
     let id = errors.session_id(input.variable("id"));
     let query = errors.query::<ChangesQuery>(input.query());

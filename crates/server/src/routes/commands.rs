@@ -1,7 +1,11 @@
 //! Commands on a running session. A 202 means stored.
 
 use super::sessions::session_id;
-use crate::{App, error::ApiError, input::Input};
+use crate::{
+    App,
+    authentication::{Authenticated, AuthenticatedBody},
+    error::ApiError,
+};
 use axum::extract::State;
 use http::StatusCode;
 use quarterdeck_api::{ErrorBody, Errors, MessagesBody, SessionId, ToolResultsBody};
@@ -21,8 +25,10 @@ use quarterdeck_core::Command;
         (status = 422, description = "A value is wrong.", body = ErrorBody),
         (status = 429, description = "Too many messages wait, or the session has ended and no slot is free for it.",
             body = ErrorBody)))]
-pub(crate) async fn messages(State(app): State<App>, input: Input) -> Result<StatusCode, ApiError> {
-    let caller = app.sender(&input).await?;
+pub(crate) async fn messages(
+    State(app): State<App>,
+    AuthenticatedBody(caller, input): AuthenticatedBody,
+) -> Result<StatusCode, ApiError> {
     let errors = Errors::default();
     let id = errors.session_id(input.variable("id"));
     let messages = input.body::<MessagesBody>(&errors)?;
@@ -42,8 +48,10 @@ pub(crate) async fn messages(State(app): State<App>, input: Input) -> Result<Sta
         (status = 409, description = "No pending call matches.", body = ErrorBody),
         (status = 413, description = "The body is too large.", body = ErrorBody),
         (status = 422, description = "A value is wrong.", body = ErrorBody)))]
-pub(crate) async fn tool_results(State(app): State<App>, input: Input) -> Result<StatusCode, ApiError> {
-    let caller = app.sender(&input).await?;
+pub(crate) async fn tool_results(
+    State(app): State<App>,
+    AuthenticatedBody(caller, input): AuthenticatedBody,
+) -> Result<StatusCode, ApiError> {
     let errors = Errors::default();
     let id = errors.session_id(input.variable("id"));
     let results = input.body::<ToolResultsBody>(&errors)?;
@@ -61,8 +69,8 @@ pub(crate) async fn tool_results(State(app): State<App>, input: Input) -> Result
         (status = 404, description = "No such session.", body = ErrorBody),
         (status = 409, description = "The session is queued or has ended.", body = ErrorBody),
         (status = 422, description = "A value is wrong.", body = ErrorBody)))]
-pub(crate) async fn pause(State(app): State<App>, input: Input) -> Result<StatusCode, ApiError> {
-    submit(&app, &input, Command::Pause).await
+pub(crate) async fn pause(State(app): State<App>, request: Authenticated) -> Result<StatusCode, ApiError> {
+    submit(&app, request, Command::Pause).await
 }
 
 /// Goes on after a pause.
@@ -74,8 +82,8 @@ pub(crate) async fn pause(State(app): State<App>, input: Input) -> Result<Status
         (status = 404, description = "No such session.", body = ErrorBody),
         (status = 409, description = "The session has ended.", body = ErrorBody),
         (status = 422, description = "A value is wrong.", body = ErrorBody)))]
-pub(crate) async fn resume(State(app): State<App>, input: Input) -> Result<StatusCode, ApiError> {
-    submit(&app, &input, Command::Resume).await
+pub(crate) async fn resume(State(app): State<App>, request: Authenticated) -> Result<StatusCode, ApiError> {
+    submit(&app, request, Command::Resume).await
 }
 
 /// Makes the agent answer at its next step with what it has.
@@ -87,14 +95,14 @@ pub(crate) async fn resume(State(app): State<App>, input: Input) -> Result<Statu
         (status = 404, description = "No such session.", body = ErrorBody),
         (status = 409, description = "The session is queued or has ended.", body = ErrorBody),
         (status = 422, description = "A value is wrong.", body = ErrorBody)))]
-pub(crate) async fn force_answer(State(app): State<App>, input: Input) -> Result<StatusCode, ApiError> {
-    submit(&app, &input, Command::ForceAnswer).await
+pub(crate) async fn force_answer(State(app): State<App>, request: Authenticated) -> Result<StatusCode, ApiError> {
+    submit(&app, request, Command::ForceAnswer).await
 }
 
 /// Commands without a body.
-async fn submit(app: &App, input: &Input, command: Command) -> Result<StatusCode, ApiError> {
-    let caller = app.caller(input).await?;
-    let id = session_id(input)?;
+async fn submit(app: &App, request: Authenticated, command: Command) -> Result<StatusCode, ApiError> {
+    let Authenticated(caller, input) = request;
+    let id = session_id(&input)?;
     app.sessions.submit(caller, id, command).await?;
     Ok(StatusCode::ACCEPTED)
 }

@@ -1,7 +1,11 @@
 //! The catalog of environments.
 
 use super::catalogs::{item, page, part};
-use crate::{App, error::ApiError, input::Input};
+use crate::{
+    App,
+    authentication::{Authenticated, AuthenticatedBody, MaybeAuthenticated},
+    error::ApiError,
+};
 use axum::{Json, extract::State};
 use http::StatusCode;
 use quarterdeck_api::{
@@ -19,8 +23,10 @@ use quarterdeck_store::{EntryFilter, EntryKey};
         (status = 403, description = "The id is reserved.", body = ErrorBody),
         (status = 409, description = "There is one of that id.", body = ErrorBody),
         (status = 422, description = "A value is wrong.", body = ErrorBody)))]
-pub(crate) async fn create(State(app): State<App>, input: Input) -> Result<(StatusCode, Json<Environment>), ApiError> {
-    let caller = app.sender(&input).await?;
+pub(crate) async fn create(
+    State(app): State<App>,
+    AuthenticatedBody(caller, input): AuthenticatedBody,
+) -> Result<(StatusCode, Json<Environment>), ApiError> {
     let errors = Errors::default();
     let environment = input.body::<Environment>(&errors)?;
     let environment = errors.finish(environment)?;
@@ -44,8 +50,10 @@ pub(crate) async fn create(State(app): State<App>, input: Input) -> Result<(Stat
         (status = 413, description = "The specifications on the page are too large together; ask for fewer.",
             body = ErrorBody),
         (status = 422, description = "A value is wrong.", body = ErrorBody)))]
-pub(crate) async fn list(State(app): State<App>, input: Input) -> Result<Json<Page<Environment>>, ApiError> {
-    let caller = app.caller_if_any(&input).await?;
+pub(crate) async fn list(
+    State(app): State<App>,
+    MaybeAuthenticated(caller, input): MaybeAuthenticated,
+) -> Result<Json<Page<Environment>>, ApiError> {
     let errors = Errors::default();
     let query = errors.query::<EnvironmentListQuery>(input.query());
     let query = errors.finish(query)?;
@@ -66,8 +74,10 @@ pub(crate) async fn list(State(app): State<App>, input: Input) -> Result<Json<Pa
         (status = 200, description = "The environment.", body = Environment),
         (status = 401, description = "A key that does not work.", body = ErrorBody),
         (status = 404, description = "No such environment.", body = ErrorBody)))]
-pub(crate) async fn get(State(app): State<App>, input: Input) -> Result<Json<Environment>, ApiError> {
-    let caller = app.caller_if_any(&input).await?;
+pub(crate) async fn get(
+    State(app): State<App>,
+    MaybeAuthenticated(caller, input): MaybeAuthenticated,
+) -> Result<Json<Environment>, ApiError> {
     Ok(Json(app.catalog.get(caller, input.variable("id")).await?.item))
 }
 
@@ -82,8 +92,10 @@ pub(crate) async fn get(State(app): State<App>, input: Input) -> Result<Json<Env
         (status = 403, description = "It is built in.", body = ErrorBody),
         (status = 404, description = "No such environment.", body = ErrorBody),
         (status = 422, description = "A value is wrong.", body = ErrorBody)))]
-pub(crate) async fn put(State(app): State<App>, input: Input) -> Result<Json<Environment>, ApiError> {
-    let caller = app.sender(&input).await?;
+pub(crate) async fn put(
+    State(app): State<App>,
+    AuthenticatedBody(caller, input): AuthenticatedBody,
+) -> Result<Json<Environment>, ApiError> {
     let errors = Errors::default();
     let environment = input.body::<Environment>(&errors)?;
     let environment = errors.finish(environment)?;
@@ -100,8 +112,10 @@ pub(crate) async fn put(State(app): State<App>, input: Input) -> Result<Json<Env
         (status = 403, description = "It is built in.", body = ErrorBody),
         (status = 404, description = "No such environment.", body = ErrorBody),
         (status = 422, description = "A value is wrong, or the whole would be.", body = ErrorBody)))]
-pub(crate) async fn patch(State(app): State<App>, input: Input) -> Result<Json<Environment>, ApiError> {
-    let caller = app.sender(&input).await?;
+pub(crate) async fn patch(
+    State(app): State<App>,
+    AuthenticatedBody(caller, input): AuthenticatedBody,
+) -> Result<Json<Environment>, ApiError> {
     let errors = Errors::default();
     let patch = input.body::<PatchEnvironment>(&errors)?;
     let patch = errors.finish(patch)?;
@@ -116,8 +130,10 @@ pub(crate) async fn patch(State(app): State<App>, input: Input) -> Result<Json<E
         (status = 401, description = "No key, or one that does not work.", body = ErrorBody),
         (status = 403, description = "It is built in.", body = ErrorBody),
         (status = 404, description = "No such environment.", body = ErrorBody)))]
-pub(crate) async fn delete(State(app): State<App>, input: Input) -> Result<StatusCode, ApiError> {
-    let caller = app.caller(&input).await?;
+pub(crate) async fn delete(
+    State(app): State<App>,
+    Authenticated(caller, input): Authenticated,
+) -> Result<StatusCode, ApiError> {
     app.catalog.delete::<Environment>(caller, input.variable("id"), IfMatch::Any).await?;
     Ok(StatusCode::NO_CONTENT)
 }

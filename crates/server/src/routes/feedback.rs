@@ -1,6 +1,6 @@
 //! What people say of a session and of its events.
 
-use crate::{App, error::ApiError, input::Input};
+use crate::{App, authentication::AuthenticatedBody, error::ApiError};
 use axum::extract::State;
 use http::StatusCode;
 use quarterdeck_api::{ErrorBody, Errors, Feedback, SessionId};
@@ -15,8 +15,10 @@ use quarterdeck_api::{ErrorBody, Errors, Feedback, SessionId};
         (status = 404, description = "No such session.", body = ErrorBody),
         (status = 413, description = "The body is too large.", body = ErrorBody),
         (status = 422, description = "A value is wrong.", body = ErrorBody)))]
-pub(crate) async fn session(State(app): State<App>, input: Input) -> Result<StatusCode, ApiError> {
-    let caller = app.sender(&input).await?;
+pub(crate) async fn session(
+    State(app): State<App>,
+    AuthenticatedBody(caller, input): AuthenticatedBody,
+) -> Result<StatusCode, ApiError> {
     let errors = Errors::default();
     let id = errors.session_id(input.variable("id"));
     let feedback = input.body::<Feedback>(&errors)?;
@@ -38,8 +40,10 @@ pub(crate) async fn session(State(app): State<App>, input: Input) -> Result<Stat
         (status = 404, description = "No such session, or no such event in it.", body = ErrorBody),
         (status = 413, description = "The body is too large.", body = ErrorBody),
         (status = 422, description = "A value is wrong.", body = ErrorBody)))]
-pub(crate) async fn event(State(app): State<App>, input: Input) -> Result<StatusCode, ApiError> {
-    let caller = app.sender(&input).await?;
+pub(crate) async fn event(
+    State(app): State<App>,
+    AuthenticatedBody(caller, input): AuthenticatedBody,
+) -> Result<StatusCode, ApiError> {
     let errors = Errors::default();
     let id = errors.session_id(input.variable("id"));
     let index = errors.event_index(input.variable("event_index"));

@@ -1,6 +1,11 @@
 //! Creating, reading and ending sessions.
 
-use crate::{App, error::ApiError, input::Input};
+use crate::{
+    App,
+    authentication::{Authenticated, AuthenticatedBody, MaybeAuthenticated},
+    error::ApiError,
+    input::Input,
+};
 use axum::{
     Json,
     extract::State,
@@ -33,8 +38,10 @@ use std::sync::Arc;
         (status = 422, description = "A value is wrong.", body = ErrorBody),
         (status = 429, description = "The organization has no slot free, and `queue` is false or the queue is full.",
             body = ErrorBody)))]
-pub(crate) async fn create(State(app): State<App>, input: Input) -> Result<Response, ApiError> {
-    let caller = app.sender(&input).await?;
+pub(crate) async fn create(
+    State(app): State<App>,
+    AuthenticatedBody(caller, input): AuthenticatedBody,
+) -> Result<Response, ApiError> {
     let errors = Errors::default();
     let key = errors.idempotency_key(input.headers().get("idempotency-key").map(http::HeaderValue::as_bytes));
     let request = input.body::<SessionRequest>(&errors)?;
@@ -71,8 +78,10 @@ pub(crate) async fn create(State(app): State<App>, input: Input) -> Result<Respo
         (status = 200, description = "A page of sessions.", body = Page<SessionSummary>),
         (status = 401, description = "No key, or one that does not work.", body = ErrorBody),
         (status = 422, description = "A value is wrong.", body = ErrorBody)))]
-pub(crate) async fn list(State(app): State<App>, input: Input) -> Result<Json<Page<SessionSummary>>, ApiError> {
-    let caller = app.caller(&input).await?;
+pub(crate) async fn list(
+    State(app): State<App>,
+    Authenticated(caller, input): Authenticated,
+) -> Result<Json<Page<SessionSummary>>, ApiError> {
     let errors = Errors::default();
     let query = errors.query::<SessionListQuery>(input.query());
     let query = errors.finish(query)?;
@@ -123,16 +132,17 @@ fn signed(number: u64) -> i64 {
 #[utoipa::path(get, path = "/api/v2/sessions/quota", tag = "sessions", operation_id = "get_session_quota", responses(
     (status = 200, description = "The organization's quota.", body = QuotaStatus),
     (status = 401, description = "No key, or one that does not work.", body = ErrorBody)))]
-pub(crate) async fn quota(State(app): State<App>, input: Input) -> Result<Json<QuotaStatus>, ApiError> {
-    let caller = app.caller(&input).await?;
+pub(crate) async fn quota(
+    State(app): State<App>,
+    Authenticated(caller, _): Authenticated,
+) -> Result<Json<QuotaStatus>, ApiError> {
     let quota = app.sessions.quota(caller).await?;
     let (limit, active) = (signed(quota.limit), signed(quota.active));
     Ok(Json(QuotaStatus { scope: QuotaScope::Org, limit, active, available: (limit - active).max(0) }))
 }
 
 /// `quota` is no id: this answers as [`cancel`] does for any other word. Undocumented, as for any other word.
-pub(crate) async fn cancel_named_quota(State(app): State<App>, input: Input) -> Result<StatusCode, ApiError> {
-    app.caller(&input).await?;
+pub(crate) async fn cancel_named_quota(_: Authenticated) -> Result<StatusCode, ApiError> {
     let errors = Errors::default();
     let id = errors.session_id("quota");
     errors.finish(id)?;
@@ -147,8 +157,10 @@ pub(crate) async fn cancel_named_quota(State(app): State<App>, input: Input) -> 
         (status = 401, description = "A key that does not work.", body = ErrorBody),
         (status = 404, description = "No such session.", body = ErrorBody),
         (status = 422, description = "A value is wrong.", body = ErrorBody)))]
-pub(crate) async fn get(State(app): State<App>, input: Input) -> Result<Json<Session>, ApiError> {
-    let caller = app.caller_if_any(&input).await?;
+pub(crate) async fn get(
+    State(app): State<App>,
+    MaybeAuthenticated(caller, input): MaybeAuthenticated,
+) -> Result<Json<Session>, ApiError> {
     let id = session_id(&input)?;
     let record = app.sessions.record(caller, id).await?;
     Ok(Json(session_view(&record)))
@@ -162,8 +174,10 @@ pub(crate) async fn get(State(app): State<App>, input: Input) -> Result<Json<Ses
         (status = 401, description = "A key that does not work.", body = ErrorBody),
         (status = 404, description = "No such session.", body = ErrorBody),
         (status = 422, description = "A value is wrong.", body = ErrorBody)))]
-pub(crate) async fn status(State(app): State<App>, input: Input) -> Result<Json<SessionStatus>, ApiError> {
-    let caller = app.caller_if_any(&input).await?;
+pub(crate) async fn status(
+    State(app): State<App>,
+    MaybeAuthenticated(caller, input): MaybeAuthenticated,
+) -> Result<Json<SessionStatus>, ApiError> {
     let id = session_id(&input)?;
     Ok(Json(app.sessions.session(caller, id).await?.status_record()))
 }
@@ -176,8 +190,10 @@ pub(crate) async fn status(State(app): State<App>, input: Input) -> Result<Json<
         (status = 401, description = "No key, or one that does not work.", body = ErrorBody),
         (status = 404, description = "No such session.", body = ErrorBody),
         (status = 422, description = "A value is wrong.", body = ErrorBody)))]
-pub(crate) async fn cancel(State(app): State<App>, input: Input) -> Result<StatusCode, ApiError> {
-    let caller = app.caller(&input).await?;
+pub(crate) async fn cancel(
+    State(app): State<App>,
+    Authenticated(caller, input): Authenticated,
+) -> Result<StatusCode, ApiError> {
     let id = session_id(&input)?;
     app.sessions.submit(caller, id, Command::Cancel).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -196,8 +212,10 @@ pub(crate) async fn cancel(State(app): State<App>, input: Input) -> Result<Statu
         (status = 401, description = "A key that does not work.", body = ErrorBody),
         (status = 404, description = "No such session.", body = ErrorBody),
         (status = 422, description = "A value is wrong.", body = ErrorBody)))]
-pub(crate) async fn events(State(app): State<App>, input: Input) -> Result<Json<Page<Arc<RawValue>>>, ApiError> {
-    let caller = app.caller_if_any(&input).await?;
+pub(crate) async fn events(
+    State(app): State<App>,
+    MaybeAuthenticated(caller, input): MaybeAuthenticated,
+) -> Result<Json<Page<Arc<RawValue>>>, ApiError> {
     let errors = Errors::default();
     let id = errors.session_id(input.variable("id"));
     let query = errors.query::<EventsQuery>(input.query());

@@ -1,7 +1,7 @@
 //! Links that show a session to whoever has them (`docs/decisions/0013-share-links.md`).
 
 use super::sessions::{session_id, session_view, to_json};
-use crate::{App, error::ApiError, input::Input};
+use crate::{App, authentication::Authenticated, error::ApiError, input::Input};
 use axum::{
     Json,
     body::Body,
@@ -33,8 +33,10 @@ const DISCREET: [(HeaderName, HeaderValue); 3] = [
         (status = 401, description = "No key, or one that does not work.", body = ErrorBody),
         (status = 404, description = "No such session.", body = ErrorBody),
         (status = 422, description = "A value is wrong.", body = ErrorBody)))]
-pub(crate) async fn share(State(app): State<App>, input: Input) -> Result<Json<ShareLink>, ApiError> {
-    let caller = app.caller(&input).await?;
+pub(crate) async fn share(
+    State(app): State<App>,
+    Authenticated(caller, input): Authenticated,
+) -> Result<Json<ShareLink>, ApiError> {
     let id = session_id(&input)?;
     let token = app.sessions.share(caller, id).await?;
     Ok(Json(ShareLink { share_url: format!("{LINKS}/{token}") }))
@@ -48,8 +50,10 @@ pub(crate) async fn share(State(app): State<App>, input: Input) -> Result<Json<S
         (status = 401, description = "No key, or one that does not work.", body = ErrorBody),
         (status = 404, description = "No such session.", body = ErrorBody),
         (status = 422, description = "A value is wrong.", body = ErrorBody)))]
-pub(crate) async fn unshare(State(app): State<App>, input: Input) -> Result<StatusCode, ApiError> {
-    let caller = app.caller(&input).await?;
+pub(crate) async fn unshare(
+    State(app): State<App>,
+    Authenticated(caller, input): Authenticated,
+) -> Result<StatusCode, ApiError> {
     let id = session_id(&input)?;
     app.sessions.unshare(caller, id).await?;
     Ok(StatusCode::NO_CONTENT)

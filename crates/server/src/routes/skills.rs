@@ -1,7 +1,11 @@
 //! The catalog of skills.
 
 use super::catalogs::{item, page, part};
-use crate::{App, error::ApiError, input::Input};
+use crate::{
+    App,
+    authentication::{Authenticated, AuthenticatedBody, MaybeAuthenticated},
+    error::ApiError,
+};
 use axum::{Json, extract::State};
 use http::StatusCode;
 use quarterdeck_api::{ErrorBody, Errors, IfMatch, Page, PatchSkill, Skill, SkillListQuery, SkillOrder, SkillSort};
@@ -16,8 +20,10 @@ use quarterdeck_store::{EntryFilter, EntryKey};
         (status = 403, description = "The name is reserved.", body = ErrorBody),
         (status = 409, description = "There is one of that name.", body = ErrorBody),
         (status = 422, description = "A value is wrong.", body = ErrorBody)))]
-pub(crate) async fn create(State(app): State<App>, input: Input) -> Result<(StatusCode, Json<Skill>), ApiError> {
-    let caller = app.sender(&input).await?;
+pub(crate) async fn create(
+    State(app): State<App>,
+    AuthenticatedBody(caller, input): AuthenticatedBody,
+) -> Result<(StatusCode, Json<Skill>), ApiError> {
     let errors = Errors::default();
     let skill = input.body::<Skill>(&errors)?;
     let skill = errors.finish(skill)?;
@@ -39,8 +45,10 @@ pub(crate) async fn create(State(app): State<App>, input: Input) -> Result<(Stat
         (status = 401, description = "A key that does not work.", body = ErrorBody),
         (status = 413, description = "The skills on the page are too large together; ask for fewer.", body = ErrorBody),
         (status = 422, description = "A value is wrong.", body = ErrorBody)))]
-pub(crate) async fn list(State(app): State<App>, input: Input) -> Result<Json<Page<Skill>>, ApiError> {
-    let caller = app.caller_if_any(&input).await?;
+pub(crate) async fn list(
+    State(app): State<App>,
+    MaybeAuthenticated(caller, input): MaybeAuthenticated,
+) -> Result<Json<Page<Skill>>, ApiError> {
     let errors = Errors::default();
     let query = errors.query::<SkillListQuery>(input.query());
     let query = errors.finish(query)?;
@@ -60,8 +68,10 @@ pub(crate) async fn list(State(app): State<App>, input: Input) -> Result<Json<Pa
         (status = 200, description = "The skill.", body = Skill),
         (status = 401, description = "A key that does not work.", body = ErrorBody),
         (status = 404, description = "No such skill.", body = ErrorBody)))]
-pub(crate) async fn get(State(app): State<App>, input: Input) -> Result<Json<Skill>, ApiError> {
-    let caller = app.caller_if_any(&input).await?;
+pub(crate) async fn get(
+    State(app): State<App>,
+    MaybeAuthenticated(caller, input): MaybeAuthenticated,
+) -> Result<Json<Skill>, ApiError> {
     Ok(Json(app.catalog.get(caller, input.variable("name")).await?.item))
 }
 
@@ -76,8 +86,10 @@ pub(crate) async fn get(State(app): State<App>, input: Input) -> Result<Json<Ski
         (status = 403, description = "It is built in.", body = ErrorBody),
         (status = 404, description = "No such skill.", body = ErrorBody),
         (status = 422, description = "A value is wrong.", body = ErrorBody)))]
-pub(crate) async fn put(State(app): State<App>, input: Input) -> Result<Json<Skill>, ApiError> {
-    let caller = app.sender(&input).await?;
+pub(crate) async fn put(
+    State(app): State<App>,
+    AuthenticatedBody(caller, input): AuthenticatedBody,
+) -> Result<Json<Skill>, ApiError> {
     let errors = Errors::default();
     let skill = input.body::<Skill>(&errors)?;
     let skill = errors.finish(skill)?;
@@ -94,8 +106,10 @@ pub(crate) async fn put(State(app): State<App>, input: Input) -> Result<Json<Ski
         (status = 403, description = "It is built in.", body = ErrorBody),
         (status = 404, description = "No such skill.", body = ErrorBody),
         (status = 422, description = "A value is wrong, or the whole would be.", body = ErrorBody)))]
-pub(crate) async fn patch(State(app): State<App>, input: Input) -> Result<Json<Skill>, ApiError> {
-    let caller = app.sender(&input).await?;
+pub(crate) async fn patch(
+    State(app): State<App>,
+    AuthenticatedBody(caller, input): AuthenticatedBody,
+) -> Result<Json<Skill>, ApiError> {
     let errors = Errors::default();
     let patch = input.body::<PatchSkill>(&errors)?;
     let patch = errors.finish(patch)?;
@@ -110,8 +124,10 @@ pub(crate) async fn patch(State(app): State<App>, input: Input) -> Result<Json<S
         (status = 401, description = "No key, or one that does not work.", body = ErrorBody),
         (status = 403, description = "It is built in.", body = ErrorBody),
         (status = 404, description = "No such skill.", body = ErrorBody)))]
-pub(crate) async fn delete(State(app): State<App>, input: Input) -> Result<StatusCode, ApiError> {
-    let caller = app.caller(&input).await?;
+pub(crate) async fn delete(
+    State(app): State<App>,
+    Authenticated(caller, input): Authenticated,
+) -> Result<StatusCode, ApiError> {
     app.catalog.delete::<Skill>(caller, input.variable("name"), IfMatch::Any).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,10 +1,14 @@
 //! Routes of the contract that this version does not serve yet: they say so, with 501, once the request itself
 //! is in order. `docs/compatibility.md` lists them.
 
-use crate::{App, error::ApiError, input::Input};
+use crate::{
+    App,
+    authentication::{Authenticated, AuthenticatedBody},
+    error::ApiError,
+    input::Input,
+};
 use axum::{
     Router,
-    extract::State,
     routing::{MethodFilter, on},
 };
 use quarterdeck_api::{Decode, Errors, Problem, decode};
@@ -48,27 +52,32 @@ const SCHEDULE_COMMANDS: [&str; 3] = ["pause", "resume", "trigger"];
 pub(crate) fn router() -> Router<App> {
     let mut router = Router::new();
     for (path, method, takes_body) in ROUTES {
-        let handler = move |State(app): State<App>, input: Input| answer(app, input, takes_body);
-        router = router.route(path, on(method, handler));
+        router = router.route(path, if takes_body { on(method, with_body) } else { on(method, without_body) });
     }
     for command in SCHEDULE_COMMANDS {
         let path = format!("/api/v2/schedules/{{schedule_id}}/{command}");
-        router = router.route(&path, on(POST, |State(app): State<App>, input: Input| answer(app, input, false)));
+        router = router.route(&path, on(POST, without_body));
     }
     router
 }
 
-async fn answer(app: App, input: Input, takes_body: bool) -> Result<(), ApiError> {
-    if takes_body {
-        app.sender(&input).await?
-    } else {
-        app.caller(&input).await?
-    };
+async fn with_body(AuthenticatedBody(_, input): AuthenticatedBody) -> Result<(), ApiError> {
     let errors = Errors::default();
     let id = path_id(&errors, &input);
-    let object = if takes_body { input.body(&errors)? } else { Some(AnyObject) };
+    let object = input.body::<AnyObject>(&errors)?;
     errors.finish((id, object))?;
-    Err(Problem::new(501, "this version of the server does not serve this route yet").into())
+    Err(unserved())
+}
+
+async fn without_body(Authenticated(_, input): Authenticated) -> Result<(), ApiError> {
+    let errors = Errors::default();
+    let id = path_id(&errors, &input);
+    errors.finish(id)?;
+    Err(unserved())
+}
+
+fn unserved() -> ApiError {
+    Problem::new(501, "this version of the server does not serve this route yet").into()
 }
 
 /// Where the path holds an id, it must be one.

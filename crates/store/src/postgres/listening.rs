@@ -4,7 +4,7 @@
 //! a while, the listener says something itself, over another connection, and takes a new connection when it does not
 //! hear that either.
 
-use super::{ANSWER_TIMEOUT, CHANNEL, in_time};
+use super::{ANSWER_TIMEOUT, CHANNEL, in_time, trouble};
 use crate::{Error, Notice};
 use futures_util::TryFutureExt;
 use quarterdeck_api::SessionId;
@@ -40,7 +40,11 @@ impl Ear {
         loop {
             let notices = match self.hear().await {
                 Ok(Some(Some(notification))) => changes_in(notification.payload()).collect(),
-                Ok(Some(None)) => vec![Notice::Lost],
+                Ok(Some(None)) => {
+                    // What ended this connection may have ended the others, which nobody has looked at since.
+                    trouble::note();
+                    vec![Notice::Lost]
+                }
                 Ok(None) => {
                     tracing::warn!("the connection that hears of other replicas' changes is dead; taking another one");
                     self.replace().await;

@@ -5,7 +5,7 @@
 //!
 //! Invariant: a session is read after it was asked for, never before: what was committed until then is seen.
 
-use super::in_time;
+use super::{in_time, trouble};
 use crate::{Error, StoredSession, rows};
 use quarterdeck_api::SessionId;
 use sqlx::{PgPool, Postgres, pool::PoolConnection};
@@ -13,7 +13,7 @@ use std::{collections::HashMap, sync::Arc};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use uuid::Uuid;
 
-/// Queries at once.
+/// Queries at once, where there are connections for them.
 pub(super) const LANES: u32 = 2;
 /// Sessions in one query.
 const BATCH_MAX: usize = 256;
@@ -36,10 +36,10 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    pub(super) fn start(pool: &PgPool) -> Self {
+    pub(super) fn start(pool: &PgPool, lanes: u32) -> Self {
         let (queue, questions) = mpsc::channel(QUEUE_CAPACITY);
         let questions = Arc::new(Mutex::new(questions));
-        for _ in 0..LANES {
+        for _ in 0..lanes {
             let lane = Lane { pool: pool.clone(), connection: None };
             let (questions, mut closed) = (Arc::clone(&questions), pool.close_event());
             tokio::spawn(async move { drop(closed.do_until(Box::pin(lane.run(questions))).await) });
@@ -70,15 +70,31 @@ impl Lane {
             }
             // Who does not wait any more needs no answer.
             batch.retain(|question| !question.answer.is_closed());
-            match in_time(self.read(&batch)).await {
+            match in_time(self.read_again(&batch)).await {
                 Ok(found) => answer(batch, &found),
                 Err(error) => {
-                    // The answer may still be on its way, and must not be taken for that of the next question.
-                    drop(self.connection.take().map(PoolConnection::detach));
+                    self.disconnect();
                     refuse(batch, &error);
                 }
             }
         }
+    }
+
+    /// Reads, and once more on another connection when this one turns out to be dead.
+    async fn read_again(&mut self, batch: &[Question]) -> Result<HashMap<Uuid, rows::SessionRow>, Error> {
+        match self.read(batch).await {
+            Err(Error::Unavailable(_)) => {
+                trouble::note();
+                self.disconnect();
+                self.read(batch).await
+            }
+            answered => answered,
+        }
+    }
+
+    /// An answer may still be on its way, and must not be taken for that of the next question.
+    fn disconnect(&mut self) {
+        drop(self.connection.take().map(PoolConnection::detach));
     }
 
     async fn read(&mut self, batch: &[Question]) -> Result<HashMap<Uuid, rows::SessionRow>, Error> {
@@ -103,6 +119,6 @@ fn answer(batch: Vec<Question>, found: &HashMap<Uuid, rows::SessionRow>) {
 
 fn refuse(batch: Vec<Question>, error: &Error) {
     for question in batch {
-        drop(question.answer.send(Err(Error::Unavailable(error.to_string()))));
+        drop(question.answer.send(Err(error.again())));
     }
 }

@@ -81,6 +81,7 @@ pub(super) fn any_settings() -> impl Strategy<Value = Settings> {
             max_steps,
             max_time_ms,
             idle_timeout_s,
+            client_wait_s: idle_timeout_s.filter(|_| delegates),
             client_tools: tools.into_iter().map(str::to_owned).collect(),
             delegates,
             depth,

@@ -133,6 +133,39 @@ fn who_waits_killed_nobody() {
 }
 
 #[test]
+fn a_client_that_never_sends_its_results_is_not_waited_for_for_ever() {
+    let mut run = Run::start(one_shot().waiting_for_client(60));
+    run.fact(decided(&["ask", "look"]));
+    assert_eq!(
+        (run.status(), run.session.due_at()),
+        (Status::AwaitingToolResults, Some(noon() + TimeDelta::seconds(60)))
+    );
+    run.wait_s(40).command(world::say(&["I am still here"]));
+    assert_eq!(run.wait_s(59).fact(Fact::TimePassed), [""; 0]);
+    assert_eq!(run.wait_s(1).next(), Next::TimePassed);
+    assert_eq!(run.fact(Fact::TimePassed), ["error_event server ask", "error_event server look", "AgentError"]);
+    assert_eq!((run.status(), run.session.error_code()), (Status::Failed, Some(ErrorCode::NoAnswer)));
+    let cause = run.log.last().expect("it ended").json.get();
+    assert!(cause.contains("the results of its 2 calls within 60 s"), "{cause}");
+}
+
+#[test]
+fn a_wait_for_a_message_is_no_longer_than_one_for_the_client() {
+    let mut run = Run::create(Settings { idle_timeout_s: Some(u64::MAX), ..one_shot() }.waiting_for_client(60));
+    run.fact(world::started(&[]));
+    assert_eq!((run.status(), run.session.due_at()), (Status::Idle, Some(noon() + TimeDelta::seconds(60))));
+    run.wait_s(60).fact(Fact::TimePassed);
+    assert_eq!(run.status(), Status::Completed);
+}
+
+#[test]
+fn sessions_of_earlier_versions_wait_for_their_client_without_end() {
+    let mut run = Run::start(one_shot());
+    run.fact(decided(&["ask"]));
+    assert_eq!((run.session.due_at(), run.wait_s(1_000_000_000).next()), (None, Next::Release));
+}
+
+#[test]
 fn a_rejected_answer_is_asked_for_again() {
     let mut run = Run::start(at_most(1));
     run.fact(decided(&[]));

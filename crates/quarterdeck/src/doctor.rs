@@ -1,0 +1,120 @@
+//! `quarterdeck doctor`: tries what a server with these settings needs.
+
+use crate::{
+    Failure, hosting, say,
+    serve::{self, Model},
+    settings::{Settings, places},
+};
+use quarterdeck_engine::{Clock, SystemClock};
+use quarterdeck_store::{Blobs, OpenError};
+
+/// Models that are named when the one that is asked for is not among them.
+const LISTED_MAX: usize = 5;
+
+/// Tries each part and prints a line for it.
+///
+/// # Errors
+/// When one of them would keep a server from starting or agents from working.
+#[tokio::main(flavor = "current_thread")]
+pub(crate) async fn run(settings: &Settings) -> Result<(), Failure> {
+    let checks = [
+        ("store", store(settings).await),
+        ("files", files(settings).await),
+        ("model", model(settings).await),
+        ("settings", others(settings)),
+        ("listen", listen(settings).await),
+        ("clock", Ok(Finding::Good(SystemClock.now().to_rfc3339()))),
+    ];
+    let lines = checks.iter().map(|(part, found)| match found {
+        Ok(Finding::Good(text)) => format!("ok    {part:8}  {text}\n"),
+        Ok(Finding::Note(text)) => format!("note  {part:8}  {text}\n"),
+        Err(fault) => format!("FAIL  {part:8}  {fault:#}\n"),
+    });
+    say(&lines.collect::<String>())?;
+    let failed = checks.iter().filter(|(_, found)| found.is_err()).count();
+    if failed > 0 {
+        return Err(Failure::Fault(anyhow::anyhow!("{failed} of {} checks failed", checks.len())));
+    }
+    Ok(())
+}
+
+/// What a check found, unless it failed.
+enum Finding {
+    Good(String),
+    /// Nothing is wrong, but it may not be what was meant.
+    Note(String),
+}
+
+fn good(text: impl Into<String>) -> Finding {
+    Finding::Good(text.into())
+}
+
+async fn store(settings: &Settings) -> anyhow::Result<Finding> {
+    let url = places::database_url(&settings.store.database)?;
+    let store = match quarterdeck_store::open_beside(&url).await {
+        Err(OpenError::Absent { path }) => {
+            return Ok(Finding::Note(format!("{} is made by the first start", path.display())));
+        }
+        Err(OpenError::Empty { place }) => {
+            return Ok(Finding::Note(format!("the tables in {place} are made by the first start")));
+        }
+        opened => opened?,
+    };
+    let (ping, keys) = (store.ping().await, store.keys().await);
+    let place = store.describe();
+    store.close().await;
+    ping?;
+    let keys = keys?.iter().filter(|key| key.revoked_at.is_none()).count();
+    if keys == 0 && settings.http.api_key.is_none() {
+        return Ok(Finding::Note(format!(
+            "{place}; no key works yet: `quarterdeck keys create --org default` makes one"
+        )));
+    }
+    Ok(good(format!("{place}; {keys} keys")))
+}
+
+async fn files(settings: &Settings) -> anyhow::Result<Finding> {
+    serve::set_up_tls();
+    let url = places::blob_url(&settings.store)?;
+    if let Some(folder) = url.strip_prefix("file://").filter(|folder| !std::path::Path::new(folder).exists()) {
+        return Ok(Finding::Note(format!("{folder} is made by the first start")));
+    }
+    Blobs::open(&url, places::aws_variables())?.check().await?;
+    Ok(good(url))
+}
+
+async fn model(settings: &Settings) -> anyhow::Result<Finding> {
+    serve::set_up_tls();
+    let model = Model::from_settings(&settings.model)?;
+    let Some(endpoint) = &model.endpoint else { return Ok(Finding::Note(model.name)) };
+    match (endpoint.list_models().await, &settings.model.model) {
+        (Ok(listed), Some(name)) if !listed.contains(name) => Ok(Finding::Note(format!(
+            "{} lists no model {name:?}, but {}",
+            endpoint.host(),
+            listed.iter().take(LISTED_MAX).cloned().collect::<Vec<_>>().join(", ")
+        ))),
+        (Ok(_), Some(_)) => Ok(good(model.name)),
+        (Ok(listed), None) => Ok(good(format!("{} at {}", listed.first().map_or("", String::as_str), endpoint.host()))),
+        // Not every endpoint lists its models: with a name given it need not.
+        (Err(error @ quarterdeck_agent::ModelError::Fatal { .. }), Some(_)) => Ok(Finding::Note(error.to_string())),
+        (Err(error), _) => Err(error.into()),
+    }
+}
+
+fn others(settings: &Settings) -> anyhow::Result<Finding> {
+    hosting::hosting(&settings.environments)?;
+    crate::log::check(&settings.log)?;
+    Ok(good("can be used"))
+}
+
+async fn listen(settings: &Settings) -> anyhow::Result<Finding> {
+    let address = &settings.http.address.listen;
+    match tokio::net::TcpListener::bind(address).await {
+        Ok(_) => Ok(good(format!("{address} is free"))),
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => match crate::health::ask(address).await {
+            Ok(()) => Ok(good(format!("a server answers at {address}"))),
+            Err(_) => anyhow::bail!("another program uses {address}; choose another address with --listen"),
+        },
+        Err(error) => Err(anyhow::Error::new(error).context(format!("cannot listen on {address}"))),
+    }
+}

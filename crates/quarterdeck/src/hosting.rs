@@ -1,0 +1,23 @@
+//! Which environments the server hosts, from its settings.
+
+use crate::settings::EnvironmentSettings;
+use anyhow::Context;
+use quarterdeck_environments::{Guard, Hosting, HostingSettings};
+
+/// # Errors
+/// Names the setting that cannot be used.
+pub(crate) fn hosting(settings: &EnvironmentSettings) -> anyhow::Result<Hosting> {
+    let guard = Guard::allowing(settings.allow_private_hosts.as_deref().unwrap_or_default());
+    let guard = guard.context("cannot use --allow-private-hosts")?;
+    let commands = settings.mcp_allow_command.iter().cloned().map(|command| (command.name, command.words));
+    #[expect(clippy::disallowed_methods, reason = "this is where settings are read")]
+    let path = std::env::var_os("PATH");
+    let defaults = HostingSettings::default();
+    Ok(Hosting::new(HostingSettings {
+        guard,
+        commands: commands.collect(),
+        path: path.unwrap_or(defaults.path),
+        refused: settings.refuse_environments.clone(),
+        ..defaults
+    }))
+}

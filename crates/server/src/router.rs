@@ -1,0 +1,97 @@
+//! The whole server, put together: the API, what operators read, and what stands around all of it. Each group of
+//! routes brings its own answer to a method that it does not know, and its own headers; what no group has is answered
+//! here.
+
+use crate::{App, error::ApiError, input::Input, metrics, names, openapi, routes};
+use axum::{
+    Router,
+    extract::Request,
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use http::{HeaderName, HeaderValue, header};
+use quarterdeck_api::Problem;
+use tower::{Layer, util::MapRequestLayer};
+use tower_http::{
+    catch_panic::CatchPanicLayer,
+    compression::{CompressionLayer, Predicate, predicate::SizeAbove},
+    request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
+};
+use tracing::Instrument;
+
+/// Bytes of an answer below which compressing gains nothing.
+const COMPRESSED_MIN: u64 = 1_024;
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The whole server as a service.
+pub fn router(app: App) -> Router {
+    let service = Router::new()
+        .merge(routes::api())
+        .merge(operator())
+        .fallback(unserved)
+        .with_state(app)
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(CompressionLayer::new().compress_when(SizeAbove::new(COMPRESSED_MIN).and(is_worth_compressing)))
+        .layer(middleware::from_fn(metrics::count))
+        .layer(middleware::from_fn(log))
+        .layer(PropagateRequestIdLayer::new(REQUEST_ID))
+        .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid));
+    // A router's own layers run only once it has found the route, so this one stands around it.
+    Router::new().fallback_service(MapRequestLayer::new(names::in_one_segment).layer(service))
+}
+
+/// What operators and makers of clients read, without a key.
+fn operator() -> Router<App> {
+    Router::new()
+        .route("/metrics", get(metrics::page))
+        .route("/openapi.yaml", get(openapi::yaml))
+        .route("/openapi.json", get(openapi::json))
+        .merge(openapi::pages())
+        .method_not_allowed_fallback(not_allowed)
+}
+
+/// Answers in JSON. A file has a name for its very bytes, and keeps them.
+fn is_worth_compressing(
+    _: http::StatusCode,
+    _: http::Version,
+    headers: &http::HeaderMap,
+    _: &http::Extensions,
+) -> bool {
+    let is_json =
+        headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
+    is_json && !headers.contains_key(header::ETAG)
+}
+
+/// The body is read, although nobody wants it: a connection with an unread one is closed, and who would use it again
+/// would not know.
+async fn unserved(_: Input) -> ApiError {
+    Problem::not_found("there is no such route; see /docs").into()
+}
+
+/// To a method that a path does not have.
+pub(crate) async fn not_allowed(_: Input) -> ApiError {
+    Problem::method_not_allowed().into()
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the layer hands the panic over")]
+fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    tracing::error!(panic = text, "a request handler panicked");
+    ApiError::from(Problem::internal()).into_response()
+}
+
+/// One line a request, at debug level; the request's id on everything that is logged for it.
+async fn log(request: Request, next: Next) -> Response {
+    let id = request.headers().get(&REQUEST_ID).and_then(|id: &HeaderValue| id.to_str().ok()).unwrap_or_default();
+    let span = tracing::info_span!("request", id, method = %request.method(), path = request.uri().path());
+    async move {
+        let begun = tokio::time::Instant::now();
+        let response = next.run(request).await;
+        let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        tracing::debug!(status = response.status().as_u16(), duration_ms, "answered");
+        response
+    }
+    .instrument(span)
+    .await
+}
