@@ -11,7 +11,7 @@ use reqwest::{
     redirect,
 };
 use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     str::FromStr,
     sync::Arc,
     time::Duration,
@@ -47,6 +47,17 @@ pub enum HostRefused {
     /// It leads, or may lead, to a private network.
     #[error("the host {0:?} is not public (the operator can let it through with --allow-private-hosts)")]
     Private(String),
+}
+
+/// Why a host cannot be connected to.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ResolveError {
+    /// It is not let through.
+    #[error(transparent)]
+    Refused(#[from] HostRefused),
+    /// Its name leads nowhere.
+    #[error("the host {0:?} was not found")]
+    NotFound(String),
 }
 
 impl Guard {
@@ -105,6 +116,42 @@ impl Guard {
             .dns_resolver(Arc::new(resolver))
             .redirect(redirect::Policy::custom(same_origin))
             .connect_timeout(connect_timeout)
+    }
+
+    /// The addresses of a host, as it stands in an address, that may be connected to. They are checked themselves, so
+    /// that a name which changes between check and connection leads nowhere else.
+    ///
+    /// # Errors
+    /// [`ResolveError`].
+    pub async fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, ResolveError> {
+        let parsed = Host::parse(host).map_err(|_| HostRefused::NotHttp)?;
+        let name = match parsed {
+            Host::Ipv4(address) => return self.literal(IpAddr::V4(address), port),
+            Host::Ipv6(address) => return self.literal(IpAddr::V6(address), port),
+            Host::Domain(name) => name,
+        };
+        if !self.knows(&name) && is_private_name(&name) {
+            return Err(HostRefused::Private(name).into());
+        }
+        let found = tokio::net::lookup_host((name.as_str(), port)).await;
+        let found: Vec<_> = found.map_err(|_| ResolveError::NotFound(name.clone()))?.collect();
+        let fine = self.fine(&name, &found);
+        match (found.is_empty(), fine.is_empty()) {
+            (true, _) => Err(ResolveError::NotFound(name)),
+            (false, true) => Err(HostRefused::Private(name).into()),
+            (false, false) => Ok(fine),
+        }
+    }
+
+    fn literal(&self, address: IpAddr, port: u16) -> Result<Vec<SocketAddr>, ResolveError> {
+        let refused = || HostRefused::Private(address.to_string()).into();
+        self.lets_through(address).then(|| vec![SocketAddr::new(address, port)]).ok_or_else(refused)
+    }
+
+    /// Of what a name resolved to, what may be connected to.
+    fn fine(&self, name: &str, found: &[SocketAddr]) -> Vec<SocketAddr> {
+        let any = self.knows(name);
+        found.iter().copied().filter(|address| any || self.lets_through(address.ip())).collect()
     }
 
     fn lets_through(&self, address: IpAddr) -> bool {
@@ -197,9 +244,8 @@ impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
         let guard = self.guard.clone();
         Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let any = guard.knows(name.as_str());
-            let fine: Vec<_> = found.filter(|address| any || guard.lets_through(address.ip())).collect();
+            let found: Vec<_> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            let fine = guard.fine(name.as_str(), &found);
             if fine.is_empty() {
                 return Err(HostRefused::Private(name.as_str().to_owned()).into());
             }
@@ -313,6 +359,23 @@ mod tests {
         for entry in ["10.0.0.0/33", "a b", "http://x"] {
             assert_eq!(Guard::allowing(entry).err(), Some(GuardError(entry.into())));
         }
+    }
+
+    #[tokio::test]
+    async fn no_spelling_of_a_host_resolves_inside() {
+        let hosts = INSIDE.iter().filter_map(|url| url.strip_prefix("http://")?.strip_suffix('/'));
+        for host in hosts.filter(|host| !host.contains('@')) {
+            let refused = Guard::default().resolve(host, 80).await.expect_err(host);
+            assert!(matches!(refused, ResolveError::Refused(HostRefused::Private(_))), "{host}: {refused}");
+        }
+        for host in ["", "a b", "user:secret@127.0.0.1", "[::1"] {
+            let refused = Guard::default().resolve(host, 80).await;
+            assert_eq!(refused, Err(HostRefused::NotHttp.into()), "{host}");
+        }
+        let allowing = Guard::allowing("127.0.0.1").unwrap();
+        assert_eq!(allowing.resolve("127.1", 80).await, Ok(vec!["127.0.0.1:80".parse().unwrap()]));
+        let unknown = Guard::default().resolve("nowhere.invalid", 80).await;
+        assert_eq!(unknown, Err(ResolveError::NotFound("nowhere.invalid".into())));
     }
 
     #[tokio::test]

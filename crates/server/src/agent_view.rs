@@ -10,7 +10,7 @@ mod sign_in;
 
 pub(crate) use cookie::caller;
 
-use crate::{App, error::ApiError, input::Input, public_url, router::not_allowed};
+use crate::{App, error::ApiError, input::Input, router::not_allowed};
 use axum::{
     Router,
     extract::State,
@@ -78,7 +78,7 @@ async fn start(State(app): State<App>, input: Input) -> Response {
 async fn page(State(app): State<App>, _: Input) -> Response {
     let base = app.settings.public_url.path();
     let html =
-        SHELL.replace("{{assets}}", &format!("{base}{ROOT}/assets/{}", assets::version())).replace("{{base}}", &base);
+        SHELL.replace("{{assets}}", &format!("{base}{ROOT}/assets/{}", assets::version())).replace("{{base}}", base);
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),

@@ -46,6 +46,12 @@ impl PublicUrl {
         Self { fixed: None, trusts_proxy }
     }
 
+    /// Whether clients come over TLS, for sure.
+    #[cfg(feature = "agent-view")]
+    pub(crate) fn is_secure(&self) -> bool {
+        self.fixed.as_deref().is_some_and(|url| url.starts_with("https://"))
+    }
+
     /// The path that a proxy puts before all paths of the server; mostly empty.
     #[cfg(any(test, feature = "agent-view"))]
     pub(crate) fn path(&self) -> &str {

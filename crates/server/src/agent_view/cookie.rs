@@ -18,7 +18,7 @@ pub(super) fn name(settings: &ServerSettings, headers: &HeaderMap) -> String {
 }
 
 fn is_secure(settings: &ServerSettings) -> bool {
-    settings.public_url.as_ref().is_some_and(|url| url.starts_with("https://"))
+    settings.public_url.is_secure()
 }
 
 /// The header that sets the cookie; no value takes it away.

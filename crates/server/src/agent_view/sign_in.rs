@@ -6,7 +6,6 @@ use crate::{
     error::ApiError,
     input::Input,
     keys::{key_hash, new_token, sha256},
-    public_url,
 };
 use axum::{
     Json,

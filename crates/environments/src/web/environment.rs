@@ -1,0 +1,389 @@
+//! An open environment of kind `web`: tools on one side, a browser on the other, and between them what has to be kept
+//! so that a browser can be lost without the session.
+
+use super::{
+    browsers::{Browsers, Wanted},
+    driver::{Action, ActionError, Done, Driver},
+    observe,
+    spec::WebSpec,
+    text::Chunks,
+    tools::{self, Arguments, Call, Mode, receipt},
+};
+use crate::{
+    CallError, Environment, FileBytes, Observation, OpenContext, OpenError, Order, Output, OutputFile, Parking,
+    Picture, Tool,
+};
+use async_trait::async_trait;
+use quarterdeck_api::{EnvironmentKind, JsonObject};
+use serde_json::{Value, json};
+use std::{path::PathBuf, sync::Arc};
+use tokio::sync::{Mutex, OwnedSemaphorePermit};
+use url::Url;
+
+/// Elements in the list for models without pictures.
+const ELEMENTS_MAX: usize = 150;
+/// Pictures of one session, and their bytes.
+const PICTURES_MAX: usize = 2_000;
+const PICTURES_MAX_BYTES: usize = 512 << 20;
+/// Bytes of cookies that are kept in case a browser is lost.
+const COOKIES_MAX_BYTES: usize = 1 << 20;
+/// Characters of what is visible of a page, where its text comes along.
+const VISIBLE_MAX_CHARS: usize = 20_000;
+
+/// An open environment of kind `web`.
+#[derive(Debug)]
+pub(crate) struct WebEnvironment {
+    browsers: Arc<Browsers>,
+    spec: WebSpec,
+    context: OpenContext,
+    offered: Vec<Tool>,
+    inner: Mutex<Inner>,
+}
+
+/// A browser with the place it takes.
+#[derive(Debug)]
+struct Live {
+    browser: Box<dyn Driver>,
+    _place: OwnedSemaphorePermit,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    live: Option<Live>,
+    /// Where it was last, and the cookies it had then.
+    url: Option<Url>,
+    cookies: Vec<Value>,
+    /// What the agent is told with the next look.
+    told: Vec<String>,
+    /// Whether another page is shown than in the last look.
+    moved_on: bool,
+    text: Option<Chunks>,
+    chunk: usize,
+    searched: (String, usize),
+    pictures: usize,
+    pictures_bytes: usize,
+    /// Files that were handed over and are not needed any more.
+    handed: Vec<PathBuf>,
+}
+
+impl WebEnvironment {
+    /// Opens the environment, and its browser unless that is to wait for the first call.
+    ///
+    /// # Errors
+    /// [`OpenError`] when no browser can be had.
+    pub(crate) async fn open(browsers: Arc<Browsers>, spec: WebSpec, context: OpenContext) -> Result<Self, OpenError> {
+        let offered = tools::offered(spec.mode, context.vision.coordinates, spec.size);
+        let mut inner = Inner { url: spec.start_url.clone(), chunk: 1, ..Inner::default() };
+        if context.reopened {
+            inner.told.push(
+                "The browser was lost with its server and a new one was started. What was on its pages is gone, and \
+                 you are signed out."
+                    .into(),
+            );
+        }
+        let environment = Self { browsers, spec, context, offered, inner: Mutex::new(inner) };
+        if !environment.spec.lazy {
+            let mut inner = environment.inner.lock().await;
+            environment.browser(&mut inner).await.map_err(|CallError(cause)| OpenError(cause))?;
+        }
+        Ok(environment)
+    }
+
+    /// The browser; started if there is none, or if it was lost.
+    async fn browser<'i>(&self, inner: &'i mut Inner) -> Result<&'i dyn Driver, CallError> {
+        if inner.live.as_ref().is_some_and(|live| live.browser.has_ended()) {
+            self.lost(inner).await;
+        }
+        let live = match inner.live.take() {
+            Some(live) => live,
+            None => self.start(inner).await?,
+        };
+        Ok(&*inner.live.insert(live).browser)
+    }
+
+    async fn start(&self, inner: &mut Inner) -> Result<Live, CallError> {
+        let place = self.browsers.place(&self.context).await.map_err(CallError)?;
+        let wanted = Wanted {
+            setup: self.browsers.tab_setup(self.spec.size, self.context.timezone.clone()),
+            settle: self.spec.settle,
+            upstream: self.spec.upstream.clone(),
+        };
+        let browser = self.browsers.start(&wanted).await.map_err(CallError)?;
+        browser.restore(&inner.cookies).await;
+        if let Some(url) = inner.url.clone() {
+            let shown = browser.act(Action::Go(url.clone())).await;
+            let fault = shown.map_or_else(|error| Some(error.to_string()), |done| done.load);
+            inner.told.extend(fault.map(|fault| format!("{url} was not opened as it should be: {fault}.")));
+        }
+        inner.text = None;
+        inner.chunk = 1;
+        Ok(Live { browser: Box::new(browser), _place: place })
+    }
+
+    /// Lets go of a browser that has ended; the agent is told with the next look.
+    async fn lost(&self, inner: &mut Inner) {
+        if let Some(live) = inner.live.take() {
+            live.browser.close().await;
+        }
+        inner.moved_on = true;
+        let page = inner.url.as_ref().map_or("a blank page".to_owned(), Url::to_string);
+        inner.told.push(format!(
+            "The browser ended and was started again. It shows {page}. What was typed into pages is lost; you are \
+             still signed in where cookies allow."
+        ));
+    }
+
+    async fn run(&self, inner: &mut Inner, name: &str, given: &JsonObject) -> Result<Output, CallError> {
+        let arguments = Arguments::new(given, self.context.vision.coordinates, self.spec.size);
+        let element = given.get("element").and_then(Value::as_str);
+        let call = tools::read(name, &arguments)?;
+        self.browser(inner).await?;
+        let (action, done) = match call {
+            Call::Act { by_position: true, .. } | Call::Upload { .. } if inner.moved_on => {
+                return Err(CallError("the page changed with the call before; look again".into()));
+            }
+            Call::Act { action, done, .. } => (action, done),
+            Call::Upload { file, at } => {
+                let found = self.context.files.read(&file).await?;
+                let found = found.ok_or_else(|| CallError(format!("this session has no file {file:?}")))?;
+                (
+                    Action::Upload { at, name: file_name(&found.name), content: found.bytes },
+                    format!("gave {file:?} at {at}"),
+                )
+            }
+            Call::Follow(number) => (Action::Go(self.link(inner, number).await?), format!("followed link {number}")),
+            Call::Search { text, next } if self.spec.mode == Mode::Text => {
+                return self.search(inner, &text, next).await;
+            }
+            Call::Search { text, next } => {
+                (Action::Find { text: text.clone(), next }, format!("searched for {text:?}"))
+            }
+            Call::Read(chunk) => return self.read_chunk(inner, chunk).await,
+        };
+        let leaves_text = !matches!(action, Action::Wait { .. } | Action::AnswerDialog(_));
+        let came = self.act(inner, action).await?;
+        if leaves_text && (came.changed || came.moved_on) {
+            inner.text = None;
+            inner.chunk = 1;
+        }
+        let mut result = receipt(&done, element, &came);
+        let unknown = self.unknown_arguments(name, &arguments);
+        if !unknown.is_empty() {
+            result["ignored"] = unknown.into();
+        }
+        Ok(Output { result, files: files(inner, came), ..Output::default() })
+    }
+
+    fn unknown_arguments(&self, name: &str, given: &Arguments<'_>) -> Vec<String> {
+        let tool = self.offered.iter().find(|tool| tool.name == name);
+        let known = tool.and_then(|tool| tool.input_schema.get("properties")?.as_object());
+        known.map(|known| given.unknown(known)).unwrap_or_default()
+    }
+
+    async fn act(&self, inner: &mut Inner, action: Action) -> Result<Done, CallError> {
+        let browser = self.browser(inner).await?;
+        match browser.act(action).await {
+            Ok(done) => {
+                inner.moved_on |= done.moved_on;
+                Ok(done)
+            }
+            Err(ActionError::Refused(sentence)) => Err(CallError(sentence)),
+            Err(ActionError::Ended) => {
+                self.lost(inner).await;
+                Err(CallError(
+                    "the browser ended during this call; whether it took effect is unknown. It is started again; look \
+                     at what it shows"
+                        .into(),
+                ))
+            }
+        }
+    }
+
+    /// The text of the page in chunks, read when it is first needed.
+    async fn text<'i>(&self, inner: &'i mut Inner) -> Result<&'i Chunks, CallError> {
+        let chunks = if let Some(chunks) = inner.text.take() {
+            chunks
+        } else {
+            let text = self.browser(inner).await?.text(false).await;
+            Chunks::of(text.map_err(|error| CallError(error.to_string()))?, self.spec.chunk_size)
+        };
+        Ok(inner.text.insert(chunks))
+    }
+
+    async fn link(&self, inner: &mut Inner, number: usize) -> Result<Url, CallError> {
+        let known = self.text(inner).await?.link(number).map(str::to_owned);
+        let url = known.ok_or_else(|| CallError(format!("there is no link #{number} on this page")))?;
+        tools::web_address(&url).map_err(CallError)
+    }
+
+    async fn search(&self, inner: &mut Inner, wanted: &str, next: bool) -> Result<Output, CallError> {
+        let after = if next && inner.searched.0 == wanted { inner.searched.1 } else { 0 };
+        let found = self.text(inner).await?.find(wanted, after);
+        let Some(found) = found else {
+            return Ok(Output::of(json!({"done": format!("searched for {wanted:?}"), "found": {"count": 0}})));
+        };
+        inner.searched = (wanted.to_owned(), found.place);
+        inner.chunk = found.chunk;
+        Ok(Output::of(json!({
+            "done": format!("searched for {wanted:?}"),
+            "found": {"count": found.count, "at": found.place, "chunk": found.chunk, "line": found.line},
+        })))
+    }
+
+    async fn read_chunk(&self, inner: &mut Inner, wanted: Option<usize>) -> Result<Output, CallError> {
+        let current = inner.chunk;
+        let is_text_mode = self.spec.mode == Mode::Text;
+        let chunks = self.text(inner).await?;
+        let count = chunks.count();
+        let number = wanted.unwrap_or(if is_text_mode { current + 1 } else { current });
+        let shown = chunks.shown(number);
+        let shown = shown.ok_or_else(|| CallError(format!("there is no chunk {number}; the page has {count}")))?;
+        // In text mode the look that follows shows it.
+        inner.chunk = if is_text_mode { number } else { number + 1 };
+        let done = format!("chunk {number} of {count}");
+        Ok(Output::of(if is_text_mode { json!({"done": done}) } else { json!({"done": done, "text": shown}) }))
+    }
+
+    async fn observe(&self, inner: &mut Inner) -> Result<Observation, CallError> {
+        let sight = self.browser(inner).await?.sight().await.map_err(|error| CallError(error.to_string()))?;
+        let mut metadata = observe::metadata(&sight);
+        self.remember(inner, &sight.url).await;
+        let (source, text, images) = match self.spec.mode {
+            Mode::Text => {
+                let chunk = inner.chunk;
+                let chunks = self.text(inner).await?;
+                let (count, shown) = (chunks.count(), chunks.shown(chunk).or_else(|| chunks.shown(1)));
+                metadata.insert("chunk".into(), chunk.min(count).into());
+                metadata.insert("chunks".into(), count.into());
+                ("textual_web", shown, Vec::new())
+            }
+            Mode::Visual { markdown } => {
+                let text = self.visible_text(inner, markdown).await?;
+                ("web", text, self.picture(inner).await?.into_iter().collect())
+            }
+        };
+        inner.moved_on = false;
+        let mut told = std::mem::take(&mut inner.told);
+        if images.is_empty() && source == "web" && self.context.vision.images_max > 0 {
+            told.push(
+                "There is no picture this time: the page did not give one, or this session has taken too many.".into(),
+            );
+        }
+        told.extend(text);
+        let text = (!told.is_empty()).then(|| told.join("\n\n"));
+        Ok(Observation { source: source.into(), text, images, metadata })
+    }
+
+    async fn visible_text(&self, inner: &mut Inner, markdown: bool) -> Result<Option<String>, CallError> {
+        let vision = self.context.vision;
+        let browser = self.browser(inner).await?;
+        let mut parts = Vec::new();
+        if markdown || vision.images_max == 0 {
+            let text = browser.text(true).await.map(|text| text.blocks.join("\n\n"));
+            parts.extend(text.ok().map(|text| text.chars().take(VISIBLE_MAX_CHARS).collect::<String>()));
+        }
+        if vision.images_max == 0 {
+            let elements = browser.elements(ELEMENTS_MAX).await.unwrap_or_default();
+            parts.push(observe::listed(&elements, vision.coordinates, self.spec.size));
+        }
+        Ok((!parts.is_empty()).then(|| parts.join("\n\n")))
+    }
+
+    async fn picture(&self, inner: &mut Inner) -> Result<Option<Picture>, CallError> {
+        let is_used_up = inner.pictures >= PICTURES_MAX || inner.pictures_bytes >= PICTURES_MAX_BYTES;
+        if is_used_up || self.context.vision.images_max == 0 {
+            return Ok(None);
+        }
+        let taken = self.browser(inner).await?.picture().await;
+        if let Some(bytes) = &taken {
+            inner.pictures += 1;
+            inner.pictures_bytes += bytes.len();
+        }
+        Ok(taken.map(|bytes| Picture { bytes, media_type: "image/jpeg".into() }))
+    }
+
+    /// Keeps what another browser would need to go on.
+    async fn remember(&self, inner: &mut Inner, url: &str) {
+        inner.url = tools::web_address(url).ok().filter(|_| url != "about:blank");
+        let Ok(browser) = self.browser(inner).await else { return };
+        let Some(mut cookies) = browser.cookies().await else { return };
+        let mut size: usize = cookies.iter().map(|cookie| cookie.to_string().len()).sum();
+        while size > COOKIES_MAX_BYTES && !cookies.is_empty() {
+            size -= cookies.remove(0).to_string().len();
+        }
+        inner.cookies = cookies;
+    }
+}
+
+/// The files that came with an action, to be handed over.
+fn files(inner: &mut Inner, came: Done) -> Vec<OutputFile> {
+    inner.handed.extend(came.arrived.iter().map(|file| file.path.clone()));
+    let file = |file: super::chromium::downloads::Arrived| OutputFile {
+        name: file.name,
+        media_type: None,
+        content: FileBytes::Path(file.path),
+    };
+    came.arrived.into_iter().map(file).collect()
+}
+
+/// The last part of a name, fit for a folder.
+fn file_name(name: &str) -> String {
+    let name = name.rsplit(['/', '\\']).next().unwrap_or_default().trim_matches('.');
+    let name = &name[..name.floor_char_boundary(150)];
+    if name.is_empty() { "file".into() } else { name.replace('\0', "") }
+}
+
+#[async_trait]
+impl Environment for WebEnvironment {
+    fn kind(&self) -> EnvironmentKind {
+        EnvironmentKind::Web
+    }
+
+    fn order(&self) -> Order {
+        Order::InTurn
+    }
+
+    fn parking(&self) -> Parking {
+        Parking::Keep
+    }
+
+    async fn tools(&self) -> Vec<Tool> {
+        self.offered.clone()
+    }
+
+    async fn look(&self) -> Option<Observation> {
+        let mut inner = self.inner.lock().await;
+        if inner.live.is_none() && self.spec.lazy && inner.told.is_empty() {
+            return None;
+        }
+        // A browser may end in the middle; the second look is at another one.
+        for _ in 0..2 {
+            match self.observe(&mut inner).await {
+                Ok(seen) => return Some(seen),
+                Err(CallError(cause)) => tracing::debug!(cause, "a browser could not be looked at"),
+            }
+            if inner.live.as_ref().is_some_and(|live| !live.browser.has_ended()) {
+                break;
+            }
+        }
+        inner.moved_on = false;
+        let mut told = std::mem::take(&mut inner.told);
+        told.push("The page does not answer. Wait, or go to another one.".into());
+        let source = if self.spec.mode == Mode::Text { "textual_web" } else { "web" };
+        Some(Observation::of_text(source, told.join("\n\n")))
+    }
+
+    async fn call(&self, tool: &str, arguments: &JsonObject) -> Result<Output, CallError> {
+        let mut inner = self.inner.lock().await;
+        for path in std::mem::take(&mut inner.handed) {
+            let _ = tokio::fs::remove_file(path).await;
+        }
+        self.run(&mut inner, tool, arguments).await
+    }
+
+    async fn close(&self) {
+        if let Some(live) = self.inner.lock().await.live.take() {
+            live.browser.close().await;
+        }
+    }
+}
