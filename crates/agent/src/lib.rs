@@ -26,6 +26,7 @@ mod skills;
 mod standing;
 mod text;
 mod toolbox;
+mod vision;
 
 pub use model::{
     ChatCall, ChatMessage, ChatReply, ChatRequest, ModelClient, ModelError, Part, Progress, RawCall, TokenUsage,
@@ -35,6 +36,7 @@ pub use openai::{ApiKey, OpenAiClient, OpenAiSettings, OpenAiSettingsError};
 pub use runner::{Recorder, Runner, StepContext, StepError, Superseded};
 pub use scripted::ScriptedModel;
 pub use toolbox::{Look, NoTools, Toolbox};
+pub use vision::VisionSettings;
 
 #[cfg(test)]
 mod testing;

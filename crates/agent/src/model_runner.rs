@@ -13,10 +13,11 @@ use crate::{
     skills::Skills,
     standing::Standing,
     text::{cut, without_nul},
+    vision::VisionSettings,
 };
 use async_trait::async_trait;
-use quarterdeck_api::{AgentEvent, ErrorCode, ModelUsage, ToolDefinition, ToolRequest};
-use quarterdeck_core::{Fact, Fault, Reply, StepMode};
+use quarterdeck_api::{Agent, AgentEvent, ErrorCode, ModelUsage, ToolDefinition, ToolRequest};
+use quarterdeck_core::{Fact, Fault, Reply, StepMode, Vision};
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 /// How patient a [`ModelRunner`] is.
@@ -41,6 +42,8 @@ pub struct RunnerSettings {
     /// How long the server waits for the result of one call. Environments give up earlier by themselves.
     /// Default: 150 seconds.
     pub call_timeout: Duration,
+    /// How models see and point. Default: by their names.
+    pub vision: VisionSettings,
 }
 
 impl Default for RunnerSettings {
@@ -54,6 +57,7 @@ impl Default for RunnerSettings {
             output_max_chars: 60_000,
             calls_at_once: 8,
             call_timeout: Duration::from_secs(150),
+            vision: VisionSettings::default(),
         }
     }
 }
@@ -79,6 +83,10 @@ impl ModelRunner {
 
 #[async_trait]
 impl Runner for ModelRunner {
+    fn vision(&self, agent: &Agent) -> Vision {
+        self.settings.vision.of(agent.model.as_deref())
+    }
+
     async fn step(&self, context: &StepContext, recorder: &mut dyn Recorder) -> Result<(), StepError> {
         let format = AnswerFormat::of(&context.agent).await.map_err(StepError::Failed)?;
         let standing = Standing::of(&context.transcript);

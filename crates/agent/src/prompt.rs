@@ -1,5 +1,7 @@
 //! What the model is told before anything else.
 
+mod browser;
+
 use crate::{
     answer::AnswerFormat,
     offer,
@@ -29,6 +31,9 @@ pub(crate) fn system(agent: &Agent, servers: &[ToolDefinition], format: Option<&
     section(&mut prompt, "How you work", MANNER);
     section(&mut prompt, "Data", DATA);
     section(&mut prompt, "Tools", &tools(agent, servers));
+    if let Some(browser) = browser::section(servers) {
+        section(&mut prompt, "The browser", &browser);
+    }
     if format.is_some() {
         section(&mut prompt, "The answer", "The argument `answer` must satisfy the JSON Schema given for it, exactly.");
     }

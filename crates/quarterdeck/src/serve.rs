@@ -1,13 +1,17 @@
 //! `quarterdeck serve`: builds the parts, starts them, stops them in order.
 
 use crate::{
-    Failure, hosting,
+    Failure,
+    browsers::{self, Browsers},
+    hosting,
     keys::{self, FirstKey},
     log, output,
     settings::{LimitSettings, ModelSettings, Settings, StoreSettings, places},
 };
 use anyhow::Context;
-use quarterdeck_agent::{ApiKey, ModelClient, ModelRunner, OpenAiClient, OpenAiSettings, ScriptedModel};
+use quarterdeck_agent::{
+    ApiKey, ModelClient, ModelRunner, OpenAiClient, OpenAiSettings, RunnerSettings, ScriptedModel, VisionSettings,
+};
 use quarterdeck_engine::{Engine, EngineSettings, SystemClock};
 use quarterdeck_environments::Hosting;
 use quarterdeck_server::{App, ListenerSettings, Metrics, ServerSettings, router};
@@ -40,6 +44,8 @@ async fn open_store(settings: &StoreSettings) -> anyhow::Result<Arc<dyn Store>> 
 struct Parts {
     model: Model,
     hosting: Hosting,
+    /// What is told of browsers.
+    browser: String,
     listener: TcpListener,
     store: Arc<dyn Store>,
     /// Where the blobs are.
@@ -66,12 +72,21 @@ impl Parts {
                  server name one place for all with --blob-url"
             );
         }
-        Ok(Self { model, hosting, listener, store, files, blobs })
+        let folder = browsers::usual_folder(places::data_folder(&settings.store.database).ok());
+        let port = listener.local_addr()?.port();
+        let guard = hosting::guard(&settings.environments)?;
+        let Browsers { hosting: web, told: browser } =
+            Browsers::from_settings(&settings.browser, guard, &folder, port).await?;
+        let hosting = match web {
+            Some(web) => hosting.with_web(Arc::new(web)),
+            None => hosting,
+        };
+        Ok(Self { model, hosting, browser, listener, store, files, blobs })
     }
 }
 
 async fn serve(settings: &Settings, parts: Parts) -> anyhow::Result<()> {
-    let Parts { model, hosting, listener, store, files, blobs } = parts;
+    let Parts { model, hosting, browser, listener, store, files, blobs } = parts;
     // Before anything counts.
     let metrics = Metrics::install(env!("CARGO_PKG_VERSION")).context("cannot collect metrics")?;
     let metrics = match &settings.http.metrics_token {
@@ -79,7 +94,9 @@ async fn serve(settings: &Settings, parts: Parts) -> anyhow::Result<()> {
         None => metrics,
     };
     let first_key = keys::first_key(&*store, settings.http.api_key.as_ref()).await?;
-    let runner = Arc::new(ModelRunner::new(model.client));
+    let vision = VisionSettings { model: settings.model.model.clone(), ..VisionSettings::default() };
+    let runner = ModelRunner::with_settings(model.client, RunnerSettings { vision, ..RunnerSettings::default() });
+    let runner = Arc::new(runner);
     let settings = engine_settings(&settings.limits, hosting);
     let engine = Engine::start(Arc::clone(&store), blobs, runner, Arc::new(SystemClock), settings).await?;
     let app = App::new(engine.sessions(), Arc::clone(&store), ServerSettings::default()).with_metrics(metrics.clone());
@@ -88,7 +105,8 @@ async fn serve(settings: &Settings, parts: Parts) -> anyhow::Result<()> {
     // Before anybody is told that it listens: a signal that comes sooner would just end the process.
     let signals = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tokio::spawn(stop_on_signal(signals, draining.clone()));
-    let banner = Banner { url: format!("http://{}", listener.local_addr()?), files, model: model.name, store: &*store };
+    let banner =
+        Banner { url: format!("http://{}", listener.local_addr()?), files, model: model.name, browser, store: &*store };
     banner.show(first_key).await?;
     quarterdeck_server::serve(listener, router(app), ListenerSettings::default(), draining).await;
     engine.stop().await;
@@ -172,6 +190,7 @@ struct Banner<'a> {
     url: String,
     files: String,
     model: String,
+    browser: String,
     store: &'a dyn Store,
 }
 
@@ -206,12 +225,13 @@ impl Banner<'_> {
             |key| format!("{key}  (new; shown only now)"),
         );
         format!(
-            "Quarterdeck {}\n  store    {}\n  files    {}\n  model    {}\n  docs     {url}/docs\n  metrics  \
+            "Quarterdeck {}\n  store    {}\n  files    {}\n  model    {}\n  browser  {}\n  docs     {url}/docs\n  metrics  \
              {url}/metrics\n  key      {key}\n\n",
             env!("CARGO_PKG_VERSION"),
             self.store.describe(),
             shown(&self.files),
             self.model,
+            self.browser,
         )
     }
 
