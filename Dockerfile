@@ -7,7 +7,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     cargo build --locked --profile dist --package quarterdeck \
     && install -D -m 755 target/dist/quarterdeck /out/quarterdeck
 
-FROM debian:bookworm-slim
+FROM debian:bookworm-slim AS server
 LABEL org.opencontainers.image.title="quarterdeck" \
       org.opencontainers.image.description="Session orchestration server for the Agents API" \
       org.opencontainers.image.licenses="Apache-2.0"
@@ -30,3 +30,15 @@ HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 \
     CMD ["quarterdeck", "health"]
 ENTRYPOINT ["quarterdeck"]
 CMD ["serve"]
+
+# docker build --target browser: the same with a browser, and fonts, without which pages are white. Its sandbox needs user
+# namespaces, which Docker's usual seccomp profile forbids: see docs/web.md.
+FROM server AS browser
+USER root
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends \
+        chromium-headless-shell fonts-liberation fonts-noto-cjk fonts-noto-color-emoji \
+    && rm -rf /var/lib/apt/lists/*
+USER 10001:10001
+
+FROM server

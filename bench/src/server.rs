@@ -71,7 +71,7 @@ impl Server {
     pub(crate) async fn start_on(arguments: &Arguments, url: &str, model: Option<&str>) -> Result<Self> {
         let started = Instant::now();
         let mut command = Command::new(&arguments.binary);
-        command.args(["serve", "--listen", "127.0.0.1:0", "--api-key", KEY, "--log", "warn"]);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--browser", "none", "--api-key", KEY, "--log", "warn"]);
         command.args(["--max-concurrent-sessions", "1000000"]);
         command.args(["--database-url", url]);
         if let Some(model) = model {

@@ -185,7 +185,17 @@ impl Server {
 impl Launch {
     fn command(&self, log: &std::path::Path) -> Result<Command> {
         let mut command = Command::new(&self.binary);
-        command.args(["serve", "--listen", "127.0.0.1:0", "--api-key", KEY, "--database-url", &self.database_url]);
+        command.args([
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--browser",
+            "none",
+            "--api-key",
+            KEY,
+            "--database-url",
+            &self.database_url,
+        ]);
         if let Some(url) = &self.model_url {
             command.args(["--model-base-url", url, "--model", "chaos", "--model-timeout", "3"]);
         }

@@ -44,6 +44,9 @@ class Server:
         command += ["--max-concurrent-sessions", "10000"]
         if self.database_url:
             command += ["--database-url", self.database_url]
+        # Sessions of most tests are of agents that would open one.
+        if "--browser" not in self.options:
+            command += ["--browser", "none"]
         command += self.options
         self.base_url = None
         found = threading.Event()  # its own: the reader of an earlier start may still be ending

@@ -285,7 +285,7 @@ def run_sessions_while(client, act):
 
 def serve(server):
     """Starts it where it is expected not to start."""
-    command = [binary(), "serve", "--listen", "127.0.0.1:0"]
+    command = [binary(), "serve", "--listen", "127.0.0.1:0", "--browser", "none"]
     environment = {**clean_environment(), **server.environment()}
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=START_S)
 

@@ -134,7 +134,7 @@ def test_a_foreign_lock_on_the_database_is_told_and_waited_out(start, connect):
 
 def test_a_second_server_on_the_same_folder_is_refused_in_one_line(start):
     server = start()
-    command = [binary(), "serve", "--listen", "127.0.0.1:0", "--data-dir", str(server.data_dir)]
+    command = [binary(), "serve", "--listen", "127.0.0.1:0", "--browser", "none", "--data-dir", str(server.data_dir)]
     ended = subprocess.run(command, env=clean_environment(), capture_output=True, text=True, timeout=WAIT_S)
     assert ended.returncode == 2
     assert len(ended.stderr.strip().splitlines()) == 1 and "quarterdeck.db" in ended.stderr, ended.stderr

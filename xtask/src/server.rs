@@ -30,7 +30,10 @@ impl Server {
     pub(crate) fn start(binary: &Path, database_url: Option<&str>, log: &Path) -> Result<Self> {
         let data = tempfile::Builder::new().prefix("quarterdeck-data-").tempdir()?;
         let mut command = Command::new(binary);
-        command.args(["serve", "--listen", "127.0.0.1:0", "--api-key", API_KEY]).arg("--data-dir").arg(data.path());
+        command
+            .args(["serve", "--listen", "127.0.0.1:0", "--api-key", API_KEY, "--browser", "none"])
+            .arg("--data-dir")
+            .arg(data.path());
         // Tests leave sessions behind that wait for a message.
         command.args(["--max-concurrent-sessions", "100000"]);
         command.args(database_url.iter().flat_map(|url| ["--database-url", url]));

@@ -6,12 +6,19 @@ use quarterdeck_environments::{Guard, Hosting, HostingSettings};
 
 /// The binary that runs, also when another one has taken its place on disk.
 const THIS_BINARY: &str = "/proc/self/exe";
+/// Which hosts agents' tools and pages may reach.
+///
+/// # Errors
+/// Names the setting that cannot be used.
+pub(crate) fn guard(settings: &EnvironmentSettings) -> anyhow::Result<Guard> {
+    let guard = Guard::allowing(settings.allow_private_hosts.as_deref().unwrap_or_default());
+    guard.context("cannot use --allow-private-hosts")
+}
 
 /// # Errors
 /// Names the setting that cannot be used.
 pub(crate) fn hosting(settings: &EnvironmentSettings) -> anyhow::Result<Hosting> {
-    let guard = Guard::allowing(settings.allow_private_hosts.as_deref().unwrap_or_default());
-    let guard = guard.context("cannot use --allow-private-hosts")?;
+    let guard = guard(settings)?;
     let commands = settings.mcp_allow_command.iter().cloned().map(|command| (command.name, command.words));
     #[expect(clippy::disallowed_methods, reason = "this is where settings are read")]
     let path = std::env::var_os("PATH");

@@ -3,6 +3,7 @@
 //! This crate reads the settings, builds the parts, starts and stops them. It holds no logic of sessions; and
 //! nothing below it reads the environment.
 
+mod browsers;
 mod config;
 mod doctor;
 mod front;

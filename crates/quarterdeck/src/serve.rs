@@ -1,7 +1,9 @@
 //! `quarterdeck serve`: builds the parts, starts them, stops them in order.
 
 use crate::{
-    Failure, front, hosting,
+    Failure,
+    browsers::{self, Browsers},
+    front, hosting,
     keys::{self, FirstKey},
     log, output, secret_keys,
     settings::{LimitSettings, ModelSettings, Secret, Settings, StoreSettings, places},
@@ -63,6 +65,8 @@ struct Parts {
     hosting: Hosting,
     front: ServerSettings,
     built_in: BuiltIn,
+    /// What is told of browsers.
+    browser: String,
     listener: TcpListener,
     store: Arc<dyn Store>,
     /// Where the blobs are.
@@ -93,12 +97,21 @@ impl Parts {
                  server name one place for all with --blob-url"
             );
         }
-        Ok(Self { model, hosting, front, built_in, listener, store, files, blobs })
+        let folder = browsers::usual_folder(places::data_folder(&settings.store.database).ok());
+        let port = listener.local_addr()?.port();
+        let guard = hosting::guard(&settings.environments)?;
+        let Browsers { hosting: web, told: browser } =
+            Browsers::from_settings(&settings.browser, guard, &folder, port).await?;
+        let hosting = match web {
+            Some(web) => hosting.with_web(Arc::new(web)),
+            None => hosting,
+        };
+        Ok(Self { model, hosting, front, built_in, browser, listener, store, files, blobs })
     }
 }
 
 async fn serve(settings: &Settings, parts: Parts) -> anyhow::Result<()> {
-    let Parts { model, hosting, front, built_in, listener, store, files, blobs } = parts;
+    let Parts { model, hosting, front, built_in, browser, listener, store, files, blobs } = parts;
     // Before anything counts.
     let metrics = Metrics::install(env!("CARGO_PKG_VERSION")).context("cannot collect metrics")?;
     let metrics = match &settings.http.metrics_token {
@@ -113,14 +126,16 @@ async fn serve(settings: &Settings, parts: Parts) -> anyhow::Result<()> {
     let parking_ttl = Duration::from_secs(settings.browser.browser_idle);
     let settings = EngineSettings { parking_ttl, ..engine_settings(&settings.limits, hosting, built_in) };
     let engine = Engine::start(Arc::clone(&store), blobs, runner, Arc::new(SystemClock), settings).await?;
-    let app = App::new(engine.sessions(), Arc::clone(&store), ServerSettings { model: Some(model.name.clone()), ..front }).with_metrics(metrics.clone());
+    let app =
+        App::new(engine.sessions(), Arc::clone(&store), ServerSettings { model: Some(model.name.clone()), ..front })
+            .with_metrics(metrics.clone());
     tokio::spawn(metrics.keep_small());
     let draining = engine.draining();
     // Before anybody is told that it listens: a signal that comes sooner would just end the process.
     stop_on_signals(draining.clone())?;
     let listening = listener.local_addr()?;
     let url = format!("http://{listening}");
-    let banner = Banner { listening, url, files, model: model.name, store: &*store };
+    let banner = Banner { listening, url, files, model: model.name, browser, store: &*store };
     banner.show(first_key).await?;
     quarterdeck_server::serve(listener, router(app), ListenerSettings::default(), draining).await;
     engine.stop().await;
@@ -280,6 +295,7 @@ struct Banner<'a> {
     url: String,
     files: String,
     model: String,
+    browser: String,
     store: &'a dyn Store,
 }
 
@@ -315,12 +331,13 @@ impl Banner<'_> {
             |key| format!("{key}  (new; shown only now)"),
         );
         format!(
-            "Quarterdeck {}\n  store    {}\n  files    {}\n  model    {}\n  docs     {url}/docs\n  metrics  \
+            "Quarterdeck {}\n  store    {}\n  files    {}\n  model    {}\n  browser  {}\n  docs     {url}/docs\n  metrics  \
              {url}/metrics\n  key      {key}\n\n",
             env!("CARGO_PKG_VERSION"),
             self.store.describe(),
             shown(&self.files),
             self.model,
+            self.browser,
         )
     }
 

@@ -76,7 +76,7 @@ pub(crate) fn aws_variables() -> Vec<(String, String)> {
         .collect()
 }
 
-fn data_folder(settings: &DatabaseSettings) -> anyhow::Result<PathBuf> {
+pub(crate) fn data_folder(settings: &DatabaseSettings) -> anyhow::Result<PathBuf> {
     if let Some(folder) = &settings.data_dir {
         return Ok(folder.clone());
     }
