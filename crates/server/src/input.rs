@@ -55,6 +55,12 @@ impl Input {
         bodies.check(self.content_type(), self.body_bytes()).await
     }
 
+    /// The query as it was sent, for routes that are no part of the contract.
+    #[cfg(feature = "agent-view")]
+    pub(crate) fn raw_query(&self) -> Option<&str> {
+        self.parts.uri.query()
+    }
+
     /// Reads the body. What it was parsed into is many times as large as its text, and is gone when this returns.
     pub(crate) fn body<T: Decode>(&self, errors: &Errors) -> Result<Option<T>, ApiError> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner).take();

@@ -65,7 +65,7 @@ pub(super) async fn sign_in(State(app): State<App>, input: Input) -> Result<Resp
 pub(super) async fn sign_out(State(app): State<App>, input: Input) -> Result<Response, ApiError> {
     same_origin(&input)?;
     if let Some(token) = cookie::token(&app, input.headers()) {
-        let everywhere = input.query() == Some("everywhere=true");
+        let everywhere = input.raw_query() == Some("everywhere=true");
         match app.store.signed_in(token, app.sessions.clock().now()).await? {
             Some(signed_in) if everywhere => app.store.sign_out_everywhere(signed_in.key_id).await?,
             Some(_) | None => app.store.sign_out(token).await?,
