@@ -60,10 +60,8 @@ async fn meet(client: Arc<OpenAiClient>, habit: &Habit) -> Option<String> {
         world.run().await;
     }
     let answer = serde_json::to_value(&world.session.answer).unwrap();
-    let error = match &world.session.state {
-        State::Ended(Ending::Failed(fault)) => Some(fault.sentence()),
-        _ => None,
-    };
+    let error =
+        if let State::Ended(Ending::Failed(fault)) = &world.session.state { Some(fault.sentence()) } else { None };
     let is_right = is_right(&habit.outcome, world.status(), error.as_deref(), looks, &answer);
     let told = || {
         let status = world.status();

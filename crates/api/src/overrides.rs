@@ -136,7 +136,7 @@ impl Selector<'_> {
         match entry.get(self.field) {
             Some(Value::String(text)) => text == self.value,
             // Words and numbers are short; what is not is what no selector names.
-            Some(other @ (Value::Null | Value::Bool(_) | Value::Number(_))) => other.to_string() == self.value,
+            Some(other @ (Value::Null | Value::Bool(_) | Value::Number(_))) => other.to_string().as_str() == self.value,
             Some(Value::Array(_) | Value::Object(_)) | None => false,
         }
     }

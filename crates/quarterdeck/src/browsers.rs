@@ -92,9 +92,9 @@ fn is_root() -> bool {
 /// As many as the memory holds.
 fn count_by_memory() -> usize {
     let memory = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let total_kb =
+    let found =
         memory.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.parse().ok());
-    let total_mb = total_kb.map_or(4_096, |kb: u64| kb / 1_024);
+    let total_mb = found.map_or(4_096, |kb: u64| kb / 1_024);
     let count = total_mb.saturating_sub(MEMORY_FOR_OTHERS_MB) / MEMORY_OF_A_BROWSER_MB;
     usize::try_from(count.clamp(1, COUNT_MAX)).unwrap_or(1)
 }

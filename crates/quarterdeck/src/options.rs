@@ -28,7 +28,7 @@ pub(crate) enum Command {
     Health(HealthOptions),
     /// Bring the tables of the database up to date, as a server does at its start; for servers that may not.
     Migrate(MigrateOptions),
-    /// Print the OpenAPI document.
+    /// Print the document of the API, as `OpenAPI` in YAML.
     Openapi,
     /// Look at the settings.
     Config(ConfigOptions),

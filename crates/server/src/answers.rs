@@ -87,13 +87,11 @@ pub(crate) async fn within_room(State(answers): State<Answers>, request: Request
     if size <= SMALL {
         return response;
     }
-    match answers.take(key, size) {
-        Some(room) => response.map(|body| Body::new(InPieces { body, rest: Bytes::new(), _room: room })),
-        None => {
-            tracing::warn!("answered 503: large answers that nobody reads take up all the room they may have");
-            ApiError::from(Problem::unavailable("too many large answers wait to be read")).into_response()
-        }
-    }
+    let Some(room) = answers.take(key, size) else {
+        tracing::warn!("answered 503: large answers that nobody reads take up all the room they may have");
+        return ApiError::from(Problem::unavailable("too many large answers wait to be read")).into_response();
+    };
+    response.map(|body| Body::new(InPieces { body, rest: Bytes::new(), _room: room }))
 }
 
 /// A body that is handed on piece by piece, so that its room is held until the last one is about to be sent.

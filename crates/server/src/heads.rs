@@ -145,7 +145,7 @@ mod tests {
         client.write_all(&[0; FREE]).await.unwrap();
         server.read_exact(&mut [0; FREE]).await.unwrap();
         assert_eq!(left(), BUFFER_MAX, "small heads cost nothing");
-        client.write_all(&[0; 2 * BUFFER_MAX]).await.unwrap();
+        client.write_all(&vec![0; 2 * BUFFER_MAX]).await.unwrap();
         server.read_exact(&mut vec![0; 2 * BUFFER_MAX]).await.unwrap();
         assert_eq!(left(), FREE, "a body counts no more than the largest head");
         server.write_all(b"answer").await.unwrap();
@@ -153,7 +153,7 @@ mod tests {
 
         let (mut client, other) = tokio::io::duplex(1 << 20);
         let mut other = Counted::new(other, heads.clone());
-        client.write_all(&[0; HEAD_MAX]).await.unwrap();
+        client.write_all(&vec![0; HEAD_MAX]).await.unwrap();
         assert!(other.read_exact(&mut vec![0; HEAD_MAX]).await.is_err(), "there is no room left");
         drop(server);
         assert_eq!(left(), BUFFER_MAX - other.held);

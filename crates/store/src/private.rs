@@ -25,7 +25,7 @@ pub(crate) fn make_file(file: &Path) -> io::Result<fs::File> {
 }
 
 /// What a probe writes: more than a disk has left that takes no more commits.
-const PROBE: [u8; 65_536] = [0; 65_536];
+static PROBE: [u8; 65_536] = [0; 65_536];
 
 /// Whether something can be written here, found out by doing it.
 pub(crate) fn probe(file: &Path) -> io::Result<()> {

@@ -96,10 +96,10 @@ mod tests {
     #[test]
     fn what_holds_secrets_is_sealed_and_opened_again() {
         let sealer = Sealer::new(&[[1; 32]]);
-        let sealed = sealer.seal(SECRET);
-        assert!(is_sealed(&sealed) && !sealed.contains("CANARY"), "{sealed}");
-        assert_ne!(sealed, sealer.seal(SECRET), "each time with another nonce");
-        assert_eq!(sealer.open(&sealed).as_deref(), Some(SECRET));
+        let closed = sealer.seal(SECRET);
+        assert!(is_sealed(&closed) && !closed.contains("CANARY"), "{closed}");
+        assert_ne!(closed, sealer.seal(SECRET), "each time with another nonce");
+        assert_eq!(sealer.open(&closed).as_deref(), Some(SECRET));
         let open = r#"{"name":"a","env":{},"args":[]}"#;
         assert_eq!(sealer.seal(open), open);
         assert_eq!(sealer.open(open), None, "what was never sealed is read as it is");
@@ -109,7 +109,7 @@ mod tests {
     fn a_new_key_seals_and_an_old_one_still_opens() {
         let (old, both) = (Sealer::new(&[[1; 32]]), Sealer::new(&[[2; 32], [1; 32]]));
         let sealed = old.seal(SECRET);
-        assert_eq!(both.open(&sealed).as_deref(), Some(SECRET));
+        assert_eq!(both.open(&closed).as_deref(), Some(SECRET));
         let anew = both.seal(SECRET);
         assert_eq!(Sealer::new(&[[2; 32]]).open(&anew).as_deref(), Some(SECRET));
         assert_eq!(old.open(&anew), None);
@@ -118,7 +118,7 @@ mod tests {
     #[test]
     fn what_was_changed_is_not_opened() {
         let sealer = Sealer::new(&[[1; 32]]);
-        let sealed = sealer.seal(SECRET).into_owned();
+        let closed = sealer.seal(SECRET).into_owned();
         let mut bytes = STANDARD.decode(&sealed[SEALED.len()..]).unwrap();
         bytes[20] ^= 1;
         for broken in [format!("{SEALED}{}", STANDARD.encode(bytes)), SEALED.into(), format!("{SEALED}AAAA")] {

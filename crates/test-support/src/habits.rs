@@ -87,7 +87,15 @@ fn in_pieces(reply: Behaviour) -> Behaviour {
             Ok(body) => body,
             Err(_) => return reply,
         },
-        _ => return reply,
+        Behaviour::Decide(_)
+        | Behaviour::Calls(_)
+        | Behaviour::After(..)
+        | Behaviour::Status(..)
+        | Behaviour::Bytes(_)
+        | Behaviour::CutOff
+        | Behaviour::HangUp
+        | Behaviour::Silence
+        | Behaviour::Drip(_) => return reply,
     };
     let Some(choices) = body["choices"].as_array().filter(|choices| !choices.is_empty() && body.get("error").is_none())
     else {
@@ -112,7 +120,7 @@ fn in_pieces(reply: Behaviour) -> Behaviour {
         }
         chunks.push(json!({"choices": [last]}));
     }
-    let events: String = chunks.iter().map(|chunk| format!("data: {chunk}\n\n")).collect();
+    let events = chunks.iter().fold(String::new(), |events, chunk| events + &format!("data: {chunk}\n\n"));
     stream(&format!(": hello\n\n{events}data: [DONE]\n\n"))
 }
 

@@ -1,4 +1,4 @@
-//! The bill of materials: what the binary is made of, as CycloneDX (<https://cyclonedx.org/docs/1.6/json/>).
+//! The bill of materials: what the binary is made of, as `CycloneDX` (<https://cyclonedx.org/docs/1.6/json/>).
 
 use super::Release;
 use crate::command::output_of;

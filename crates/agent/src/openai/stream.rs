@@ -330,7 +330,9 @@ mod tests {
 
     fn assemble(chunks: &[Value], done: bool) -> Option<Value> {
         let mut assembly = Assembly::default();
-        chunks.iter().for_each(|chunk| assembly.take("", &chunk.to_string()));
+        for chunk in chunks {
+            assembly.take("", &chunk.to_string());
+        }
         if done {
             assembly.take("", "[DONE]");
         }

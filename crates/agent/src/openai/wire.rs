@@ -390,7 +390,6 @@ mod tests {
         check_for(&plain, said, json!([{"role": "user", "content": "s\n\nu"}]));
     }
 
-    #[expect(clippy::needless_pass_by_value, reason = "reads better in the table")]
     fn check(given: Vec<ChatMessage>, expected: Value) {
         check_for(&Profile::default(), given, expected);
     }

@@ -51,7 +51,7 @@ impl Paths {
         if let Some(uses) = self.uses.get(&std::ptr::from_ref(value)) {
             let length: usize = steps.iter().map(|step| 1 + step.len()).sum();
             self.room = self.room.checked_sub(length.saturating_mul(*uses))?;
-            let path = steps.iter().map(|step| format!("/{}", escaped(step))).collect();
+            let path = steps.iter().flat_map(|step| ["/".into(), escaped(step)]).collect();
             self.found.insert(std::ptr::from_ref(value), path);
         }
         match value {

@@ -135,6 +135,7 @@ fn key(arg: &Arg) -> String {
 }
 
 /// The file that the flag names, if any; none at all when the command takes no settings.
+#[expect(clippy::option_option, reason = "no settings, no file named, and a file are three things")]
 fn named_file(matches: &ArgMatches) -> Option<Option<PathBuf>> {
     let command = leaf(matches);
     let named = command.try_get_one::<PathBuf>("config").ok()?;

@@ -63,7 +63,7 @@ async fn a_page_of_events_is_bounded_in_bytes() {
         // A machine that is busy asks to come again.
         let stored =
             async { while server.post(&format!("{SESSIONS}/{id}/messages"), large.clone()).await.status != 202 {} };
-        tokio::time::timeout(Duration::from_secs(60), stored).await.expect("the message is stored");
+        tokio::time::timeout(Duration::from_mins(1), stored).await.expect("the message is stored");
     }
     let page = |query: &'static str| {
         let (server, path) = (&server, format!("{SESSIONS}/{id}/events?{query}"));
@@ -77,7 +77,7 @@ async fn a_page_of_events_is_bounded_in_bytes() {
             }
         }
     };
-    let whole = tokio::time::timeout(Duration::from_secs(60), received).await.expect("the messages arrive");
+    let whole = tokio::time::timeout(Duration::from_mins(1), received).await.expect("the messages arrive");
     assert_eq!((whole.status, &whole.json()["detail"][0]["type"]), (413, &json!("content_too_large")));
     for query in ["size=1&page=1", "size=1&page=3", "size=2&page=2"] {
         assert_eq!(page(query).await.status, 200, "{query}");

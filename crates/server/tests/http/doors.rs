@@ -34,7 +34,7 @@ async fn every_documented_route_keeps_out_those_without_a_key_and_other_organiza
         let names_something = path != door.path;
         let knock = |key: Option<&str>| {
             let knock = server.anonymous(door.method.clone(), &path);
-            let knock = match things.body(&door.name, &door.method) {
+            let knock = match Things::body(&door.name, &door.method) {
                 Some(body) => knock.json(&body),
                 None => knock,
             };
@@ -56,7 +56,7 @@ async fn every_documented_route_keeps_out_those_without_a_key_and_other_organiza
             assert_eq!(other.status, 404, "{}: {other:?}", door.name);
         }
         for answer in [nobody, other] {
-            assert!(!things.are_in(&answer.text, &path), "{}: {answer:?}", door.name);
+            assert!(!Things::are_in(&answer.text, &path), "{}: {answer:?}", door.name);
         }
     }
     assert_eq!(things.state(&server).await, before, "nothing has changed");
@@ -106,7 +106,7 @@ impl Things {
     }
 
     /// A body that is in order.
-    fn body(&self, operation: &str, method: &Method) -> Option<Value> {
+    fn body(operation: &str, method: &Method) -> Option<Value> {
         let body = match operation {
             "create_session" => request(json!({})),
             "send_session_messages" => json!({"type": "user_message", "message": "hello"}),
@@ -130,7 +130,7 @@ impl Things {
     }
 
     /// Whether an answer holds what is not its reader's; it may repeat the path.
-    fn are_in(&self, answer: &str, path: &str) -> bool {
+    fn are_in(answer: &str, path: &str) -> bool {
         let answer = answer.replace(path, "");
         answer.contains("walnut file") || answer.contains("Of walnut/desk.") || answer.contains("@wait 600s")
     }

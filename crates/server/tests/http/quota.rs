@@ -52,7 +52,9 @@ async fn a_parent_lets_no_client_past_the_limit() {
     let parent = server.create(json!({"messages": BUSY})).await;
     let child = |queue: bool| request(json!({"messages": BUSY, "queue": queue, "parent_session_id": parent}));
     let refused = join_all((0..20).map(|_| server.post("/api/v2/sessions", child(false)))).await;
-    refused.iter().for_each(|answer| is_refusal(answer, "plan_limit"));
+    for answer in &refused {
+        is_refusal(answer, "plan_limit");
+    }
     assert_eq!(server.status(&parent).await["subagent_session_ids"], json!([]), "what is refused is not named");
     let queued = server.post("/api/v2/sessions", child(true)).await;
     assert_eq!((queued.status, &queued.json()["status"]["status"]), (201, &json!("queued")));

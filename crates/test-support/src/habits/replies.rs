@@ -14,6 +14,17 @@ pub(super) fn habits() -> Vec<Habit> {
     habits
 }
 
+/// Names of a tool as models write them.
+const NAMES: [(&str, &str); 7] = [
+    ("Kimi", "functions.look:0"),
+    ("gpt-oss on vLLM", "look<|channel|>commentary"),
+    ("OpenAI models now and then", "functions.look"),
+    ("Gemini", "default_api.look"),
+    ("small models", "Look"),
+    ("small models", " look "),
+    ("small models", "LOOK"),
+];
+
 /// Arguments that are one object and written otherwise.
 fn arguments() -> Vec<Habit> {
     const WRITTEN: [(&str, &str); 12] = [
@@ -34,15 +45,6 @@ fn arguments() -> Vec<Habit> {
         let call = Behaviour::Calls(vec![("look".into(), text.into())]);
         habit(format!("arguments-{place}"), source).then_paris(call).looks(1)
     });
-    const NAMES: [(&str, &str); 7] = [
-        ("Kimi", "functions.look:0"),
-        ("gpt-oss on vLLM", "look<|channel|>commentary"),
-        ("OpenAI models now and then", "functions.look"),
-        ("Gemini", "default_api.look"),
-        ("small models", "Look"),
-        ("small models", " look "),
-        ("small models", "LOOK"),
-    ];
     let named = NAMES.into_iter().enumerate().map(|(place, (source, name))| {
         let call = Behaviour::Calls(vec![(name.into(), "{\"at\": 1}".into())]);
         habit(format!("name-{place}"), source).then_paris(call).looks(1)

@@ -9,10 +9,8 @@ fn read_with(words: &str, variables: &[(&str, &str)]) -> Result<Reading, ReadErr
 
 fn serve_with(words: &str, variables: &[(&str, &str)]) -> (Settings, Reading) {
     let reading = read_with(&format!("serve {words}"), variables).unwrap();
-    match &reading.options.command {
-        Chosen::Serve(ServeOptions { settings, .. }) => (settings.clone(), reading),
-        other => panic!("{other:?}"),
-    }
+    let Chosen::Serve(ServeOptions { settings, .. }) = &reading.options.command else { panic!("{reading:?}") };
+    (settings.clone(), reading)
 }
 
 fn refusal(words: &str, variables: &[(&str, &str)]) -> String {
