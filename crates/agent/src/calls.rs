@@ -239,9 +239,9 @@ mod tests {
             let observation =
                 Observation { source: "web".into(), text: text.map(str::to_owned), images, ..Observation::default() };
             let events = events(observation);
-            let words = events.iter().map(|event| match event {
-                AgentEvent::ObservationEvent { text, image, .. } => (text.clone(), image.is_some()),
-                other => panic!("{other:?}"),
+            let words = events.iter().map(|event| {
+                let AgentEvent::ObservationEvent { text, image, .. } = event else { panic!("{event:?}") };
+                (text.clone(), image.is_some())
             });
             words.collect::<Vec<_>>()
         };
