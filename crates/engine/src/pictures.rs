@@ -7,8 +7,8 @@ use bytes::Bytes;
 use quarterdeck_agent::Media;
 use quarterdeck_api::{AgentEvent, ImageContent, SessionId, SourceType};
 use quarterdeck_core::Report;
-use quarterdeck_store::{BlobName, Error};
-use std::{fmt, sync::Arc};
+use quarterdeck_store::{BlobName, Blobs, Error};
+use std::fmt;
 
 /// Where pictures are among a session's resources.
 const BUCKET: &str = "screenshots";
@@ -76,9 +76,9 @@ pub(crate) fn blob_at(session: SessionId, source: &str) -> Option<BlobName> {
     BlobName::new(session, bucket, key)
 }
 
-/// The pictures of one session.
+/// The pictures of one session. It holds no more of the engine than the blobs, so that who keeps it keeps no engine.
 pub(crate) struct SessionPictures {
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) blobs: Blobs,
     pub(crate) session: SessionId,
 }
 
@@ -93,7 +93,7 @@ impl Media for SessionPictures {
     async fn picture(&self, source: &str) -> Option<Bytes> {
         let name = blob_at(self.session, source)?;
         let warn = |error: Error| tracing::warn!(session.id = %self.session, %error, "a picture cannot be read");
-        self.shared.blobs.get(&name).await.map_err(warn).ok().flatten()
+        self.blobs.get(&name).await.map_err(warn).ok().flatten()
     }
 }
 

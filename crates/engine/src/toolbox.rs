@@ -9,7 +9,7 @@ use crate::{
     engine::Shared,
     parked::ParkingLot,
     pictures::address,
-    worker::Door,
+    worker::{Door, WeakDoor},
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -63,8 +63,8 @@ pub(crate) struct SessionTools {
     lending: u64,
     /// The tools as they were last offered: by their name the environment and its own name for the tool.
     offered: Mutex<HashMap<String, (usize, String)>>,
-    shared: Arc<Shared>,
-    door: Door,
+    /// Where its environments' starts and files are recorded. It holds no engine: a runner may keep its toolbox.
+    door: WeakDoor,
 }
 
 impl fmt::Debug for SessionTools {
@@ -112,7 +112,7 @@ pub(crate) async fn open(
     })?;
     let environments = opened.into_iter().collect::<Result<Vec<_>, _>>().map_err(|error| unopened(&error))?;
     let lending = shared.parked.lend(session.id, &environments);
-    Ok(Arc::new(SessionTools { environments, lending, offered: Mutex::default(), shared: Arc::clone(shared), door }))
+    Ok(Arc::new(SessionTools { environments, lending, offered: Mutex::default(), door: door.downgrade() }))
 }
 
 async fn open_one(
@@ -169,14 +169,15 @@ impl SessionTools {
     }
 
     async fn announce_one(&self, open: &OpenEnvironment) -> Result<(), Superseded> {
+        let door = self.door.upgrade().ok_or(Superseded)?;
         let starts = open.environment.starts();
         for start in open.announced.load(Ordering::Relaxed)..starts {
             let fact = Fact::EnvironmentReady {
-                runner_session_id: if start == 0 { open.runner_session_id } else { self.shared.clock.id() },
+                runner_session_id: if start == 0 { open.runner_session_id } else { door.shared().clock.id() },
                 kind: open.kind,
                 live_view_url: open.environment.live_view_url(),
             };
-            self.door.commit(fact).await.map_err(|_| Superseded)?;
+            door.commit(fact).await.map_err(|_| Superseded)?;
             open.announced.store(start + 1, Ordering::Relaxed);
         }
         Ok(())
@@ -184,14 +185,15 @@ impl SessionTools {
 
     /// Makes a file a resource of the session. It is durable before the log names it.
     async fn keep_file(&self, file: OutputFile) -> Result<(), CallError> {
+        let door = self.door.upgrade().ok_or_else(|| CallError("the server stops".into()))?;
         let refused = |why: &str| CallError(format!("the file {:?} could not be kept: {why}", file.name));
         let bytes = bytes_of(&file.content).await.map_err(refused)?;
         let media_type = file.media_type.clone().unwrap_or_else(|| media_type_of(&file.name).to_owned());
-        let key = key_of(self.shared.clock.id(), &file.name, &media_type);
-        let (name, source) = address(self.door.session(), BUCKET, &key);
+        let key = key_of(door.shared().clock.id(), &file.name, &media_type);
+        let (name, source) = address(door.session(), BUCKET, &key);
         let name = name.ok_or_else(|| refused("its name cannot be used"))?;
         let size_bytes = i64::try_from(bytes.len()).ok();
-        self.shared.blobs.put(&name, bytes).await.map_err(|error| {
+        door.shared().blobs.put(&name, bytes).await.map_err(|error| {
             tracing::warn!(%error, "a file that a call brought could not be kept");
             refused("there is no place for it right now")
         })?;
@@ -202,7 +204,7 @@ impl SessionTools {
             media_type: Some(media_type),
             size_bytes,
         };
-        let moved = self.door.commit(Fact::FileMoved(file)).await;
+        let moved = door.commit(Fact::FileMoved(file)).await;
         moved.map(drop).map_err(|_| CallError("the session moved on".into()))
     }
 

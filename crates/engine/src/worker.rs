@@ -7,7 +7,7 @@
 mod delegation;
 mod door;
 
-pub(crate) use door::Door;
+pub(crate) use door::{Door, WeakDoor};
 
 use crate::{
     engine::{STORE_RETRY, Shared},
@@ -307,7 +307,7 @@ impl Worker {
                 tools.announce().await?;
             }
             let timezone = request.timezone.clone();
-            let media = Arc::new(SessionPictures { shared: Arc::clone(&shared), session });
+            let media = Arc::new(SessionPictures { blobs: shared.blobs.clone(), session });
             let context = StepContext { session, agent, timezone, transcript, toolbox, media, mode };
             shared.runner.step(&context, &mut door).await
         };

@@ -10,7 +10,7 @@ use quarterdeck_agent::{Recorded, Recorder, Superseded};
 use quarterdeck_api::SessionId;
 use quarterdeck_core::{Effect, Fact, Next, Report, Session, Transition};
 use quarterdeck_store::{Commit, CommitLease, CommitSlot, Error, Lease, Owner};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use tokio::time::sleep;
 
 /// Where a session's worker, its runner and its environments record what happened.
@@ -19,6 +19,20 @@ pub(crate) struct Door {
     pub(super) shared: Arc<Shared>,
     pub(super) id: SessionId,
     pub(super) lease: Lease,
+}
+
+/// A door for who may be kept longer than the engine.
+pub(crate) struct WeakDoor {
+    shared: Weak<Shared>,
+    id: SessionId,
+    lease: Lease,
+}
+
+impl WeakDoor {
+    /// None once the engine is gone.
+    pub(crate) fn upgrade(&self) -> Option<Door> {
+        Some(Door { shared: self.shared.upgrade()?, id: self.id, lease: self.lease })
+    }
 }
 
 #[async_trait]
@@ -33,6 +47,14 @@ impl Recorder for Door {
 }
 
 impl Door {
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakDoor {
+        WeakDoor { shared: Arc::downgrade(&self.shared), id: self.id, lease: self.lease }
+    }
+
     pub(crate) fn session(&self) -> SessionId {
         self.id
     }
