@@ -13,10 +13,15 @@ struct Need {
     packages: &'static [&'static str],
 }
 
-const NEEDS: [Need; 3] = [
+const NEEDS: [Need; 4] = [
     Need { what: "a Postgres server, 15 or newer", is_met: postgres_is_there, packages: &["postgresql"] },
     Need { what: "Python 3 with venv", is_met: python_is_there, packages: &["python3", "python3-venv"] },
     Need { what: "Chromium", is_met: chromium_is_there, packages: &["chromium"] },
+    Need {
+        what: "Chromium's headless shell, with fonts",
+        is_met: headless_shell_is_there,
+        packages: &["chromium-headless-shell", "fonts-liberation"],
+    },
 ];
 
 /// Makes sure that everything is there, and installs it when it may.
@@ -39,6 +44,13 @@ pub(crate) fn ensure_installed() -> Result<Tally> {
 
 fn chromium_is_there() -> bool {
     super::test::chromium().is_ok()
+}
+
+/// Without fonts pages are white.
+fn headless_shell_is_there() -> bool {
+    ["/usr/lib/chromium/chromium-headless-shell", "/usr/share/fonts/truetype/liberation"]
+        .iter()
+        .all(|place| std::path::Path::new(place).exists())
 }
 
 fn install(packages: &[&str]) -> Result<()> {

@@ -108,7 +108,7 @@ mod tests {
     #[test]
     fn a_new_key_seals_and_an_old_one_still_opens() {
         let (old, both) = (Sealer::new(&[[1; 32]]), Sealer::new(&[[2; 32], [1; 32]]));
-        let sealed = old.seal(SECRET);
+        let closed = old.seal(SECRET);
         assert_eq!(both.open(&closed).as_deref(), Some(SECRET));
         let anew = both.seal(SECRET);
         assert_eq!(Sealer::new(&[[2; 32]]).open(&anew).as_deref(), Some(SECRET));
@@ -119,7 +119,7 @@ mod tests {
     fn what_was_changed_is_not_opened() {
         let sealer = Sealer::new(&[[1; 32]]);
         let closed = sealer.seal(SECRET).into_owned();
-        let mut bytes = STANDARD.decode(&sealed[SEALED.len()..]).unwrap();
+        let mut bytes = STANDARD.decode(&closed[SEALED.len()..]).unwrap();
         bytes[20] ^= 1;
         for broken in [format!("{SEALED}{}", STANDARD.encode(bytes)), SEALED.into(), format!("{SEALED}AAAA")] {
             assert_eq!(sealer.open(&broken), None);

@@ -16,7 +16,13 @@ use crate::{
 use async_trait::async_trait;
 use quarterdeck_api::{EnvironmentKind, JsonObject};
 use serde_json::{Value, json};
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+};
 use tokio::sync::{Mutex, OwnedSemaphorePermit};
 use url::Url;
 
@@ -37,6 +43,8 @@ pub(crate) struct WebEnvironment {
     spec: WebSpec,
     context: OpenContext,
     offered: Vec<Tool>,
+    /// How often a browser was started for it.
+    starts: AtomicU32,
     inner: Mutex<Inner>,
 }
 
@@ -81,7 +89,8 @@ impl WebEnvironment {
                     .into(),
             );
         }
-        let environment = Self { browsers, spec, context, offered, inner: Mutex::new(inner) };
+        let environment =
+            Self { browsers, spec, context, offered, starts: AtomicU32::default(), inner: Mutex::new(inner) };
         if !environment.spec.lazy {
             let mut inner = environment.inner.lock().await;
             environment.browser(&mut inner).await.map_err(|CallError(cause)| OpenError(cause))?;
@@ -109,6 +118,7 @@ impl WebEnvironment {
             upstream: self.spec.upstream.clone(),
         };
         let browser = self.browsers.start(&wanted).await.map_err(CallError)?;
+        self.starts.fetch_add(1, Ordering::Relaxed);
         browser.restore(&inner.cookies).await;
         if let Some(url) = inner.url.clone() {
             let shown = browser.act(Action::Go(url.clone())).await;
@@ -345,6 +355,10 @@ impl Environment for WebEnvironment {
 
     fn parking(&self) -> Parking {
         Parking::Keep
+    }
+
+    fn starts(&self) -> u32 {
+        self.starts.load(Ordering::Relaxed)
     }
 
     async fn tools(&self) -> Vec<Tool> {

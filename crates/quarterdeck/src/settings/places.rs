@@ -43,10 +43,15 @@ pub(crate) fn make_data_folder(settings: &StoreSettings) -> anyhow::Result<()> {
 
 /// Whether a folder is the server's alone: somebody may have named one that others need, such as /tmp.
 fn is_ours(folder: &Path) -> bool {
+    /// What a server makes there beside its database.
+    const OURS: [&str; 3] = [BLOBS, "browsers", "secret.key"];
     const STICKY: u32 = 0o1000;
     let is_shared = fs::metadata(folder).map_or(true, |metadata| metadata.permissions().mode() & STICKY != 0);
-    let is_foreign = |entry: &fs::DirEntry| !entry.file_name().to_string_lossy().starts_with("quarterdeck.db");
-    let entries = fs::read_dir(folder).map(|entries| entries.flatten().filter(|entry| entry.file_name() != BLOBS));
+    let is_foreign = |entry: &fs::DirEntry| {
+        let name = entry.file_name();
+        !name.to_string_lossy().starts_with("quarterdeck.db") && !OURS.iter().any(|ours| name == *ours)
+    };
+    let entries = fs::read_dir(folder).map(Iterator::flatten);
     !is_shared && entries.is_ok_and(|mut entries| !entries.any(|entry| is_foreign(&entry)))
 }
 
