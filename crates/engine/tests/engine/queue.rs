@@ -95,15 +95,15 @@ async fn an_ended_session_starts_again_only_in_a_free_slot() {
 }
 
 #[tokio::test]
-async fn a_session_that_works_for_another_needs_no_slot_and_counts() {
+async fn a_child_that_a_client_creates_needs_a_slot_like_any_other() {
     let world = world(1, [Act::Hang, Act::Hang]).await;
     let parent = world.create(json!({})).await;
+    in_time(world.runner.begun(1)).await;
     let fields = json!({"parent_session_id": parent.to_string(), "queue": false});
-    let child = world.create(fields.clone()).await;
-    in_time(world.runner.begun(2)).await;
-    assert_eq!(world.quota().await, (1, 2));
+    assert!(world.try_create(fields.clone()).await.is_err(), "its parent has the only slot");
+    assert_eq!(world.quota().await, (1, 1));
     world.submit(parent, Command::Cancel).await;
-    assert!(world.try_create(fields).await.is_err(), "nobody waits for it any more");
+    let child = world.create(fields).await;
     world.submit(child, Command::Cancel).await;
 }
 

@@ -24,7 +24,7 @@ pub struct StoreSettings {
     /// Where sessions are kept.
     pub database: DatabaseSettings,
 
-    /// Connections to a Postgres database, at most: 6 to 1000. Where there is room for fewer, those are used
+    /// Connections to a Postgres database at most, 6 to 1000; where there is room for fewer, those are used
     #[arg(long, value_name = "NUMBER", value_parser = value_parser!(u32).range(6..=1_000), default_value_t = 18)]
     pub database_connections: u32,
 

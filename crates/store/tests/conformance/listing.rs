@@ -143,11 +143,13 @@ pub(crate) async fn search_finds_answers_too(store: &dyn Store) {
     check(store, searching("find the price"), [&text, &object]).await;
 }
 
+/// The first 8,192 characters of a text are searched: what one search costs has a bound.
 pub(crate) async fn search_takes_long_texts(store: &dyn Store) {
-    let long = "_".repeat(60_000);
-    let session = answered(store, Draft::new(), &format!("<{long}>")).await;
+    let long = "_".repeat(8_000);
+    let session = answered(store, Draft::new(), &format!("<{long}>{}needle", "y".repeat(60_000))).await;
     answered(store, Draft::new(), &"x".repeat(60_002)).await;
     check(store, searching(&long), [&session]).await;
+    check(store, searching("needle"), []).await;
 }
 
 pub(crate) async fn a_line_tells_agent_revision_and_first_message(store: &dyn Store) {
