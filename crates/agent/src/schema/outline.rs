@@ -55,15 +55,18 @@ impl Node {
 struct Cost {
     checks: u64,
     depth: usize,
+    /// Whether some schema among those that are applied takes more than a look, also for a value with nothing inside.
+    works: bool,
 }
 
 impl Cost {
     /// One check, above those that are added.
-    const ONE: Self = Self { checks: 1, depth: 1 };
+    const ONE: Self = Self { checks: 1, depth: 1, works: false };
 
     fn add(&mut self, inner: Self) {
         self.checks = self.checks.saturating_add(inner.checks);
         self.depth = self.depth.max(inner.depth.saturating_add(1));
+        self.works |= inner.works;
     }
 }
 
@@ -118,7 +121,7 @@ fn alone(nodes: &[Node], id: usize, known: &mut [Known], room: usize) -> Result<
     let too_deep = || format!("schemas in it apply others to the same value more than {HERE_DEPTH_MAX} deep");
     let room = room.checked_sub(1).ok_or_else(too_deep)?;
     known[id] = Known::BeingFound;
-    let mut cost = Cost::ONE;
+    let mut cost = Cost { works: nodes[id].work.takes_more(), ..Cost::ONE };
     for inner in &nodes[id].here {
         cost.add(alone(nodes, *inner, known, room)?);
     }
@@ -147,7 +150,7 @@ impl Walk<'_> {
         if !self.budget.look(again.saturating_add(node.work.on(value))) {
             return Err(super::TOO_MUCH.into());
         }
-        if holds_nothing(value) {
+        if holds_nothing(value) && !node.alone.works {
             return Ok(node.alone);
         }
         let key = (id, std::ptr::from_ref(value));

@@ -118,7 +118,10 @@ async fn the_owner_reads_the_hosts_words_and_strangers_do_not() {
         let (own, strangers) = (server.get(&path).await, server.send(server.anonymous(Method::GET, &path)).await);
         assert_eq!((own.status, strangers.status), (200, 200), "{path}");
         assert!(own.text.contains("answered 401 (the key is missing or wrong): CANARY-REASON"), "{path}: {own:?}");
-        assert!(!strangers.text.contains("CANARY") && !strangers.text.contains("answered 401"), "{path}: {strangers:?}");
+        assert!(
+            !strangers.text.contains("CANARY") && !strangers.text.contains("answered 401"),
+            "{path}: {strangers:?}"
+        );
     }
 }
 

@@ -43,6 +43,11 @@ impl Work {
         }
     }
 
+    /// Whether there is anything that takes more than a look for a value with nothing inside.
+    pub(super) fn takes_more(&self) -> bool {
+        self.options > 0 || self.names > 0 || self.reads
+    }
+
     pub(super) fn on(&self, value: &Value) -> u64 {
         let options = self.options / COMPARED;
         let own = match value {
