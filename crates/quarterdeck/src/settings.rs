@@ -1,5 +1,5 @@
 //! Settings, a struct a concern. A field is a setting: its doc is its help, and its flag, its variable, its key in the
-//! settings file, its default and its bounds are said there and nowhere else. [`reading`] reads them.
+//! settings file, its default and its bounds are said there and nowhere else. `reading` reads them.
 //!
 //! A setting named `--max-workers` is the variable `QUARTERDECK_MAX_WORKERS` and the key `max-workers`. Flags come first,
 //! then variables, then the file, then the default. A blank variable counts as unset.

@@ -36,7 +36,7 @@ pub struct HttpSettings {
         default_value = "false", action = ArgAction::Set)]
     pub trust_forwarded: bool,
 
-    /// Origins whose web pages may call the server, separated by commas, such as https://app.example.com; * for all, none
+    /// Origins whose web pages may call the server, separated by commas: scheme, host and port; * for all, none
     /// for no page
     #[arg(long, value_name = "ORIGINS", value_delimiter = ',', value_parser = text, default_value = "*")]
     pub cors_origins: Vec<String>,
