@@ -149,13 +149,17 @@ def test_a_browser_that_is_killed_is_replaced_and_the_login_stays(connect, web_s
     script = '@call wait_web {"seconds": 5}\n@call refresh_web\n@answer done'
     made = client.sessions.create_session(agent=agent, messages=script)
     deadline = time.monotonic() + 30
-    while not (killed := kill_browsers(web_server)) and time.monotonic() < deadline:
+    while not sights_of(client, made.id) and time.monotonic() < deadline:
         time.sleep(0.2)
-    assert killed
+    assert kill_browsers(web_server)
     wait_for_status(client, made.id, "completed")
-    sights = [e.data for e in read_all(client, made.id) if getattr(e.data, "kind", "") == "observation_event"]
+    sights = sights_of(client, made.id)
     assert sights[-1].metadata["title"] == "Inside"
     assert any("started again" in (sight.text or "") for sight in sights)
+
+
+def sights_of(client, session_id):
+    return [e.data for e in read_all(client, session_id) if getattr(e.data, "kind", "") == "observation_event"]
 
 
 def kill_browsers(server):

@@ -7,7 +7,7 @@ use quarterdeck_store::SecretKey;
 use std::{
     fs,
     io::{ErrorKind, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
     path::Path,
 };
 
@@ -32,7 +32,11 @@ fn keys_of_file(file: &Path) -> anyhow::Result<Vec<SecretKey>> {
             made.sync_all()?;
             Ok(vec![key])
         }
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => keys_in(&fs::read_to_string(file)?),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            // Who may not change it may still read it: a file that an operator mounts.
+            let _ = fs::set_permissions(file, fs::Permissions::from_mode(0o600));
+            keys_in(&fs::read_to_string(file)?)
+        }
         Err(error) => Err(error.into()),
     }
 }

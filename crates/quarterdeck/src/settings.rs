@@ -23,7 +23,7 @@ pub use environments::EnvironmentSettings;
 pub use http::{HttpSettings, ListenSettings};
 pub use limits::LimitSettings;
 pub use log::{LogFormat, LogSettings};
-pub use model::{Coordinates, ModelApi, ModelSettings, Replies};
+pub use model::{Coordinates, ModelSettings};
 pub use secret::Secret;
 
 use clap::Args;

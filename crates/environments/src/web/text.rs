@@ -83,7 +83,7 @@ impl Chunks {
         let places: Vec<_> = lines.filter(|(_, line)| line.to_lowercase().contains(&wanted)).collect();
         let place = if after >= places.len() { 0 } else { after };
         let (chunk, line) = *places.get(place)?;
-        Some(Found { count: places.len(), place: place + 1, chunk, line: line.chars().take(300).collect() })
+        Some(Found { count: places.len(), place: place + 1, chunk, line: around(line, &wanted) })
     }
 }
 
@@ -109,6 +109,17 @@ fn linked(text: &str) -> impl Iterator<Item = usize> {
         let digits = after.bytes().take_while(u8::is_ascii_digit).count();
         after[..digits].parse().ok()
     })
+}
+
+/// Characters of a line that are shown of a place that was found, and of these before it.
+const SHOWN_CHARS: usize = 300;
+const SHOWN_BEFORE: usize = 100;
+
+/// The part of a line around what was looked for, which is in lower case.
+fn around(line: &str, wanted: &str) -> String {
+    let lower = line.to_lowercase();
+    let place = lower.find(wanted).map_or(0, |at| lower[..at].chars().count());
+    line.chars().skip(place.saturating_sub(SHOWN_BEFORE)).take(SHOWN_CHARS).collect()
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ pub struct BrowserSettings {
     pub browser_memory: u64,
 
     /// Seconds that the browser of an idle session is kept, 0 to 86400
-    #[arg(long, value_name = "SECONDS", value_parser = value_parser!(u64).range(0..=86_400), default_value_t = 600, hide = true)]
+    #[arg(long, value_name = "SECONDS", value_parser = value_parser!(u64).range(0..=86_400), default_value_t = 600)]
     pub browser_idle: u64,
 
     /// Number of the user that browsers run as, when the server runs as root, 1 to 4294967294 [default: the server's]

@@ -22,11 +22,6 @@ pub struct ModelSettings {
     #[arg(long, value_name = "SECONDS", value_parser = value_parser!(u64).range(1..=3600), default_value_t = 120)]
     pub model_timeout: u64,
 
-    /// Which of its interfaces the endpoint is asked through
-    // Shown once there is more than one.
-    #[arg(long, value_enum, default_value_t = ModelApi::Chat, hide = true)]
-    pub model_api: ModelApi,
-
     /// Seconds for which an endpoint that is away is asked again before a session fails, 0 to 86400
     #[arg(long, value_name = "SECONDS", value_parser = value_parser!(u64).range(0..=86_400), default_value_t = 300)]
     pub model_patience: u64,
@@ -56,27 +51,6 @@ pub struct ModelSettings {
     /// Latest pictures that the model is shown, 0 to 100; 0 for a model that takes text only
     #[arg(long, value_name = "NUMBER", value_parser = value_parser!(u32).range(0..=100), default_value_t = 3)]
     pub model_images: u32,
-
-    /// How the model says what to do: calls of tools, or JSON of one schema [default: by the model's name]
-    // Shown once the runner can do both.
-    #[arg(long, value_enum, hide = true)]
-    pub model_replies: Option<Replies>,
-
-    /// The longer side of pictures that the model is shown, in pixels, 64 to 16384 [default: as they are]
-    // Shown once there are pictures.
-    #[arg(long, value_name = "PIXELS", value_parser = value_parser!(u32).range(64..=16_384), hide = true)]
-    pub model_image_side: Option<u32>,
-}
-
-/// Interfaces of model endpoints.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ModelApi {
-    /// OpenAI's chat completions
-    Chat,
-    /// Anthropic's messages
-    Messages,
-    /// OpenAI's responses
-    Responses,
 }
 
 /// How a model names places on a picture.
@@ -100,13 +74,4 @@ impl From<Coordinates> for quarterdeck_agent::Coordinates {
             Coordinates::Fractions => Self::Fractions,
         }
     }
-}
-
-/// How a model says what to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Replies {
-    /// By calling tools
-    Tools,
-    /// By JSON of one schema
-    Structured,
 }

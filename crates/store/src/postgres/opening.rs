@@ -69,10 +69,11 @@ pub(super) async fn prepare(options: &PgConnectOptions, wanted: u32, may_make: b
     if !may_make && !migrations::is_ours(&mut connection).await? {
         return Err(OpenError::Empty { place: place(options) });
     }
+    // A tool beside a server needs no more than one connection at once.
+    let share = if may_make { share(room, wanted, options)? } else { Share { pool: 1, lanes: 1 } };
     migrate(&mut connection, options).await?;
     drop(connection.close().await);
-    // A tool beside a server needs no more than one connection at once.
-    if may_make { share(room, wanted, options) } else { Ok(Share { pool: 1, lanes: 1 }) }
+    Ok(share)
 }
 
 /// The names of the migrations that the database does not have yet.
