@@ -65,7 +65,7 @@ test("a session runs to its answer", async () => {
 
   const session = await sent(client.GET("/api/v2/sessions/{id}", { params: { path: { id } } }));
   assert.equal(session.latest_answer, "42");
-  assert.equal(session.agent_view_url, null);
+  assert.match(session.agent_view_url ?? "", new RegExp(`/agent-view/${session.id}$`));
   assert.ok(typeof session.request.agent === "object");
   assert.equal(session.request.agent.name, AGENT);
   assert.ok(session.finished_at !== null && session.created_at <= session.finished_at);
