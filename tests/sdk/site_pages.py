@@ -27,7 +27,7 @@ PAGES = {
     + '<input type=radio name=size value=large class=at style="top:270px;width:40px" aria-label=Large>'
     + at(320, "button", "Send") + "</form>",
     "/acts": "<title>Acts</title>" + LOG + at(20, "button", "One", "onclick=log('one')")
-    + at(70, "button", "Late", "onclick=\"setTimeout(()=>log('late'),400)\"")
+    + at(70, "button", "Late", "onclick=\"setTimeout(()=>log('late'),200)\"")
     + at(120, "button", "Open", "onclick=window.open('/prices')")
     + at(170, "button", "Double", "ondblclick=log('double')")
     + at(220, "div", "Menu<b id=item style=display:none> hidden item</b>",
