@@ -33,7 +33,7 @@ impl Client {
         let mut request = Request::builder()
             .method(method)
             .uri(path)
-            .header("host", "bench")
+            .header("host", "localhost")
             .header("authorization", format!("Bearer {KEY}"));
         if body.is_some() {
             request = request.header("content-type", "application/json");

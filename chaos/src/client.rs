@@ -150,7 +150,7 @@ impl Client {
         body: Option<String>,
     ) -> Result<Answer> {
         let mut connection = self.connection(server, stretch).await?;
-        let mut request = Request::builder().method(method).uri(path).header("host", "chaos");
+        let mut request = Request::builder().method(method).uri(path).header("host", "localhost");
         request = request.header("authorization", format!("Bearer {KEY}"));
         if body.is_some() {
             request = request.header("content-type", "application/json");

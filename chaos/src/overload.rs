@@ -138,7 +138,7 @@ async fn connect(address: &str) -> Result<Connection> {
 async fn create(connection: &mut Connection) -> Result<Option<Duration>> {
     let task = Task { tag: "overload".into(), tools: 0, wait: Duration::ZERO };
     let request = Request::post("/api/v2/sessions")
-        .header("host", "chaos")
+        .header("host", "localhost")
         .header("content-type", "application/json")
         .header("authorization", format!("Bearer {KEY}"))
         .body(Full::new(Bytes::from(creation(&task, &json!({})))))?;

@@ -52,13 +52,17 @@ fn matches(row: &Row, filter: &SessionFilter) -> bool {
         && filter.search.as_ref().is_none_or(|search| is_found(row, &searchable(search)))
 }
 
+/// As the other engines: so many characters of a text are searched.
+const SEARCHED_MAX: usize = 8 * 1024;
+
 fn is_found(row: &Row, search: &str) -> bool {
     let said = first_message(&row.new.request).map(|message| searchable(&message.message));
     let answered = row.session.answer.as_ref().map(|answer| match answer {
         Answer::Text(text) => searchable(text),
         Answer::Object(object) => searchable(&serde_json::to_string(object).unwrap_or_default()),
     });
-    said.into_iter().chain(answered).any(|text| text.contains(search))
+    let beginning = |text: String| text.chars().take(SEARCHED_MAX).collect::<String>();
+    said.into_iter().chain(answered).map(beginning).any(|text| text.contains(search))
 }
 
 fn summary(row: &Row) -> SummaryRow {
