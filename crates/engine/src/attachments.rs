@@ -137,11 +137,22 @@ impl Sessions {
         key: &str,
         present: fn(&'static str) -> ServedAs,
     ) -> Result<Option<(Located, ServedAs)>, SubmitError> {
-        self.find(caller, id).await?;
-        let Some(name) = BlobName::new(id, bucket, key) else { return Ok(None) };
+        let Some(name) = self.file_name(caller, id, bucket, key).await? else { return Ok(None) };
         let served = present(media_type_of(key));
         let located = self.shared.blobs.locate(&name, served).await?;
         Ok(located.map(|located| (located, served)))
+    }
+
+    /// Under which name a file of a session is kept that the caller may see; none when no file can be called so.
+    async fn file_name(
+        &self,
+        caller: Option<Caller>,
+        id: SessionId,
+        bucket: &str,
+        key: &str,
+    ) -> Result<Option<BlobName>, SubmitError> {
+        self.find(caller, id).await?;
+        Ok(BlobName::new(id, bucket, key))
     }
 
     /// The bytes of a file, wherever it lies. None when there is no such file.
@@ -156,8 +167,7 @@ impl Sessions {
         key: &str,
         present: fn(&'static str) -> ServedAs,
     ) -> Result<Option<(Bytes, ServedAs)>, SubmitError> {
-        self.find(caller, id).await?;
-        let Some(name) = BlobName::new(id, bucket, key) else { return Ok(None) };
+        let Some(name) = self.file_name(caller, id, bucket, key).await? else { return Ok(None) };
         let bytes = self.shared.blobs.get(&name).await?;
         Ok(bytes.map(|bytes| (bytes, present(media_type_of(key)))))
     }

@@ -201,6 +201,8 @@ fn what_is_compared_and_read_counts() {
     let empty = json!(vec![json!({}); 20_000]);
     for (costly, value) in [
         (json!({"items": {"enum": objects}}), json!(vec![json!({"a": -1}); 20_000])),
+        (json!({"items": {"not": {"const": objects}}}), json!(vec![1; 20_000])),
+        (json!({"items": {"not": {"required": names}}}), empty.clone()),
         (json!({"items": {"properties": properties}}), empty),
         (json!({"allOf": vec![json!({"minLength": 1}); 5_000]}), json!("x".repeat(1 << 20))),
         (json!({"items": {"patternProperties": {"^(a|aa)+b$": {}}}}), json!(vec![json!({"aaaa": 1}); 60_000])),
