@@ -32,6 +32,10 @@ pub struct SessionRequest {
     /// Minutes until its screenshots are deleted.
     #[schema(minimum = 1, default = 43200)]
     pub delete_screenshot_after_min: Option<i64>,
+    /// What the client asked for of the two above, which read as a default otherwise. Not on the wire.
+    #[serde(skip)]
+    #[schema(ignore)]
+    pub explicit_retention: Retention,
     /// Over the limit: wait (true) or be refused with 429 (false).
     #[schema(required = false, default = true)]
     pub queue: bool,
@@ -45,6 +49,18 @@ pub struct SessionRequest {
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
     pub overrides: JsonObject,
+}
+
+/// How long a session and its screenshots are kept because a client said so, in minutes; none where it did not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Retention {
+    /// Until the session is deleted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delete_after_min: Option<i64>,
+    /// Until its screenshots are deleted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delete_screenshot_after_min: Option<i64>,
 }
 
 impl SessionRequest {

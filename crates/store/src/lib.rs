@@ -34,7 +34,7 @@ mod sqlite;
 mod url;
 
 pub use admission::{Admission, Limits, Queued, Refusal, Standing};
-pub use blobs::{BlobName, Blobs, Located, OpenBlobsError, ServedAs};
+pub use blobs::{BlobClass, BlobName, Blobs, Located, OpenBlobsError, PutError, ServedAs};
 pub use catalog::{Catalog, Content, Details, Entry, EntryFilter, EntryKey, NewEntry, Note, Revision, Shelf, Version};
 pub use error::Error;
 pub use memories::{Memories, Memory, Remembered};

@@ -21,6 +21,8 @@ mod memories;
 mod nul;
 #[path = "conformance/opening.rs"]
 mod opening;
+#[path = "conformance/retention.rs"]
+mod retention;
 #[path = "conformance/shared.rs"]
 mod shared;
 #[path = "conformance/sharing.rs"]
