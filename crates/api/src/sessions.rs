@@ -4,7 +4,7 @@ use crate::{Agent, JsonObject, Messages, Reference, SessionId, ToolRequest, User
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 use utoipa::ToSchema;
 
 /// The body of `POST /sessions`.
@@ -396,7 +396,7 @@ pub struct ShareLink {
 }
 
 /// How many sessions may run and do run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct QuotaStatus {
     /// Whose limit it is.
     pub scope: QuotaScope,
@@ -406,6 +406,8 @@ pub struct QuotaStatus {
     pub active: i64,
     /// Slots left.
     pub available: i64,
+    /// Who holds them, and who waits: sessions in each status that is no end. Not in the hosted service's answer.
+    pub by_status: BTreeMap<String, i64>,
 }
 
 /// How many tokens may be used and were used, since when and until when.

@@ -1,7 +1,7 @@
 //! `quarterdeck doctor`: tries what a server with these settings needs.
 
 use crate::{
-    Failure, hosting, say,
+    Failure, clock, hosting, say,
     serve::{self, Model},
     settings::{Settings, places},
 };
@@ -23,7 +23,7 @@ pub(crate) async fn run(settings: &Settings) -> Result<(), Failure> {
         ("model", model(settings).await),
         ("settings", others(settings)),
         ("listen", listen(settings).await),
-        ("clock", Ok(Finding::Good(SystemClock.now().to_rfc3339()))),
+        ("clock", clock::check(SystemClock.now()).map(|()| good(SystemClock.now().to_rfc3339()))),
     ];
     let lines = checks.iter().map(|(part, found)| match found {
         Ok(Finding::Good(text)) => format!("ok    {part:8}  {text}\n"),

@@ -4,6 +4,7 @@
 //! nothing below it reads the environment.
 
 mod browsers;
+mod clock;
 mod config;
 mod doctor;
 mod front;

@@ -3,7 +3,7 @@
 use crate::{
     Failure,
     browsers::{self, Browsers},
-    front, hosting,
+    clock, front, hosting,
     keys::{self, FirstKey},
     log, output, secret_keys,
     settings::{LimitSettings, ModelSettings, Secret, Settings, StoreSettings, places},
@@ -12,7 +12,7 @@ use anyhow::Context;
 use quarterdeck_agent::{
     ApiKey, ModelClient, ModelRunner, OpenAiClient, OpenAiSettings, RunnerSettings, ScriptedModel,
 };
-use quarterdeck_engine::{AnswerGrace, BuiltIn, Engine, EngineSettings, SystemClock};
+use quarterdeck_engine::{AnswerGrace, BuiltIn, Clock as _, Engine, EngineSettings, SystemClock};
 use quarterdeck_environments::Hosting;
 use quarterdeck_server::{App, ListenerSettings, Metrics, ServerSettings, router};
 use quarterdeck_store::{Blobs, Limits, Store};
@@ -41,6 +41,7 @@ async fn run_to_the_end(settings: &Settings, warnings: Vec<String>) -> Result<()
     for warning in warnings {
         tracing::warn!("{warning}");
     }
+    clock::check(SystemClock.now()).map_err(Failure::Settings)?;
     raise_open_files();
     hide_from_programs(settings);
     let parts = Parts::from_settings(settings).await.map_err(Failure::Settings)?;

@@ -325,8 +325,8 @@ pub trait Store: Catalog + Memories + Organizations + Sharing + SignIns {
     /// How many sessions an organization has; none for one that is not known.
     async fn standing(&self, organization: OrganizationId) -> Result<Standing, Error>;
 
-    /// How many sessions of all organizations are in each status that is no end; statuses of none are left out.
-    async fn live_sessions(&self) -> Result<Vec<(String, u64)>, Error>;
+    /// How many sessions, of one organization or of all, are in each status that is no end; statuses of none are left out.
+    async fn live_sessions(&self, organization: Option<OrganizationId>) -> Result<Vec<(String, u64)>, Error>;
 
     /// Who waits for a slot, and at most `count` of those that can have one. `default_limit` is for organizations
     /// without a limit of their own.

@@ -150,8 +150,8 @@ impl Store for FaultyStore {
         self.call(Method::Sessions, move |store| async move { store.standing(organization).await }).await
     }
 
-    async fn live_sessions(&self) -> Result<Vec<(String, u64)>> {
-        self.call(Method::Sessions, |store| async move { store.live_sessions().await }).await
+    async fn live_sessions(&self, organization: Option<OrganizationId>) -> Result<Vec<(String, u64)>> {
+        self.call(Method::Sessions, move |store| async move { store.live_sessions(organization).await }).await
     }
 
     async fn backlog(&self, default_limit: u64, count: u32) -> Result<Backlog> {

@@ -11,6 +11,8 @@ use std::process::Command;
 
 const RELEASE: &str = "bookworm";
 const SLIM: &str = "debian:bookworm-slim";
+/// Whom this machine trusts.
+const TRUSTED: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// An image on top of [`SLIM`].
 struct StandIn {
@@ -92,9 +94,12 @@ fn make_rust(folder: &Path, dockerfile: &str) -> Result<()> {
         .args(["--archive", "--no-target-directory"])
         .arg(&toolchain)
         .arg(context.join("toolchain")))?;
+    // A machine may reach its registry through a proxy that only it trusts.
+    fs::copy(TRUSTED, context.join("trusted.crt"))?;
     let dockerfile = "FROM debian:bookworm-slim\n\
         RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates gcc libc6-dev pkg-config make \\\n\
         && rm -rf /var/lib/apt/lists/*\n\
+        COPY trusted.crt /etc/ssl/certs/ca-certificates.crt\n\
         COPY toolchain /usr/local/toolchain\n\
         ENV PATH=/usr/local/toolchain/bin:$PATH CARGO_HOME=/usr/local/cargo\n";
     build(&context, &image, dockerfile)?;

@@ -152,7 +152,8 @@ pub(crate) async fn quota(
 ) -> Result<Json<QuotaStatus>, ApiError> {
     let quota = app.sessions.quota(caller).await?;
     let (limit, active) = (signed(quota.limit), signed(quota.active));
-    Ok(Json(QuotaStatus { scope: QuotaScope::Org, limit, active, available: (limit - active).max(0) }))
+    let by_status = quota.by_status.into_iter().map(|(status, count)| (status, signed(count))).collect();
+    Ok(Json(QuotaStatus { scope: QuotaScope::Org, limit, active, available: (limit - active).max(0), by_status }))
 }
 
 /// Tokens that may be used: without a limit, and not counted.
