@@ -2,7 +2,7 @@
 //!
 //! A runner takes one step at a time from a [`StepContext`] and reports every [`Report`](quarterdeck_core::Report)
 //! to a [`Recorder`] as it becomes known. Built in is the [`ModelRunner`], which asks a [`ModelClient`]:
-//! any OpenAI-compatible chat-completions endpoint ([`OpenAiClient`]), or the [`ScriptedModel`].
+//! any OpenAI-compatible chat-completions endpoint ([`EndpointClient`]), or the [`ScriptedModel`].
 //!
 //! This crate never writes to the store and holds no state between steps: whatever a step needs to know of
 //! earlier ones is in the transcript, so that a step can be repeated after a crash on another machine.
@@ -24,7 +24,7 @@ mod model;
 mod model_runner;
 mod offer;
 mod offered_schema;
-mod openai;
+mod endpoint;
 mod prompt;
 mod runner;
 mod schema;
@@ -43,7 +43,7 @@ pub use model::{
     TokenUsage,
 };
 pub use model_runner::{ModelRunner, RunnerSettings};
-pub use openai::{ApiKey, OpenAiClient, OpenAiSettings, OpenAiSettingsError};
+pub use endpoint::{ApiKey, EndpointClient, EndpointSettings, EndpointSettingsError, ModelApi};
 /// Of [`RunnerSettings`].
 pub use quarterdeck_core::Coordinates;
 pub use runner::{Recorded, Recorder, Runner, StepContext, StepError, Superseded};

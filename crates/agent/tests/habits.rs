@@ -5,7 +5,7 @@
 #[expect(dead_code, reason = "other tests use the rest")]
 mod world;
 
-use quarterdeck_agent::{OpenAiClient, OpenAiSettings};
+use quarterdeck_agent::{EndpointClient, EndpointSettings};
 use quarterdeck_api::Status;
 use quarterdeck_core::{Command, Ending, State};
 use quarterdeck_test_support::habits::{self, Habit, Outcome};
@@ -26,8 +26,8 @@ async fn every_habit_ends_as_it_should_in_a_stream() {
 async fn walk(streamed: bool) {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let model = habits::endpoint(streamed).await.unwrap();
-    let settings = OpenAiSettings { reply_timeout: Duration::from_secs(20), ..OpenAiSettings::new(model.base_url()) };
-    let client = Arc::new(OpenAiClient::new(settings).unwrap());
+    let settings = EndpointSettings { reply_timeout: Duration::from_secs(20), ..EndpointSettings::new(model.base_url()) };
+    let client = Arc::new(EndpointClient::new(settings).unwrap());
     let habits = habits::all();
     let mut wrong = Vec::new();
     for habit in &habits {
@@ -37,7 +37,7 @@ async fn walk(streamed: bool) {
 }
 
 /// Runs a session with this habit; says what was wrong with its end.
-async fn meet(client: Arc<OpenAiClient>, habit: &Habit) -> Option<String> {
+async fn meet(client: Arc<EndpointClient>, habit: &Habit) -> Option<String> {
     let look = json!([{"name": "look", "description": "Looks.", "input_schema": {"type": "object"}}]);
     let mut agent = json!({"model": habit.name, "tools": look});
     if let Some(format) = &habit.format {

@@ -10,7 +10,7 @@ use crate::{
 };
 use anyhow::Context;
 use quarterdeck_agent::{
-    ApiKey, ModelClient, ModelRunner, OpenAiClient, OpenAiSettings, RunnerSettings, ScriptedModel,
+    ApiKey, ModelClient, ModelRunner, EndpointClient, EndpointSettings, RunnerSettings, ScriptedModel,
 };
 use quarterdeck_engine::{AnswerGrace, BuiltIn, Engine, EngineSettings, SystemClock};
 use quarterdeck_environments::Hosting;
@@ -173,7 +173,7 @@ async fn view_address(_: &str, _: SocketAddr, _: &dyn Store) -> anyhow::Result<O
 pub(crate) struct Model {
     client: Arc<dyn ModelClient>,
     /// The same, when it is an endpoint.
-    pub(crate) endpoint: Option<Arc<OpenAiClient>>,
+    pub(crate) endpoint: Option<Arc<EndpointClient>>,
     pub(crate) name: String,
 }
 
@@ -187,7 +187,7 @@ impl Model {
             let name = "the scripted model (set --model-base-url for a real one)".to_owned();
             return Ok(Self { client: Arc::new(ScriptedModel::new()), endpoint: None, name });
         };
-        let mut client = OpenAiSettings::new(base_url.clone());
+        let mut client = EndpointSettings::new(base_url.clone());
         client.api_key = settings.model_api_key.as_ref().map(|key| ApiKey::new(key.reveal()));
         client.model.clone_from(&settings.model);
         client.reply_timeout = Duration::from_secs(settings.model_timeout);
@@ -200,7 +200,7 @@ impl Model {
                 certificates.with_context(|| format!("cannot read --model-ca-file {}", file.display()))?;
             client.certificates = vec![certificates];
         }
-        let client = OpenAiClient::new(client).context("cannot use --model-base-url")?;
+        let client = EndpointClient::new(client).context("cannot use --model-base-url")?;
         let name = format!("{} at {}", settings.model.as_deref().unwrap_or("the first model"), client.host());
         let client = Arc::new(client);
         Ok(Self { endpoint: Some(Arc::clone(&client)), client, name })
@@ -208,7 +208,7 @@ impl Model {
 }
 
 /// Nobody waits for this: the model's host may still be starting.
-async fn tell_what_is_wrong(client: Arc<OpenAiClient>) {
+async fn tell_what_is_wrong(client: Arc<EndpointClient>) {
     if let Some(wrong) = client.check().await {
         tracing::warn!("{wrong}");
     }

@@ -1,6 +1,6 @@
 //! What is wrong with an endpoint's settings, found out before any session fails for it.
 
-use super::{OpenAiClient, below, names_in, read::NAMES_MAX_BYTES};
+use super::{EndpointClient, below, names_in, read::NAMES_MAX_BYTES};
 use crate::model::ModelError;
 use reqwest::Url;
 use std::time::Duration;
@@ -10,7 +10,7 @@ const WAIT_MAX: Duration = Duration::from_secs(10);
 /// Names of models that are told.
 const NAMES_TOLD: usize = 5;
 
-impl OpenAiClient {
+impl EndpointClient {
     /// Asks the endpoint for its models, with the key. One sentence says what is wrong and what to set; none when nothing
     /// is, as far as that can be told: some hosts have no list.
     pub async fn check(&self) -> Option<String> {
@@ -58,10 +58,8 @@ impl OpenAiClient {
     }
 
     async fn listed_at(&self, address: &Url) -> Result<Vec<String>, ModelError> {
-        let request = self.authorized(self.http.get(address.clone())).timeout(WAIT_MAX);
-        let body =
-            self.exchange(NAMES_MAX_BYTES).json(request).await.map_err(|failure| failure.into_error(&self.host))?;
-        Ok(names_in(&body))
+        let body = self.listed_json(address, NAMES_MAX_BYTES, WAIT_MAX).await;
+        Ok(names_in(&body.map_err(|failure| failure.into_error(&self.host))?))
     }
 }
 
