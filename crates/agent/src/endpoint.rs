@@ -9,6 +9,7 @@ mod blocks;
 mod check;
 mod gate;
 mod messages;
+mod pace;
 mod profile;
 mod read;
 mod reply;
@@ -24,6 +25,7 @@ use crate::{
 pub use api::ModelApi;
 use async_trait::async_trait;
 use gate::Gate;
+use pace::Pace;
 use profile::{Profile, Profiles, Refusal};
 use read::{Exchange, Failure, NAMES_MAX_BYTES, Refused};
 use reqwest::{Certificate, Client, Proxy, RequestBuilder, Url, header::HeaderValue, redirect};
@@ -31,11 +33,14 @@ use serde_json::Value;
 use std::{
     borrow::Cow,
     fmt,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 use thiserror::Error;
-use tokio::sync::OnceCell;
+use tokio::{sync::OnceCell, time::Instant};
 
 /// A key that never shows: its `Debug` prints `***`.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -70,6 +75,14 @@ pub struct EndpointSettings {
     pub base_url: String,
     /// The interface that it speaks. Default: chat completions.
     pub api: ModelApi,
+    /// What the operator calls it, when there are several. Default: nothing.
+    pub name: Option<String>,
+    /// The models that it has, the default first. Default: those that it lists.
+    pub models: Vec<String>,
+    /// Requests that it gets at once. Default: any number.
+    pub at_once: Option<usize>,
+    /// Requests that it gets in a minute. Default: any number.
+    pub per_minute: Option<u32>,
     /// Its key. Default: none is sent.
     pub api_key: Option<ApiKey>,
     /// The model for agents that name none. Default: the first that the endpoint lists.
@@ -101,6 +114,10 @@ impl EndpointSettings {
         Self {
             base_url: base_url.into(),
             api: ModelApi::Chat,
+            name: None,
+            models: Vec::new(),
+            at_once: None,
+            per_minute: None,
             api_key: None,
             model: None,
             proxy: None,
@@ -160,10 +177,15 @@ pub struct EndpointClient {
     settings: EndpointSettings,
     /// The models it lists, the default first.
     listed: OnceCell<Vec<String>>,
+    /// Whether they were asked for before a name was looked up.
+    was_asked: OnceCell<()>,
+    /// When they were last asked for again.
+    asked_again: Mutex<Option<Instant>>,
     host: String,
     /// The address, fit to be stored: without user and query.
     address: String,
     gate: Gate,
+    pace: Pace,
     profiles: Profiles,
 }
 
@@ -190,9 +212,12 @@ impl EndpointClient {
             authorization: settings.api_key.as_ref().map(authorization).transpose()?,
             bearer: AtomicBool::new(settings.api != ModelApi::Messages),
             listed: OnceCell::new(),
+            was_asked: OnceCell::new(),
+            asked_again: Mutex::default(),
             host: host_of(&base),
             address: format!("{}{}", host_of(&base), base.path().trim_end_matches('/')),
             gate: Gate::new(&host_of(&base)),
+            pace: Pace::new(settings.at_once, settings.per_minute),
             profiles: Profiles::default(),
             settings,
         })
@@ -208,7 +233,7 @@ impl EndpointClient {
     /// # Errors
     /// When the list cannot be had or is empty.
     pub async fn default_model(&self) -> Result<&str, ModelError> {
-        if let Some(model) = &self.settings.model {
+        if let Some(model) = self.settings.model.as_ref().or(self.settings.models.first()) {
             return Ok(model);
         }
         let listed = self.listed.get_or_try_init(|| self.ask_models()).await?;
@@ -250,10 +275,54 @@ impl EndpointClient {
         ModelError::fatal(format!("the model host {} lists no model that can chat; name one with --model", self.host))
     }
 
+    /// The models that it is known to have; none before its list was asked for.
+    pub fn known_models(&self) -> &[String] {
+        if self.settings.models.is_empty() { self.listed.get().map_or(&[], Vec::as_slice) } else { &self.settings.models }
+    }
+
+    /// Asks for its list of models: the first time whoever wants to know waits for it, later on nobody does.
+    pub(crate) async fn learn_models(self: &Arc<Self>) {
+        if !self.known_models().is_empty() {
+            return;
+        }
+        if !self.was_asked.initialized() {
+            self.was_asked.get_or_init(|| self.ask_for_list()).await;
+        } else if self.may_ask_again() {
+            let client = Arc::clone(self);
+            tokio::spawn(async move { client.ask_for_list().await });
+        }
+    }
+
+    async fn ask_for_list(&self) {
+        let listed = tokio::time::timeout(check::WAIT_MAX, self.listed.get_or_try_init(|| self.ask_models())).await;
+        if !matches!(listed, Ok(Ok(_))) {
+            tracing::debug!(host = %self.host, "the endpoint does not list its models");
+        }
+    }
+
+    fn may_ask_again(&self) -> bool {
+        const AGAIN_AFTER: Duration = Duration::from_secs(30);
+        let mut asked = self.asked_again.lock().unwrap_or_else(PoisonError::into_inner);
+        let may = asked.is_none_or(|asked| asked.elapsed() > AGAIN_AFTER);
+        if may {
+            *asked = Some(Instant::now());
+        }
+        may
+    }
+
+    /// Whether it is known to be away, and not to be tried just now.
+    pub(crate) fn is_shut(&self) -> bool {
+        self.gate.is_shut()
+    }
+
+    /// Tells metrics that it is there, as far as is known.
+    pub fn is_told(&self) {
+        self.gate.tell(true);
+    }
+
     /// Whether the operator or the endpoint named this model.
     fn knows(&self, model: &str) -> bool {
-        let is_listed = |listed: &Vec<String>| listed.iter().any(|name| name == model);
-        self.settings.model.as_deref() == Some(model) || self.listed.get().is_some_and(is_listed)
+        self.settings.model.as_deref() == Some(model) || self.known_models().iter().any(|name| name == model)
     }
 
     fn authorized(&self, request: RequestBuilder) -> RequestBuilder {
@@ -309,6 +378,9 @@ impl ModelClient for EndpointClient {
                     if let Some(reply) = refused.as_reply(model) {
                         return Ok(reply);
                     }
+                    if refused.is_of_model() {
+                        return Err(self.has_no(model, refused));
+                    }
                     let said = refused.said.as_deref().unwrap_or_default();
                     let tokens = wire::tokens(&fitted);
                     let refusal = Refusal { api: self.settings.api, status: refused.status, said, request: &fitted, tokens };
@@ -320,6 +392,16 @@ impl ModelClient for EndpointClient {
             }
         }
         Err(ModelError::fatal(format!("the model at {} refuses every form of the request", self.host)))
+    }
+
+    fn answers_to(&self, name: Option<&str>) -> Option<String> {
+        let own = || self.settings.model.as_ref().or(self.known_models().first());
+        name.or_else(|| own().map(String::as_str)).map(str::to_owned)
+    }
+
+    fn context_tokens(&self, name: Option<&str>) -> Option<usize> {
+        let learnt = self.answers_to(name).and_then(|model| self.profiles.of(&model).context);
+        [self.settings.context_tokens, learnt].into_iter().flatten().min()
     }
 }
 
@@ -348,6 +430,7 @@ impl EndpointClient {
         let body = api.body(request, &wire::Recipient { model, origin: &origin, profile }, streams);
         let timeout = if streams { self.settings.stream_timeout } else { self.settings.reply_timeout };
         let http = self.authorized(self.http.post(self.replies.clone())).timeout(timeout).json(&body);
+        let _turn = self.pace.turn().await;
         let Some(leave) = self.gate.pass().await else {
             return Err(Failure::Error(ModelError::away(format!("the model at {} is still away", self.host))));
         };
@@ -367,7 +450,43 @@ impl EndpointClient {
     }
 }
 
+impl EndpointClient {
+    /// Nothing helps but another name: one try is enough.
+    fn has_no(&self, model: &str, refused: Refused) -> ModelError {
+        const TOLD_MAX: usize = 8;
+        let known = self.known_models();
+        let listed = known.iter().take(TOLD_MAX).map(String::as_str).collect::<Vec<_>>().join(", ");
+        let more = if known.len() > TOLD_MAX { ", ..." } else { "" };
+        let listed = if known.is_empty() { String::new() } else { format!("; it has {listed}{more}") };
+        let said = refused.into_error(&self.host);
+        ModelError::fatal(format!("there is no model {model:?} at {}{listed}: {said}", self.host))
+    }
+}
+
 impl Refused {
+    /// Whether the host knows no model of that name. Hosts say so by nearly any status, some by that of being away.
+    fn is_of_model(&self) -> bool {
+        const CODES: [&str; 3] = ["model_not_found", "unknown_model", "deploymentnotfound"];
+        const WORDS: [&str; 7] = [
+            "does not exist",
+            "not found",
+            "unknown model",
+            "no such model",
+            "not a valid model",
+            "invalid model",
+            "no available channel",
+        ];
+        let told = format!("{} {}", self.said.as_deref().unwrap_or_default(), self.json).to_lowercase();
+        let by_words = told.contains("model") && WORDS.iter().any(|words| told.contains(words));
+        let by_code = CODES.iter().any(|code| told.contains(code));
+        match self.status {
+            404 => by_code || by_words,
+            400 | 422 => by_code || by_words && !told.contains("tool") && !told.contains("role"),
+            500 | 503 => by_code,
+            _ => false,
+        }
+    }
+
     /// Some hosts refuse what their own model wrote: that is an unusable reply, and what it was may be among the words.
     fn as_reply(&self, model: &str) -> Option<ChatReply> {
         const OWN_FAULTS: [&str; 9] = [

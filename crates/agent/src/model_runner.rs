@@ -286,8 +286,9 @@ fn kept(reply: ChatReply, host_members: Option<JsonObject>) -> Reply {
         output_tokens: usage.output,
         reasoning_tokens: usage.reasoning,
     });
+    let cost = reply.cost;
     let reasoning = reply.reasoning.map(|thought| cut(&without_nul(thought), WORDS_MAX_BYTES / 4));
-    Reply { reasoning, content: reply.content, usage, kept: host_members.map(Box::new) }
+    Reply { reasoning, content: reply.content, usage, cost, kept: host_members.map(Box::new) }
 }
 
 fn taken_ids(transcript: &[Arc<AgentEvent>]) -> HashSet<&str> {

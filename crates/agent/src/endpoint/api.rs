@@ -73,9 +73,13 @@ impl ModelApi {
         if stream.ends_with(b"data: [DONE]") {
             return true;
         }
+        // What is no stream may be long, and is not looked through for each of its pieces.
+        if self == Self::Chat || !(stream.starts_with(b"event:") || stream.starts_with(b"data:")) {
+            return false;
+        }
         let last = stream.windows(2).rposition(|pair| pair == b"\n\n").map_or(0, |at| at + 2);
         let ends: &[&[u8]] = match self {
-            Self::Chat => return false,
+            Self::Chat => &[],
             Self::Messages => &[b"event: message_stop\n", b"event: error\n"],
             Self::Responses => &[
                 b"event: response.completed\n",

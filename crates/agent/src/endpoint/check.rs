@@ -6,7 +6,7 @@ use reqwest::Url;
 use std::time::Duration;
 
 /// How long the endpoint is given.
-const WAIT_MAX: Duration = Duration::from_secs(10);
+pub(super) const WAIT_MAX: Duration = Duration::from_secs(10);
 /// Names of models that are told.
 const NAMES_TOLD: usize = 5;
 

@@ -173,6 +173,7 @@ pub(super) fn read(body: &Value, model: &str) -> Result<ChatReply, ReplyFault> {
         calls: calls.into_iter().take(CALLS_MAX).collect(),
         finish: finish(body)?,
         usage: body.get("usage").and_then(usage),
+        cost: None,
         kept,
     })
 }

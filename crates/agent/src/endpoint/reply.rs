@@ -49,6 +49,7 @@ pub(super) fn read(mut body: Value, model: &str) -> Result<ChatReply, ReplyFault
         calls: calls.into_iter().take(CALLS_MAX).map(call).collect(),
         finish,
         usage,
+        cost: None,
         kept: kept(&messages),
     })
 }
