@@ -23,6 +23,7 @@ use crate::{
     model::{ChatReply, ChatRequest, Finish, ModelClient, ModelError},
 };
 pub use api::ModelApi;
+pub use check::Trial;
 use async_trait::async_trait;
 use gate::Gate;
 use pace::Pace;

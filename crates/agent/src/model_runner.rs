@@ -124,8 +124,8 @@ impl Runner for ModelRunner {
     }
 
     fn vision(&self, agent: &Agent) -> Vision {
-        let model = agent.model.as_deref().or(self.settings.model.as_deref());
-        let coordinates = self.settings.coordinates.unwrap_or_else(|| vision::coordinates_of(model));
+        let model = self.model.answers_to(agent.model.as_deref()).or_else(|| self.settings.model.clone());
+        let coordinates = self.settings.coordinates.unwrap_or_else(|| vision::coordinates_of(model.as_deref()));
         Vision { coordinates, images_max: self.settings.images_max }
     }
 }

@@ -13,6 +13,7 @@ mod keys;
 mod log;
 mod manual;
 mod migrate;
+mod models;
 mod options;
 mod orgs;
 mod output;
