@@ -33,6 +33,7 @@ mod schema;
 mod scripted;
 mod skills;
 mod standing;
+mod summary;
 mod text;
 mod text_calls;
 mod thinking;

@@ -74,7 +74,8 @@ pub struct Cost {
 }
 
 impl Cost {
-    pub(crate) fn add(&mut self, more: Self) {
+    /// Adds what more cost.
+    pub fn add(&mut self, more: Self) {
         self.input = self.input.saturating_add(more.input);
         self.output = self.output.saturating_add(more.output);
         self.reasoning = self.reasoning.saturating_add(more.reasoning);
