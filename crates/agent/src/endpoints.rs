@@ -41,12 +41,12 @@ impl Price {
     /// A dollar a million is a thousand billionths a token.
     #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "a cast to an integer saturates")]
     fn of(&self, usage: &TokenUsage) -> Cost {
-        let cost = |tokens: i64, price: f64| (tokens.max(0) as f64 * price * 1e3).round() as i64;
-        let cached = usage.cached.min(usage.input);
-        let reasoning = usage.reasoning.min(usage.output);
+        let cost = |tokens: i64, price: f64| (tokens as f64 * price * 1e3).round() as i64;
+        let (input, output) = (usage.input.max(0), usage.output.max(0));
+        let (cached, reasoning) = (usage.cached.clamp(0, input), usage.reasoning.clamp(0, output));
         Cost {
-            input: cost(usage.input - cached, self.input).saturating_add(cost(cached, self.cached)),
-            output: cost(usage.output - reasoning, self.output),
+            input: cost(input - cached, self.input).saturating_add(cost(cached, self.cached)),
+            output: cost(output - reasoning, self.output),
             reasoning: cost(reasoning, self.output),
         }
     }
