@@ -322,22 +322,27 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Unpriced metrics.
-    pub fn unpriced(steps: i64, usage: &[ModelUsage]) -> Self {
-        let cost = |usage: &ModelUsage| ModelCost {
+    /// Metrics of these tokens, which cost what `cost` says of each model, in dollars: read, written, thought. The sums are
+    /// known when all of it has a price.
+    pub fn new(steps: i64, usage: &[ModelUsage], cost: impl Fn(&str) -> Option<[f64; 3]>) -> Self {
+        let costs: Vec<_> = usage.iter().map(|usage| cost(&usage.name)).collect();
+        let priced = |(usage, cost): (&ModelUsage, &Option<[f64; 3]>)| ModelCost {
             usage: usage.clone(),
-            input_cost: None,
-            output_cost: None,
-            reasoning_cost: None,
-            total_cost: None,
+            input_cost: cost.map(|[input, ..]| input),
+            output_cost: cost.map(|[_, output, _]| output),
+            reasoning_cost: cost.map(|[.., reasoning]| reasoning),
+            total_cost: cost.map(|parts| parts.iter().sum()),
         };
+        let all: Option<Vec<[f64; 3]>> = costs.iter().copied().collect();
+        let all = all.filter(|all| !all.is_empty());
+        let sum = |part: usize| all.as_ref().map(|all| all.iter().map(|cost| cost[part]).sum::<f64>());
         Self {
             steps,
-            cost_per_model: usage.iter().map(cost).collect(),
-            input_cost: None,
-            output_cost: None,
-            reasoning_cost: None,
-            total_cost: None,
+            cost_per_model: usage.iter().zip(&costs).map(priced).collect(),
+            input_cost: sum(0),
+            output_cost: sum(1),
+            reasoning_cost: sum(2),
+            total_cost: all.as_ref().map(|all| all.iter().flatten().sum()),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A session: its projection, its settings, and what a transition makes of it.
 
 use crate::{
-    Ending, Errand, ForceReason, LoggedEvent, OpenStep, Order, Phase, State, Steering,
+    Cost, Ending, Errand, ForceReason, LoggedEvent, OpenStep, Order, Phase, State, Steering,
     forms::{pause_now, state_change},
 };
 use chrono::TimeDelta;
@@ -10,6 +10,7 @@ use quarterdeck_api::{
     SessionId, SessionRequest, Status, Timestamp, ToolRequest, UserId, UserMessage,
 };
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// What of a request the state machine needs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -226,6 +227,9 @@ pub struct Session {
     /// Tokens used, by model.
     #[serde(default)]
     pub usage: Vec<ModelUsage>,
+    /// What these tokens cost, by model; only of models all of whose replies had a price.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub costs: BTreeMap<String, Cost>,
     /// The latest answer.
     pub answer: Option<Answer>,
     /// The agent's verdict on it.
@@ -460,6 +464,7 @@ impl Session {
             recoveries: 0,
             recovered_in: 0,
             usage: Vec::new(),
+            costs: BTreeMap::new(),
             answer: None,
             outcome: None,
             subagents: Vec::new(),

@@ -14,6 +14,7 @@ mod keys;
 mod log;
 mod manual;
 mod migrate;
+mod models;
 mod options;
 mod orgs;
 mod output;

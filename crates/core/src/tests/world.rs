@@ -262,7 +262,7 @@ pub(super) fn reply() -> Reply {
         output_tokens: 2,
         reasoning_tokens: 0,
     };
-    Reply { reasoning: None, content: Some("thinking".into()), usage: Some(usage), kept: None }
+    Reply { reasoning: None, content: Some("thinking".into()), usage: Some(usage), ..Reply::default() }
 }
 
 pub(super) fn running() -> State {
