@@ -43,23 +43,26 @@ export async function startServer({ listen = '127.0.0.1:0', folder = mkdtempSync
       return body.id;
     },
     async untilEvents(id, count) {
-      for (let tries = 0; tries < 1200; tries++) {
-        const { body } = await server.call('GET', `/api/v2/sessions/${id}/events?size=1`);
-        if (body.total >= count) return;
-        await new Promise((resolve) => { setTimeout(resolve, 50); });
-      }
-      throw new Error(`${id} never has ${count} events`);
+      await eventually(`${id} has ${count} events`, async () => (await server.call('GET', `/api/v2/sessions/${id}/events?size=1`)).body.total, (total) => total >= count);
     },
     async until(id, wanted) {
-      for (let tries = 0; tries < 1200; tries++) {
-        const { body } = await server.call('GET', `/api/v2/sessions/${id}/status`);
-        if (body.status === wanted) return body;
-        await new Promise((resolve) => { setTimeout(resolve, 50); });
-      }
-      throw new Error(`${id} is never ${wanted}`);
+      return eventually(`${id} is ${wanted}`, async () => (await server.call('GET', `/api/v2/sessions/${id}/status`)).body, (body) => body.status === wanted);
     },
   };
   return server;
+}
+
+/**
+ * Looks until what it sees `holds`, and returns that. The bound is for a test that is wrong, not for a machine that is slow.
+ */
+export async function eventually(what, look, holds, within_ms = 60_000) {
+  const end = Date.now() + within_ms;
+  for (;;) {
+    const seen = await look();
+    if (holds(seen)) return seen;
+    if (Date.now() > end) throw new Error(`${what}: never; at last it was ${JSON.stringify(seen)}`);
+    await new Promise((resolve) => { setTimeout(resolve, 25); });
+  }
 }
 
 export function agentOf(name, tools = ['lookup_stock'], more = {}) {

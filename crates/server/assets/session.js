@@ -484,7 +484,8 @@ function page({ id, token }) {
 
   return {
     get title() {
-      const mark = status() === 'awaiting_tool_results' || status() === 'idle' ? '(!) ' : log.state === 'lost' ? '(not live) ' : '';
+      // What was true before the connection was lost may not be true any more.
+      const mark = log.state === 'lost' ? '(not live) ' : status() === 'awaiting_tool_results' || status() === 'idle' ? '(!) ' : '';
       return `${mark}${line(firstMessage(), 60) || 'Session'}`;
     },
     start() {
