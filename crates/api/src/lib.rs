@@ -62,7 +62,8 @@ pub use patches::{PatchAgent, PatchEnvironment, PatchSkill};
 pub use schedules::{CreateSchedule, CronTiming, PauseSchedule, UpdateSchedule};
 pub use sessions::{
     Answer, ErrorCode, Metrics, ModelCost, ModelUsage, Outcome, QuotaScope, QuotaStatus, Session, SessionChanges,
-    SessionRequest, SessionStatus, SessionSummary, ShareLink, SharedTrajectory, Status, TokenQuotaStatus,
+    SessionFigures, SessionRequest, SessionStatus, SessionSummary, ShareLink, SharedTrajectory, Status,
+    TokenQuotaStatus, Tokens,
 };
 pub use skills::Skill;
 pub use tools::{ToolDefinition, ToolError, ToolRequest, ToolResult, ToolResultItem, empty_input_schema};

@@ -20,7 +20,7 @@ mod secret;
 pub use browser::BrowserSettings;
 pub use database::{DatabaseSettings, StoreSettings};
 pub use environments::EnvironmentSettings;
-pub use http::{HttpSettings, ListenSettings};
+pub use http::{HttpSettings, ListenSettings, PublicSettings};
 pub use limits::LimitSettings;
 pub use log::{LogFormat, LogSettings};
 pub use model::{Coordinates, ModelSettings};

@@ -6,6 +6,8 @@ import { after, before, test } from 'node:test';
 import { agentOf, launch, signedIn, startServer } from '../world.js';
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const RUN_AXE = `axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] })
+  .then((found) => found.violations.map((one) => one.id + ': ' + one.nodes.slice(0, 3).map((node) => node.html.slice(0, 160)).join(' | ')))`;
 const PICTURES = process.env.QUARTERDECK_TEST_PICTURES;
 
 let server, browser, main, failed;
@@ -48,7 +50,7 @@ for (const colorScheme of ['light', 'dark']) {
         // Past the page's policy, as a debugger is.
         await session.send('Runtime.evaluate', { expression: AXE });
         const { result } = await session.send('Runtime.evaluate', { awaitPromise: true, returnByValue: true,
-          expression: 'axe.run(document, {runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}).then((r) => r.violations.map((v) => `${v.id}: ${v.nodes.slice(0, 3).map((n) => n.html.slice(0, 160)).join(" | ")}`))' });
+          expression: RUN_AXE });
         assert.deepEqual(result.value, [], name);
         assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${name} scrolls sideways`);
         if (PICTURES && (width !== 320) && ['sessions', 'session', 'new', 'failed'].includes(name)) {

@@ -99,7 +99,7 @@ test('replay: the slider, the keys and play', async () => {
   const end = (await press('End', /^event (\d+) of \1,/u)).match(/of (\d+)/u)[1];
   await press('PageUp', new RegExp(`^event (?!${end} )\\d+ of `, 'u'));
   await press('Home', /^event 0 of /u);
-  await press('Space', new RegExp(`^event (?!0 )\\d+ of `, 'u'));
+  await press('Space', /^event (?!0 )\d+ of /u);
   // Usable while it plays: it goes on from where it is put.
   await page.keyboard.press('Home');
   await page.getByLabel('Speed').selectOption('16');
