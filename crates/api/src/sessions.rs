@@ -240,6 +240,46 @@ pub struct SessionSummary {
     pub anonymized_at: Option<DateTime<Utc>>,
 }
 
+/// What a listing says of a session when it is asked for more: how far it came, and what it used.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct SessionFigures {
+    /// Steps taken, over all turns.
+    pub steps: i64,
+    /// Tokens used, of all models.
+    pub tokens: Tokens,
+    /// The agent's own verdict.
+    #[schema(required = true)]
+    pub outcome: Option<Outcome>,
+    /// Why it failed.
+    #[schema(required = true)]
+    pub error_code: Option<ErrorCode>,
+    /// Its label.
+    #[schema(required = true)]
+    pub group_id: Option<String>,
+    /// The session that it works for.
+    #[schema(required = true)]
+    pub parent_session_id: Option<SessionId>,
+}
+
+/// Tokens of all models together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Tokens {
+    /// Tokens read.
+    pub input: i64,
+    /// Tokens written.
+    pub output: i64,
+}
+
+impl Tokens {
+    /// Of all models together.
+    pub fn of(models: &[ModelUsage]) -> Self {
+        models.iter().fold(Self::default(), |sum, model| Self {
+            input: sum.input.saturating_add(model.input_tokens),
+            output: sum.output.saturating_add(model.output_tokens),
+        })
+    }
+}
+
 /// Where a session stands, in detail.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct SessionStatus {

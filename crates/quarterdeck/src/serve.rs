@@ -84,7 +84,7 @@ impl Parts {
         let listener = TcpListener::bind(listen)
             .await
             .with_context(|| format!("cannot listen on {listen}; choose another address with --listen"))?;
-        let hosts = known_hosts(settings.http.public_url.as_deref(), &listener)?;
+        let hosts = known_hosts(settings.http.public.public_url.as_deref(), &listener)?;
         let front = ServerSettings { hosts, ..front::server_settings(&settings.http)? };
         keys::check_strength(settings.http.api_key.as_ref(), is_local(&listener))?;
         places::make_data_folder(&settings.store)?;
@@ -118,6 +118,7 @@ async fn serve(settings: &Settings, parts: Parts) -> anyhow::Result<()> {
         Some(token) => metrics.with_token(token.reveal()),
         None => metrics,
     };
+    let public_url = settings.http.public.public_url.clone();
     let first_key = keys::first_key(&*store, settings.http.api_key.as_ref()).await?;
     for endpoint in &model.endpoints {
         endpoint.is_told();
@@ -136,7 +137,7 @@ async fn serve(settings: &Settings, parts: Parts) -> anyhow::Result<()> {
     stop_on_signals(draining.clone())?;
     let listening = listener.local_addr()?;
     let url = format!("http://{listening}");
-    let banner = Banner { listening, url, files, model: model.name, browser, store: &*store };
+    let banner = Banner { listening, url, public_url, files, model: model.name, browser, store: &*store };
     banner.show(first_key).await?;
     quarterdeck_server::serve(listener, router(app), ListenerSettings::default(), draining).await;
     engine.stop().await;
@@ -256,6 +257,7 @@ async fn stop_on_signal((mut terminate, mut interrupt): (Signal, Signal), draini
 struct Banner<'a> {
     listening: SocketAddr,
     url: String,
+    public_url: Option<String>,
     files: String,
     model: String,
     browser: String,
@@ -279,7 +281,7 @@ impl Banner<'_> {
             ),
             (None, Ok(()) | Err(_)) => {}
         }
-        let view = view_address(&self.url, self.listening, self.store).await?;
+        let view = view_address(self.public_url.as_deref().unwrap_or(&self.url), self.listening, self.store).await?;
         let usage = self.usage(new_key.as_deref().filter(|_| is_printed.is_ok()), view.as_deref());
         if let Err(error) = is_printed.and_then(|()| output::print(&usage)) {
             tracing::info!("listening on {}; standard output cannot be written: {error}", self.url);

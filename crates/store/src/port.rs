@@ -264,6 +264,10 @@ pub struct SummaryRow {
     pub agent_revision: Option<i64>,
     /// The first message as lists show it ([`UserMessage::summary`]), as JSON.
     pub first_message: Option<Box<RawValue>>,
+    /// Its label.
+    pub group_id: Option<String>,
+    /// The session that it works for.
+    pub parent: Option<SessionId>,
 }
 
 /// Which events to page through.
