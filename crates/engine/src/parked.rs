@@ -9,8 +9,8 @@ use crate::{
     toolbox::{self, OpenEnvironment},
 };
 use async_trait::async_trait;
-use quarterdeck_api::{EnvironmentKind, SessionId};
-use quarterdeck_environments::{ParkedEnvironments, Parking};
+use quarterdeck_api::{EnvironmentKind, OrganizationId, SessionId};
+use quarterdeck_environments::{ParkedEnvironments, Parking, TakeOver};
 use quarterdeck_store::ReplicaId;
 use std::{
     collections::HashMap,
@@ -109,6 +109,27 @@ impl Parked {
         taken.map(|entry| entry.environments).unwrap_or_default()
     }
 
+    /// Takes an environment that waits from its session, for another one of the same organization.
+    fn take_over(&self, organization: OrganizationId, kind: EnvironmentKind, id: &str) -> TakeOver {
+        let mut sessions = self.lock();
+        let place_in = |session: &SessionId, entry: &Entry| {
+            let is_session = session.to_string() == id;
+            entry.environments.iter().position(|open| {
+                open.is_meant(organization, kind, id) || is_session && open.belongs_to(organization, kind)
+            })
+        };
+        let found = sessions.by_id.iter().find_map(|(session, entry)| Some((*session, place_in(session, entry)?)));
+        let Some((session, place)) = found else { return TakeOver::Unknown };
+        let Some(entry) = sessions.by_id.get_mut(&session).filter(|entry| entry.waiting.is_some()) else {
+            return TakeOver::InUse;
+        };
+        let open = entry.environments.remove(place);
+        if entry.environments.is_empty() {
+            sessions.by_id.remove(&session);
+        }
+        TakeOver::Taken(Arc::clone(&open.environment))
+    }
+
     /// Nothing panics while it holds the lock.
     fn lock(&self) -> MutexGuard<'_, Sessions> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -158,5 +179,9 @@ impl ParkedEnvironments for ParkingLot {
         let is_any = !evicted.is_empty();
         toolbox::close(evicted).await;
         is_any
+    }
+
+    fn take_over(&self, organization: OrganizationId, kind: EnvironmentKind, id: &str) -> TakeOver {
+        self.0.parked.take_over(organization, kind, id)
     }
 }

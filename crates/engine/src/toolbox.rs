@@ -18,8 +18,8 @@ use futures_util::future::join_all;
 use memory::StoredMemories;
 use quarterdeck_agent::{Look, Place, Superseded, Toolbox};
 use quarterdeck_api::{
-    Agent, Environment as Spec, EnvironmentKind, ErrorCode, FileContent, JsonObject, Reference, SessionRequest,
-    SourceType, ToolDefinition,
+    Agent, Environment as Spec, EnvironmentKind, ErrorCode, FileContent, JsonObject, OrganizationId, Reference,
+    SessionRequest, SourceType, ToolDefinition,
 };
 use quarterdeck_core::{CallError, Fact, Fault, FileBytes, Observation, Output, OutputFile, Session};
 use quarterdeck_environments::{Environment, OpenContext, OpenError, Order, Provider, Refused};
@@ -49,11 +49,27 @@ pub(crate) struct OpenEnvironment {
     /// Its place among the environments of the agent.
     place: usize,
     kind: EnvironmentKind,
-    pub(crate) environment: Box<dyn Environment>,
+    organization: OrganizationId,
+    pub(crate) environment: Arc<dyn Environment>,
     runner_session_id: Uuid,
+    /// The ids under which the log names its starts.
+    ids: Mutex<Vec<Uuid>>,
     /// How many of its starts the log names.
     announced: AtomicU32,
     looked_at: AtomicBool,
+}
+
+impl OpenEnvironment {
+    /// Whether an organization means this one by an id that the log gave to it.
+    pub(crate) fn is_meant(&self, organization: OrganizationId, kind: EnvironmentKind, id: &str) -> bool {
+        let ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        self.belongs_to(organization, kind) && ids.iter().any(|own| own.to_string() == id)
+    }
+
+    /// Whether it is an organization's, and of a kind.
+    pub(crate) fn belongs_to(&self, organization: OrganizationId, kind: EnvironmentKind) -> bool {
+        self.organization == organization && self.kind == kind
+    }
 }
 
 /// A session's environments, as one of its workers uses them.
@@ -125,8 +141,10 @@ async fn open_one(
     Ok(Arc::new(OpenEnvironment {
         place,
         kind: spec.kind(),
-        environment,
+        organization: context.organization,
+        environment: Arc::from(environment),
         runner_session_id: context.runner_session_id,
+        ids: Mutex::default(),
         announced: AtomicU32::new(0),
         looked_at: AtomicBool::new(false),
     }))
@@ -172,8 +190,10 @@ impl SessionTools {
         let door = self.door.upgrade().ok_or(Superseded)?;
         let starts = open.environment.starts();
         for start in open.announced.load(Ordering::Relaxed)..starts {
+            let id = if start == 0 { open.runner_session_id } else { door.shared().clock.id() };
+            open.ids.lock().unwrap_or_else(PoisonError::into_inner).push(id);
             let fact = Fact::EnvironmentReady {
-                runner_session_id: if start == 0 { open.runner_session_id } else { door.shared().clock.id() },
+                runner_session_id: id,
                 kind: open.kind,
                 live_view_url: open.environment.live_view_url(),
             };

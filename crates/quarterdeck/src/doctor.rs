@@ -1,7 +1,9 @@
 //! `quarterdeck doctor`: tries what a server with these settings needs.
 
 use crate::{
-    Failure, hosting, say,
+    Failure,
+    browsers::{self, Browsers},
+    hosting, say,
     serve::{self, Model},
     settings::{Settings, places},
 };
@@ -21,6 +23,7 @@ pub(crate) async fn run(settings: &Settings) -> Result<(), Failure> {
         ("store", store(settings).await),
         ("files", files(settings).await),
         ("model", model(settings).await),
+        ("browser", browser(settings).await),
         ("settings", others(settings)),
         ("listen", listen(settings).await),
         ("clock", Ok(Finding::Good(SystemClock.now().to_rfc3339()))),
@@ -99,6 +102,15 @@ async fn model(settings: &Settings) -> anyhow::Result<Finding> {
         (Err(error @ quarterdeck_agent::ModelError::Fatal { .. }), Some(_)) => Ok(Finding::Note(error.to_string())),
         (Err(error), _) => Err(error.into()),
     }
+}
+
+async fn browser(settings: &Settings) -> anyhow::Result<Finding> {
+    let folder = browsers::usual_folder(places::data_folder(&settings.store.database).ok());
+    let guard = hosting::guard(&settings.environments)?;
+    let Browsers { hosting, told } = Browsers::from_settings(&settings.browser, guard, &folder, 0).await?;
+    let Some(hosting) = hosting else { return Ok(Finding::Note(told)) };
+    hosting.try_one().await.map_err(|cause| anyhow::anyhow!("no browser can be started: {cause}"))?;
+    Ok(good(format!("{told}; one was started and ended")))
 }
 
 fn others(settings: &Settings) -> anyhow::Result<Finding> {
