@@ -38,6 +38,7 @@ class Server:
         self.base_url = None
         self.process = None
         self.log = self.data_dir.with_suffix(".log")
+        self.lines = []
 
     def start(self):
         command = [*self.run_by, binary(), "serve", "--listen", "127.0.0.1:0", "--data-dir", str(self.data_dir), "--api-key", API_KEY]
@@ -90,9 +91,14 @@ class Server:
     def read_log(self):
         return self.log.read_text(errors="replace")[-8000:] if self.log.exists() else ""
 
+    def said(self):
+        """What it told the person who started it."""
+        return "".join(self.lines)
+
     def _read(self, output, found):
         """Reads to the end, so that the server never blocks on a full pipe."""
         for line in output:
+            self.lines.append(line)
             address = LISTENING.search(line)
             if address and not found.is_set():
                 self.base_url = address.group(1)

@@ -2,17 +2,14 @@
 
 import contextlib
 import json
-import os
-import pathlib
 import threading
-import time
 
 import pytest
 
 from bomb_pages import BOMBS
 from site_pages import site
 from steps import read_all, wait_for_status
-from web_server import BROWSER, NO_BROWSER, browser_server, browsers_of, processes_of
+from web_server import BROWSER, NO_BROWSER, browser_server, memory_mb
 
 pytestmark = pytest.mark.skipif(BROWSER is None, reason=NO_BROWSER)
 MORE_MB = 1_200
@@ -61,7 +58,7 @@ def most_memory(server):
 
     def watch():
         while not over.wait(0.25):
-            used.append(sum(map(proportional_mb, processes_of(server))))
+            used.append(memory_mb(server))
 
     watching = threading.Thread(target=watch)
     watching.start()
@@ -70,10 +67,3 @@ def most_memory(server):
     finally:
         over.set()
         watching.join()
-
-
-def proportional_mb(pid):
-    with contextlib.suppress(OSError):
-        text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
-        return next(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:")) // 1024
-    return 0

@@ -62,3 +62,15 @@ def working_folder(pid):
     with contextlib.suppress(OSError):
         return os.readlink(f"/proc/{pid}/cwd").encode()
     return b""
+
+
+def memory_mb(server):
+    """What all processes of a server's browsers hold, each page of memory counted once."""
+    return sum(map(proportional_kb, processes_of(server))) // 1024
+
+
+def proportional_kb(pid):
+    with contextlib.suppress(OSError):
+        text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
+        return next(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:"))
+    return 0

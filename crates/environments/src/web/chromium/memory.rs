@@ -1,7 +1,7 @@
 //! A watch on what all processes of a browser hold together. Limits of the operating system are for each process alone,
 //! and what is shared between processes, such as pictures that are drawn, counts for none of them.
 
-use rustix::process::{Pid, Signal, getpgid, kill_process};
+use rustix::process::{Pid, Signal, kill_process};
 use std::{
     collections::{HashMap, HashSet},
     path::Path,
@@ -70,7 +70,7 @@ impl MemoryWatch {
             let largest = held.iter().max_by_key(|process| process.own_kb + process.shared_kb);
             let Some(largest) = largest.filter(|_| own + shared > self.limit_kb) else { continue };
             // Another process may have its number by now.
-            if getpgid(Some(largest.pid)) == Ok(group) {
+            if group_of(largest.pid) == Some(group) {
                 tracing::warn!(
                     held_mb = (own + shared) / 1_000,
                     "a browser takes too much memory; its largest process is ended"
@@ -117,7 +117,7 @@ fn held_by(groups: &HashSet<Pid>, known: &mut HashMap<Pid, Option<Pid>>) -> Hash
     for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
         let pid = entry.file_name().to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw);
         let Some(pid) = pid else { continue };
-        let group = known.get(&pid).copied().unwrap_or_else(|| getpgid(Some(pid)).ok());
+        let group = known.get(&pid).copied().unwrap_or_else(|| group_of(pid));
         present.insert(pid, group);
         if let Some(group) = group.filter(|group| groups.contains(group)) {
             held.entry(group).or_default().extend(what_is_held(&entry.path(), pid));
@@ -125,6 +125,14 @@ fn held_by(groups: &HashSet<Pid>, known: &mut HashMap<Pid, Option<Pid>>) -> Hash
     }
     *known = present;
     held
+}
+
+/// The group of a process; none for the kernel's own, which are in none.
+fn group_of(pid: Pid) -> Option<Pid> {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
+    // The program's name stands in parentheses, and may hold any.
+    let (_, after_name) = stat.rsplit_once(')')?;
+    after_name.split_whitespace().nth(2)?.parse().ok().and_then(Pid::from_raw)
 }
 
 fn what_is_held(process: &Path, pid: Pid) -> Option<Held> {
@@ -142,9 +150,9 @@ mod tests {
     use std::os::unix::process::{CommandExt, ExitStatusExt};
     use tokio::process::{Child, Command};
 
-    /// A process in a group of its own that holds so many megabytes once it has said so.
+    /// A process in a group of its own that holds so many megabytes.
     fn holding(mb: usize) -> (Child, Pid) {
-        let script = format!("x=$(head -c {mb}M /dev/zero | tr '\\0' x); sleep 60; echo ${{#x}}");
+        let script = format!("exec tail -c {mb}M < <(head -c {mb}M /dev/zero; sleep 60) >/dev/null");
         let mut command = std::process::Command::new("/bin/bash");
         command.args(["-c", &script]).process_group(0);
         let child = Command::from(command).kill_on_drop(true).spawn().unwrap();
