@@ -54,6 +54,8 @@ pub struct RunnerSettings {
     /// Pictures of environments and tools that one request shows the model, the latest; 0 for a model that reads text
     /// only, which is shown none at all. Default: 3.
     pub images_max: usize,
+    /// Pixels of the longer side of such a picture; none for as large as they are. Default: none.
+    pub image_side_max: Option<u32>,
     /// How the model names a place in a picture. Default: by the model's name.
     pub coordinates: Option<Coordinates>,
     /// The model of agents that name none, if it is known.
@@ -73,6 +75,7 @@ impl Default for RunnerSettings {
             calls_at_once: 8,
             call_timeout: Duration::from_secs(150),
             images_max: 3,
+            image_side_max: None,
             coordinates: None,
             model: None,
         }
@@ -130,7 +133,7 @@ impl Runner for ModelRunner {
     fn vision(&self, agent: &Agent) -> Vision {
         let model = self.model.answers_to(agent.model.as_deref()).or_else(|| self.settings.model.clone());
         let coordinates = self.settings.coordinates.unwrap_or_else(|| vision::coordinates_of(model.as_deref()));
-        Vision { coordinates, images_max: self.settings.images_max }
+        Vision { coordinates, images_max: self.settings.images_max, image_side_max: self.settings.image_side_max }
     }
 }
 

@@ -111,8 +111,10 @@ async fn open_one(
     Ok(Arc::new(OpenEnvironment {
         place,
         kind: spec.kind(),
-        environment,
+        organization: context.organization,
+        environment: Arc::from(environment),
         runner_session_id: context.runner_session_id,
+        ids: Mutex::default(),
         announced: AtomicU32::new(0),
         looked_at: AtomicBool::new(false),
     }))
@@ -152,8 +154,10 @@ impl SessionTools {
         let log = self.log.upgrade().ok_or(Superseded)?;
         let starts = open.environment.starts();
         for start in open.announced.load(Ordering::Relaxed)..starts {
+            let id = if start == 0 { open.runner_session_id } else { log.shared().clock.id() };
+            open.ids.lock().unwrap_or_else(PoisonError::into_inner).push(id);
             let fact = Fact::EnvironmentReady {
-                runner_session_id: if start == 0 { open.runner_session_id } else { log.shared().clock.id() },
+                runner_session_id: id,
                 kind: open.kind,
                 live_view_url: open.environment.live_view_url(),
             };

@@ -204,6 +204,7 @@ fn runner_settings(settings: &ModelSettings) -> RunnerSettings {
     RunnerSettings {
         patience: Duration::from_secs(settings.model_patience),
         images_max: settings.model_images as usize,
+        image_side_max: settings.model_image_side,
         coordinates: settings.model_coordinates.map(Into::into),
         model: settings.model.clone(),
         ..RunnerSettings::default()
