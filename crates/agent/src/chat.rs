@@ -56,7 +56,7 @@ impl<'a> Chat<'a> {
     ) -> (Vec<ChatMessage>, Progress) {
         let mut chat = Self {
             messages: vec![ChatMessage::System(system)],
-            progress: Progress { turn_start: 1, failures: Vec::new() },
+            progress: Progress { turn_start: 1, failures: Vec::new(), transcript: transcript.to_vec() },
             open: Vec::new(),
             deferred: Vec::new(),
             replies: 0,

@@ -27,9 +27,11 @@ mod offered_schema;
 mod openai;
 mod prompt;
 mod runner;
+mod scene;
 mod schema;
 mod scripted;
 mod skills;
+mod staged;
 mod standing;
 mod text;
 mod text_calls;
@@ -39,7 +41,7 @@ mod vision;
 
 pub use media::{Media, NoMedia};
 pub use model::{
-    ChatCall, ChatMessage, ChatReply, ChatRequest, Finish, Kept, ModelClient, ModelError, Part, Progress, RawCall,
+    ChatCall, ChatMessage, ChatReply, ChatRequest, Finish, Kept, ModelClient, ModelError, NextCue, Part, Progress, RawCall,
     TokenUsage,
 };
 pub use model_runner::{ModelRunner, RunnerSettings};
@@ -47,7 +49,8 @@ pub use openai::{ApiKey, OpenAiClient, OpenAiSettings, OpenAiSettingsError};
 /// Of [`RunnerSettings`].
 pub use quarterdeck_core::Coordinates;
 pub use runner::{Recorded, Recorder, Runner, StepContext, StepError, Superseded};
-pub use scripted::ScriptedModel;
+pub use scene::{Pace, RealPace, Scene};
+pub use scripted::{Casting, ScriptedModel};
 pub use toolbox::{Look, NoTools, Place, Toolbox};
 
 #[cfg(test)]

@@ -308,7 +308,7 @@ impl Worker {
             }
             let timezone = request.timezone.clone();
             let media = Arc::new(SessionPictures { blobs: shared.blobs.clone(), session });
-            let context = StepContext { session, agent, timezone, transcript, toolbox, media, mode };
+            let context = StepContext { session, agent, timezone, transcript, toolbox, media, scene: None, mode };
             shared.runner.step(&context, &mut door).await
         };
         let metered = meter::Step::begin();
