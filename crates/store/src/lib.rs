@@ -29,6 +29,7 @@ mod private;
 mod rows;
 mod seal;
 mod sharing;
+mod scripts;
 mod sign_ins;
 mod sqlite;
 mod url;
@@ -47,5 +48,6 @@ pub use port::{
 };
 pub use seal::{SecretKey, set_secret_keys};
 pub use sharing::{Rated, Rating, Share, Sharing};
+pub use scripts::Scripts;
 pub use sign_ins::{LINK_TTL, Proof, SIGN_IN_IDLE, SIGN_IN_MAX, SIGN_INS_PER_KEY, SignIns, SignedIn, TokenHash};
 pub use url::{CONNECTIONS, OpenError, database_file, file_url, open, open_beside, open_with, pending_migrations};

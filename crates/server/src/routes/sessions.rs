@@ -18,7 +18,7 @@ use quarterdeck_api::{
     SessionListQuery, SessionOrder, SessionRequest, SessionStatus, SessionSummary, TokenQuotaStatus, mask,
 };
 use quarterdeck_core::Command;
-use quarterdeck_engine::{Created, IdempotencyKey};
+use quarterdeck_engine::{Created, IdempotencyKey, Preparation, Repeatable};
 use quarterdeck_store::{Caller, EventFilter, SessionFilter, SessionRecord, SummaryRow};
 use serde_json::value::{RawValue, to_raw_value};
 use sha2::{Digest, Sha256};
@@ -53,9 +53,19 @@ pub(crate) async fn create(
     });
     let base = app.base(&input);
     let render = |record: &SessionRecord| to_json(&session_view(record, base.as_str()));
-    let json = match app.sessions.create(caller, request, key, render).await? {
-        Created::New(record) => base.in_text(to_json(&session_view(&record, base.as_str())), record.session.id),
-        Created::Replayed(json) => base.in_answer(json),
+    let json = match app.sessions.prepare(caller, request, key.as_ref()).await? {
+        Preparation::Replayed(json) => base.in_answer(json),
+        Preparation::New(prepared) => {
+            let repeatable = key.map(|key| Repeatable {
+                key,
+                started: render(prepared.started()),
+                queued: prepared.queued().map(render),
+            });
+            match app.sessions.admit(*prepared, repeatable).await? {
+                Created::New(record) => base.in_text(render(&record), record.session.id),
+                Created::Replayed(json) => base.in_answer(json),
+            }
+        }
     };
     Ok((StatusCode::CREATED, [(header::CONTENT_TYPE, "application/json")], json).into_response())
 }

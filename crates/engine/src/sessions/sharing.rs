@@ -1,6 +1,7 @@
 //! Feedback on a session, and links that show it to anybody.
 
-use crate::{Sessions, SubmitError, visibility::View};
+use super::{Sessions, visibility::View};
+use crate::SubmitError;
 use quarterdeck_api::{Feedback, SessionId};
 use quarterdeck_store::{Caller, Error, Rated, Rating, SessionRecord, Share, Store};
 use serde_json::value::RawValue;

@@ -1,6 +1,6 @@
 //! The files of a session, for its environments.
 
-use crate::{engine::Shared, pictures::blob_at};
+use crate::{media::blob_at, shared::Shared};
 use async_trait::async_trait;
 use quarterdeck_api::{EventData, SessionId};
 use quarterdeck_core::CallError;

@@ -19,19 +19,19 @@ fn short_lease() -> EngineSettings {
 #[tokio::test]
 async fn a_session_that_is_ours_and_has_no_worker_is_run_after_all() {
     let world = World::with(FakeRunner::doing([Act::Answer("one"), Act::Hang]), short_lease()).await;
-    let stray = world.create(json!({"idle_timeout_s": 600})).await;
-    world.until(stray, Status::Idle).await;
+    let lost = world.create(json!({"idle_timeout_s": 600})).await;
+    world.until(lost, Status::Idle).await;
     let busy = world.create(json!({})).await;
     in_time(world.runner.begun(2)).await;
     let us = world.stored(busy).await.owner.replica.expect("it is at work");
-    let stored = world.stored(stray).await;
+    let stored = world.stored(lost).await;
     let Ok(Effect::Changed(transition)) = stored.session.command(say("two"), stored.session.last_activity_at) else {
         panic!("an idle session takes a message")
     };
     let commit = Commit { transition: *transition, lease: CommitLease::Take(us), slot: CommitSlot::Keep };
     world.store.commit(commit).await.unwrap();
     let answered = async {
-        while world.words(stray).await.last().is_none_or(|word| !word.contains("idle")) || world.runner.steps() < 3 {
+        while world.words(lost).await.last().is_none_or(|word| !word.contains("idle")) || world.runner.steps() < 3 {
             tokio::task::yield_now().await;
         }
     };

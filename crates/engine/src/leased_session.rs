@@ -1,9 +1,8 @@
-//! Commits the facts of one session under its lease.
+//! A session that this process owns: its facts are committed under its lease.
 
-use super::{Stop, patiently};
 use crate::{
-    engine::{STORE_RETRY, Shared},
     notifier::Snapshot,
+    shared::{STORE_RETRY, Shared},
 };
 use async_trait::async_trait;
 use quarterdeck_agent::{Recorded, Recorder, Superseded};
@@ -13,30 +12,45 @@ use quarterdeck_store::{Commit, CommitLease, CommitSlot, Error, Lease, Owner};
 use std::sync::{Arc, Weak};
 use tokio::time::sleep;
 
-/// Where a session's worker, its runner and its environments record what happened.
-#[derive(Clone)]
-pub(crate) struct Door {
-    pub(super) shared: Arc<Shared>,
-    pub(super) id: SessionId,
-    pub(super) lease: Lease,
+/// Why a worker goes no further.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// Nothing left to do, or somebody else does it.
+    Done,
+    /// The store failed for good; the session is left to whoever claims it next.
+    Store(Error),
 }
 
-/// A door for who may be kept longer than the engine.
-pub(crate) struct WeakDoor {
+impl From<Superseded> for Stop {
+    fn from(_: Superseded) -> Self {
+        Self::Done
+    }
+}
+
+/// Where a session's worker, its runner and its environments record what happened.
+#[derive(Clone)]
+pub(crate) struct LeasedSession {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) id: SessionId,
+    pub(crate) lease: Lease,
+}
+
+/// The same for those who may be kept longer than the engine.
+pub(crate) struct WeakLeasedSession {
     shared: Weak<Shared>,
     id: SessionId,
     lease: Lease,
 }
 
-impl WeakDoor {
+impl WeakLeasedSession {
     /// None once the engine is gone.
-    pub(crate) fn upgrade(&self) -> Option<Door> {
-        Some(Door { shared: self.shared.upgrade()?, id: self.id, lease: self.lease })
+    pub(crate) fn upgrade(&self) -> Option<LeasedSession> {
+        Some(LeasedSession { shared: self.shared.upgrade()?, id: self.id, lease: self.lease })
     }
 }
 
 #[async_trait]
-impl Recorder for Door {
+impl Recorder for LeasedSession {
     async fn record(&mut self, report: Report) -> Result<Recorded, Superseded> {
         let report = self.shared.with_picture_kept(self.id, report).await;
         let is_decision = matches!(report, Report::Decided { .. });
@@ -46,13 +60,13 @@ impl Recorder for Door {
     }
 }
 
-impl Door {
+impl LeasedSession {
     pub(crate) fn shared(&self) -> &Shared {
         &self.shared
     }
 
-    pub(crate) fn downgrade(&self) -> WeakDoor {
-        WeakDoor { shared: Arc::downgrade(&self.shared), id: self.id, lease: self.lease }
+    pub(crate) fn downgrade(&self) -> WeakLeasedSession {
+        WeakLeasedSession { shared: Arc::downgrade(&self.shared), id: self.id, lease: self.lease }
     }
 
     pub(crate) fn session(&self) -> SessionId {
@@ -60,7 +74,7 @@ impl Door {
     }
 
     /// The session as it stands, while it is ours.
-    pub(super) async fn current(&self) -> Result<Snapshot, Stop> {
+    pub(crate) async fn current(&self) -> Result<Snapshot, Stop> {
         if let Some(snapshot) = self.shared.notifier.snapshot(self.id) {
             return self.if_ours(snapshot);
         }
@@ -140,5 +154,25 @@ impl Door {
         let Some(event) = transition.events.first() else { return Ok(*snapshot.session == transition.session) };
         let stored = patiently(&self.shared, || self.shared.store.events(self.id, event.index, 1)).await?;
         Ok(stored.first().is_some_and(|stored| stored.json.get() == event.json.get()))
+    }
+}
+
+/// Repeats a read while the store is away; the session waits with it.
+pub(crate) async fn patiently<T, F>(shared: &Shared, mut call: impl FnMut() -> F) -> Result<T, Stop>
+where
+    F: Future<Output = Result<T, Error>>,
+{
+    loop {
+        match call().await {
+            Ok(value) => return Ok(value),
+            Err(error) if error.is_transient() => {
+                tokio::select! {
+                    biased;
+                    () = sleep(STORE_RETRY) => {}
+                    () = shared.stopping.cancelled() => return Err(Stop::Store(error)),
+                }
+            }
+            Err(error) => return Err(Stop::Store(error)),
+        }
     }
 }

@@ -1,11 +1,11 @@
 //! The long poll: what is new in a session's log, now or as soon as there is something.
 
+use super::{Sessions, visibility::View};
 use crate::{
-    Sessions, SubmitError,
-    engine::STORE_RETRY,
+    SubmitError,
     meter::{self, Present, WAITERS},
     notifier::{Snapshot, Watch},
-    visibility::View,
+    shared::STORE_RETRY,
 };
 use futures_util::FutureExt;
 use quarterdeck_api::SessionId;

@@ -1,6 +1,6 @@
 //! What environments of kind `memory` remember, kept by the store.
 
-use crate::{clock::Clock, engine::Shared};
+use crate::{clock::Clock, shared::Shared};
 use async_trait::async_trait;
 use quarterdeck_api::{Memory as MemorySpec, OrganizationId};
 use quarterdeck_core::CallError;

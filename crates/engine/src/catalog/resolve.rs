@@ -1,6 +1,6 @@
 //! How the agent of a request becomes an agent in full.
 
-use crate::{Catalog, ResolveError};
+use super::{Catalog, ResolveError};
 use quarterdeck_api::{Agent, OrganizationId, Reference, SessionRequest};
 use std::sync::Arc;
 

@@ -1,13 +1,14 @@
 //! Pictures that agents are shown. Their bytes become blobs before the event is written that shows them, so that
 //! neither the log nor any answer carries them; a model gets them back by their address.
 
-use crate::engine::Shared;
+use super::{address, blob_at, ending_of};
+use crate::shared::Shared;
 use async_trait::async_trait;
 use bytes::Bytes;
 use quarterdeck_agent::Media;
 use quarterdeck_api::{AgentEvent, ImageContent, SessionId, SourceType};
 use quarterdeck_core::Report;
-use quarterdeck_store::{BlobName, Blobs, Error};
+use quarterdeck_store::{Blobs, Error};
 use std::fmt;
 
 /// Where pictures are among a session's resources.
@@ -52,30 +53,6 @@ impl Shared {
 const TOO_MANY: &str = "(There is a picture, but this session has shown as many as can be kept.)";
 const NOT_KEPT: &str = "(There is a picture, but it could not be kept.)";
 
-/// The ending of the name of a picture.
-pub(crate) fn ending_of(media_type: &str) -> Option<&'static str> {
-    match media_type {
-        "image/jpeg" => Some("jpg"),
-        "image/png" => Some("png"),
-        "image/gif" => Some("gif"),
-        "image/webp" => Some("webp"),
-        _ => None,
-    }
-}
-
-/// A blob of a session, and the address that it has among the session's resources.
-pub(crate) fn address(session: SessionId, bucket: &str, key: &str) -> (Option<BlobName>, String) {
-    let source = format!("/api/v2/sessions/{session}/resources/{bucket}/{key}");
-    (BlobName::new(session, bucket, key), source)
-}
-
-/// The blob at an address below a session's own resources; none for any other address.
-pub(crate) fn blob_at(session: SessionId, source: &str) -> Option<BlobName> {
-    let rest = source.strip_prefix(&format!("/api/v2/sessions/{session}/resources/"))?;
-    let (bucket, key) = rest.split_once('/')?;
-    BlobName::new(session, bucket, key)
-}
-
 /// The pictures of one session. It holds no more of the engine than the blobs, so that who keeps it keeps no engine.
 pub(crate) struct SessionPictures {
     pub(crate) blobs: Blobs,
@@ -94,23 +71,5 @@ impl Media for SessionPictures {
         let name = blob_at(self.session, source)?;
         let warn = |error: Error| tracing::warn!(session.id = %self.session, %error, "a picture cannot be read");
         self.blobs.get(&name).await.map_err(warn).ok().flatten()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use uuid::Uuid;
-
-    #[test]
-    fn only_addresses_of_the_sessions_own_resources_lead_to_blobs() {
-        let session = SessionId(Uuid::from_u128(1));
-        let other = SessionId(Uuid::from_u128(2));
-        let (name, source) = address(session, BUCKET, "a.jpg");
-        assert_eq!((blob_at(session, &source), blob_at(other, &source)), (name, None));
-        for elsewhere in ["https://example.com/a.jpg", "/api/v2/sessions/", "data:image/png;base64,aGk="] {
-            assert_eq!(blob_at(session, elsewhere), None, "{elsewhere}");
-        }
-        assert_eq!(blob_at(session, &source.replace("screenshots/a", "screenshots/../a")), None);
     }
 }

@@ -3,21 +3,15 @@
 //!
 //! A crash between the two leaves blobs that nothing refers to, never a message whose files are missing.
 
-use crate::{
-    Sessions, SubmitError,
-    engine::Shared,
-    pictures::{address, ending_of},
-};
+use super::{address, ending_of, key_of, media_type_of};
+use crate::shared::Shared;
 use bytes::Bytes;
 use quarterdeck_api::{FileContent, ImageContent, SessionId, SourceType, UserMessage};
-use quarterdeck_store::{BlobName, Caller, Error, Located, ServedAs};
+use quarterdeck_store::{BlobName, Error};
 use uuid::Uuid;
 
 /// Where attached files are among a session's resources.
 const BUCKET: &str = "attachments";
-/// What a file without a known kind is.
-const UNKNOWN_TYPE: &str = "application/octet-stream";
-
 /// Bytes on their way to the blobs.
 pub(crate) struct Attachment {
     name: BlobName,
@@ -80,30 +74,6 @@ fn detach_file(session: SessionId, file: &mut FileContent, id: Uuid) -> Option<A
     Some(Attachment { name, bytes })
 }
 
-/// The key of a file among a session's resources.
-pub(crate) fn key_of(id: Uuid, name: &str, media_type: &str) -> String {
-    match ending(name, media_type) {
-        Some(ending) => format!("{}.{ending}", id.simple()),
-        None => id.simple().to_string(),
-    }
-}
-
-/// The key of a file says nothing of it but its kind; its name may hold what no address and no file system takes.
-fn ending(name: &str, media_type: &str) -> Option<String> {
-    let known = |ending: &&str| mime_guess::from_ext(ending).first_raw().is_some();
-    let own = name.rsplit_once('.').map(|(_, ending)| ending).filter(known).map(str::to_ascii_lowercase);
-    own.or_else(|| usual_ending(media_type).map(str::to_owned))
-}
-
-fn usual_ending(media_type: &str) -> Option<&'static str> {
-    let endings = (media_type != UNKNOWN_TYPE).then(|| mime_guess::get_mime_extensions_str(media_type))??;
-    endings.first().copied()
-}
-
-pub(crate) fn media_type_of(name: &str) -> &'static str {
-    mime_guess::from_path(name).first_raw().unwrap_or(UNKNOWN_TYPE)
-}
-
 impl Shared {
     /// Stores all of them; durable when it returns.
     pub(crate) async fn store_attachments(&self, attachments: &[Attachment]) -> Result<(), Error> {
@@ -120,56 +90,6 @@ impl Shared {
                 tracing::warn!(%error, blob = ?attachment.name, "a blob that nothing refers to could not be removed");
             }
         }
-    }
-}
-
-impl Sessions {
-    /// A file of a session that the caller may see. `present` says how a file of some media type is to be served; the
-    /// type goes by the ending of the key.
-    ///
-    /// # Errors
-    /// [`SubmitError`].
-    pub async fn resource(
-        &self,
-        caller: Option<Caller>,
-        id: SessionId,
-        bucket: &str,
-        key: &str,
-        present: fn(&'static str) -> ServedAs,
-    ) -> Result<Option<(Located, ServedAs)>, SubmitError> {
-        let Some(name) = self.file_name(caller, id, bucket, key).await? else { return Ok(None) };
-        let served = present(media_type_of(key));
-        let located = self.shared.blobs.locate(&name, served).await?;
-        Ok(located.map(|located| (located, served)))
-    }
-
-    /// Under which name a file of a session is kept that the caller may see; none when no file can be called so.
-    async fn file_name(
-        &self,
-        caller: Option<Caller>,
-        id: SessionId,
-        bucket: &str,
-        key: &str,
-    ) -> Result<Option<BlobName>, SubmitError> {
-        self.find(caller, id).await?;
-        Ok(BlobName::new(id, bucket, key))
-    }
-
-    /// The bytes of a file, wherever it lies. None when there is no such file.
-    ///
-    /// # Errors
-    /// [`SubmitError`].
-    pub async fn resource_bytes(
-        &self,
-        caller: Option<Caller>,
-        id: SessionId,
-        bucket: &str,
-        key: &str,
-        present: fn(&'static str) -> ServedAs,
-    ) -> Result<Option<(Bytes, ServedAs)>, SubmitError> {
-        let Some(name) = self.file_name(caller, id, bucket, key).await? else { return Ok(None) };
-        let bytes = self.shared.blobs.get(&name).await?;
-        Ok(bytes.map(|bytes| (bytes, present(media_type_of(key)))))
     }
 }
 

@@ -3,26 +3,28 @@
 
 mod files;
 mod memory;
+mod parking;
+
+pub(crate) use parking::{give_back, is_over};
 
 use crate::{
-    attachments::{key_of, media_type_of},
-    engine::Shared,
-    parked::ParkingLot,
-    pictures::address,
-    worker::{Door, WeakDoor},
+    leased_session::{LeasedSession, WeakLeasedSession},
+    media::{address, key_of, media_type_of},
+    shared::{OpenEnvironment, Shared},
 };
 use async_trait::async_trait;
 use bytes::Bytes;
 use files::AttachedFiles;
 use futures_util::future::join_all;
 use memory::StoredMemories;
+use parking::ParkingLot;
 use quarterdeck_agent::{Look, Place, Superseded, Toolbox};
 use quarterdeck_api::{
-    Agent, Environment as Spec, EnvironmentKind, ErrorCode, FileContent, JsonObject, Reference, SessionRequest,
-    SourceType, ToolDefinition,
+    Agent, Environment as Spec, ErrorCode, FileContent, JsonObject, Reference, SessionRequest, SourceType,
+    ToolDefinition,
 };
 use quarterdeck_core::{CallError, Fact, Fault, FileBytes, Observation, Output, OutputFile, Session};
-use quarterdeck_environments::{Environment, OpenContext, OpenError, Order, Provider, Refused};
+use quarterdeck_environments::{OpenContext, OpenError, Order, Provider, Refused};
 use std::{
     collections::HashMap,
     fmt,
@@ -36,25 +38,10 @@ use uuid::Uuid;
 
 /// How long environments may take to open, whatever they think themselves. They may have to wait for a place.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(90);
-/// How long they may take to say goodbye.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Where files that agents bring out of environments are among a session's resources.
 const BUCKET: &str = "files";
 /// Bytes of one such file.
 const FILE_MAX_BYTES: u64 = 100 << 20;
-
-/// An environment, open. It may outlive the worker that opened it.
-#[derive(Debug)]
-pub(crate) struct OpenEnvironment {
-    /// Its place among the environments of the agent.
-    place: usize,
-    kind: EnvironmentKind,
-    pub(crate) environment: Box<dyn Environment>,
-    runner_session_id: Uuid,
-    /// How many of its starts the log names.
-    announced: AtomicU32,
-    looked_at: AtomicBool,
-}
 
 /// A session's environments, as one of its workers uses them.
 pub(crate) struct SessionTools {
@@ -64,7 +51,7 @@ pub(crate) struct SessionTools {
     /// The tools as they were last offered: by their name the environment and its own name for the tool.
     offered: Mutex<HashMap<String, (usize, String)>>,
     /// Where its environments' starts and files are recorded. It holds no engine: a runner may keep its toolbox.
-    door: WeakDoor,
+    log: WeakLeasedSession,
 }
 
 impl fmt::Debug for SessionTools {
@@ -79,7 +66,7 @@ pub(crate) async fn open(
     session: &Session,
     request: &SessionRequest,
     agent: &Agent,
-    door: Door,
+    log: LeasedSession,
 ) -> Result<Arc<SessionTools>, Fault> {
     let context = OpenContext {
         session: session.id,
@@ -112,7 +99,7 @@ pub(crate) async fn open(
     })?;
     let environments = opened.into_iter().collect::<Result<Vec<_>, _>>().map_err(|error| unopened(&error))?;
     let lending = shared.parked.lend(session.id, &environments);
-    Ok(Arc::new(SessionTools { environments, lending, offered: Mutex::default(), door: door.downgrade() }))
+    Ok(Arc::new(SessionTools { environments, lending, offered: Mutex::default(), log: log.downgrade() }))
 }
 
 async fn open_one(
@@ -130,12 +117,6 @@ async fn open_one(
         announced: AtomicU32::new(0),
         looked_at: AtomicBool::new(false),
     }))
-}
-
-/// Lets go of what environments hold outside of this process.
-pub(crate) async fn close(environments: Vec<Arc<OpenEnvironment>>) {
-    let closing = join_all(environments.iter().map(|open| open.environment.close()));
-    let _ = tokio::time::timeout(CLOSE_TIMEOUT, closing).await;
 }
 
 fn unopened(error: &OpenError) -> Fault {
@@ -169,15 +150,15 @@ impl SessionTools {
     }
 
     async fn announce_one(&self, open: &OpenEnvironment) -> Result<(), Superseded> {
-        let door = self.door.upgrade().ok_or(Superseded)?;
+        let log = self.log.upgrade().ok_or(Superseded)?;
         let starts = open.environment.starts();
         for start in open.announced.load(Ordering::Relaxed)..starts {
             let fact = Fact::EnvironmentReady {
-                runner_session_id: if start == 0 { open.runner_session_id } else { door.shared().clock.id() },
+                runner_session_id: if start == 0 { open.runner_session_id } else { log.shared().clock.id() },
                 kind: open.kind,
                 live_view_url: open.environment.live_view_url(),
             };
-            door.commit(fact).await.map_err(|_| Superseded)?;
+            log.commit(fact).await.map_err(|_| Superseded)?;
             open.announced.store(start + 1, Ordering::Relaxed);
         }
         Ok(())
@@ -185,15 +166,15 @@ impl SessionTools {
 
     /// Makes a file a resource of the session. It is durable before the log names it.
     async fn keep_file(&self, file: OutputFile) -> Result<(), CallError> {
-        let door = self.door.upgrade().ok_or_else(|| CallError("the server stops".into()))?;
+        let log = self.log.upgrade().ok_or_else(|| CallError("the server stops".into()))?;
         let refused = |why: &str| CallError(format!("the file {:?} could not be kept: {why}", file.name));
         let bytes = bytes_of(&file.content).await.map_err(refused)?;
         let media_type = file.media_type.clone().unwrap_or_else(|| media_type_of(&file.name).to_owned());
-        let key = key_of(door.shared().clock.id(), &file.name, &media_type);
-        let (name, source) = address(door.session(), BUCKET, &key);
+        let key = key_of(log.shared().clock.id(), &file.name, &media_type);
+        let (name, source) = address(log.session(), BUCKET, &key);
         let name = name.ok_or_else(|| refused("its name cannot be used"))?;
         let size_bytes = i64::try_from(bytes.len()).ok();
-        door.shared().blobs.put(&name, bytes).await.map_err(|error| {
+        log.shared().blobs.put(&name, bytes).await.map_err(|error| {
             tracing::warn!(%error, "a file that a call brought could not be kept");
             refused("there is no place for it right now")
         })?;
@@ -204,7 +185,7 @@ impl SessionTools {
             media_type: Some(media_type),
             size_bytes,
         };
-        let moved = door.commit(Fact::FileMoved(file)).await;
+        let moved = log.commit(Fact::FileMoved(file)).await;
         moved.map(drop).map_err(|_| CallError("the session moved on".into()))
     }
 

@@ -3,7 +3,8 @@
 //! Invariant: what is not visible answers as what does not exist does, after the same questions to the store. Nothing
 //! here lets a stranger change a session: commands ask for [`Sessions::own`].
 
-use crate::{Sessions, SubmitError, notifier::Snapshot};
+use super::Sessions;
+use crate::{SubmitError, notifier::Snapshot};
 use quarterdeck_api::{OrganizationId, SessionId};
 use quarterdeck_core::{HOST_MEMBERS, Session, sentence_without_cause};
 use quarterdeck_store::Caller;

@@ -1,6 +1,6 @@
 //! What a delegated call asks for, the session it becomes, and what its caller is told of it.
 
-use crate::sessions::Sessions;
+use crate::shared::Shared;
 use chrono::TimeDelta;
 use quarterdeck_api::{
     Agent, Answer, JsonObject, Messages, Outcome, Reference, SessionId, SessionRequest, Status, Timestamp, ToolError,
@@ -82,25 +82,25 @@ fn time_left_s(parent: &Session, now: Timestamp) -> Option<f64> {
     Some(left.as_seconds_f64().max(TIME_LEFT_MIN_S))
 }
 
-impl Sessions {
+impl Shared {
     /// Creates the child that works a call off, under the id allotted to it. Nothing refuses it: it counts in the
-    /// quota, but its parent already waits. With a `slot` it starts here and now.
+    /// quota, but its parent already waits. With a permit it starts here and now.
     pub(crate) async fn create_child(
-        &self,
+        self: &Arc<Self>,
         parent: &Session,
         request: &SessionRequest,
         task: Task,
         id: SessionId,
-        slot: Option<OwnedSemaphorePermit>,
+        permit: Option<OwnedSemaphorePermit>,
     ) -> Result<Creation, Error> {
-        let now = self.shared.clock.now();
+        let now = self.clock.now();
         let agent = Arc::new(task.agent.clone());
         let request = Arc::new(task.request(parent, request, now));
         let settings = Settings::of(&request, &agent)
-            .waiting_for_client(self.shared.settings.client_wait.as_secs())
+            .waiting_for_client(self.settings.client_wait.as_secs())
             .below(&parent.settings);
         let mut transition = Session::create(id, parent.organization, parent.user, settings, false, now);
-        if slot.is_some() {
+        if permit.is_some() {
             transition.start_at_once(&request.opening_messages());
         }
         let session = NewSession {
@@ -114,7 +114,7 @@ impl Sessions {
             idempotency: None,
             admission: Admission::Granted,
         };
-        self.insert(session, slot).await
+        self.create_and_run(session, permit).await
     }
 }
 

@@ -3,21 +3,16 @@
 //! The queue is a query, so it survives whatever happens to a process. In memory is only a hint whether it is worth
 //! looking: most of the time nobody waits, and then the end of a session costs nothing here.
 
-use crate::{engine::Shared, handover, meter};
+use super::reconciler::Reconciler;
+use crate::{meter, shared::Shared};
 use futures_util::future::join_all;
-use quarterdeck_core::{Effect, Fact, Session};
+use quarterdeck_core::{Effect, Fact};
 use quarterdeck_store::{CommitSlot, Error, StoredSession};
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
-use tokio::{
-    sync::Notify,
-    time::{Instant, sleep},
-};
+use tokio::time::Instant;
 
 /// How long a queue may stand still before the log says so, and how often it says it.
 const STANDSTILL: Duration = Duration::from_mins(1);
@@ -26,49 +21,30 @@ const PROMOTE_MAX: u32 = 64;
 /// Looks in a row, should others keep changing what was found; the next one comes soon in any case.
 const LOOKS_MAX: usize = 16;
 
-/// What this process knows of the queue.
-#[derive(Default)]
-pub(crate) struct Queue {
-    somebody_waits: AtomicBool,
-    /// The log says so once, until nobody waits any more.
-    is_told: AtomicBool,
-    look: Notify,
+/// Promotes queued sessions: when this process frees a slot, and within the poll interval whatever else happened: another
+/// process freed one or vanished, or the limit was raised.
+pub(super) struct Queue<'a> {
+    shared: &'a Arc<Shared>,
+    standstill: Standstill,
 }
 
-impl Queue {
-    /// A session waits now. Its slot may have been freed in the meantime.
-    pub(crate) fn joined(&self, session: &Session) {
-        if !self.is_told.swap(true, Ordering::SeqCst) {
-            let (id, organization) = (session.id, session.organization.0);
-            tracing::info!(session.id = %id, %organization, "session {id} waits for a slot of its organization");
-        }
-        self.somebody_waits.store(true, Ordering::SeqCst);
-        self.look.notify_one();
-    }
-
-    /// A session may have given its slot back.
-    pub(crate) fn slot_freed(&self) {
-        if self.somebody_waits.load(Ordering::SeqCst) {
-            self.look.notify_one();
-        }
+impl<'a> Queue<'a> {
+    pub(super) fn new(shared: &'a Arc<Shared>) -> Self {
+        Self { shared, standstill: Standstill::default() }
     }
 }
 
-/// Promotes until the server drains: when this process frees a slot, and within the poll interval whatever else
-/// happened: another process freed one or vanished, or the limit was raised.
-pub(crate) async fn keep_moving(shared: &Arc<Shared>) {
-    let mut standstill = Standstill::default();
-    while !shared.draining.is_cancelled() {
-        match move_up(shared).await {
-            Ok(waiting) => standstill.look(waiting),
-            Err(error) => tracing::warn!(%error, "could not start queued sessions"),
-        }
-        tokio::select! {
-            biased;
-            () = shared.draining.cancelled() => return,
-            () = shared.queue.look.notified() => {}
-            () = sleep(shared.settings.poll_interval) => {}
-        }
+impl Reconciler for Queue<'_> {
+    const FAILURE: &'static str = "could not start queued sessions";
+
+    async fn step(&mut self) -> Result<Duration, Error> {
+        let waiting = move_up(self.shared).await?;
+        self.standstill.look(waiting);
+        Ok(self.interval())
+    }
+
+    fn interval(&self) -> Duration {
+        self.shared.settings.poll_interval
     }
 }
 
@@ -139,7 +115,7 @@ async fn promote(shared: &Arc<Shared>, stored: StoredSession) -> Result<Outcome,
         return Ok(Outcome::Settled);
     };
     let slot = CommitSlot::Promote(shared.settings.limits);
-    match handover::commit(shared, stored.owner, *transition, slot).await {
+    match shared.commit_and_run(stored.owner, *transition, slot).await {
         Ok(()) => {
             meter::promoted();
             Ok(Outcome::Settled)
