@@ -15,6 +15,8 @@ mod backoff;
 mod budget;
 mod calls;
 mod chat;
+mod endpoint;
+mod endpoints;
 mod gallery;
 mod host_members;
 mod judge;
@@ -25,13 +27,13 @@ mod model;
 mod model_runner;
 mod offer;
 mod offered_schema;
-mod endpoint;
-mod endpoints;
 mod prompt;
 mod runner;
+mod scene;
 mod schema;
 mod scripted;
 mod skills;
+mod staged;
 mod standing;
 mod summary;
 mod text;
@@ -40,18 +42,19 @@ mod thinking;
 mod toolbox;
 mod vision;
 
+pub use endpoint::{ApiKey, EndpointClient, EndpointSettings, EndpointSettingsError, ModelApi, Trial};
 pub use endpoints::{Endpoints, NamedEndpoint, Price};
 pub use media::{Media, NoMedia};
 pub use model::{
-    ChatCall, ChatMessage, ChatReply, ChatRequest, Finish, Kept, ModelClient, ModelError, Part, Progress, RawCall,
-    TokenUsage,
+    ChatCall, ChatMessage, ChatReply, ChatRequest, Finish, Kept, ModelClient, ModelError, NextCue, Part, Progress,
+    RawCall, TokenUsage,
 };
 pub use model_runner::{ModelRunner, RunnerSettings};
-pub use endpoint::{ApiKey, EndpointClient, EndpointSettings, EndpointSettingsError, ModelApi, Trial};
 /// Of [`RunnerSettings`].
 pub use quarterdeck_core::Coordinates;
 pub use runner::{Recorded, Recorder, Runner, StepContext, StepError, Superseded};
-pub use scripted::ScriptedModel;
+pub use scene::{Pace, RealPace, Scene};
+pub use scripted::{Casting, ScriptedModel};
 pub use toolbox::{Look, NoTools, Place, Toolbox};
 
 #[cfg(test)]

@@ -50,6 +50,8 @@ mod organizations;
 mod reader;
 #[path = "sql/reads.rs"]
 mod reads;
+#[path = "sql/scripts.rs"]
+mod scripts;
 #[path = "sql/sharing.rs"]
 mod sharing;
 #[path = "sql/sign_ins.rs"]

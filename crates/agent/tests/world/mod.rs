@@ -4,7 +4,7 @@ pub(crate) mod tools;
 
 use async_trait::async_trait;
 use quarterdeck_agent::{
-    ApiKey, Media, ModelClient, ModelRunner, NoMedia, NoTools, EndpointClient, EndpointSettings, Recorded, Recorder,
+    ApiKey, EndpointClient, EndpointSettings, Media, ModelClient, ModelRunner, NoMedia, NoTools, Recorded, Recorder,
     Runner, RunnerSettings, StepContext, StepError, Superseded, Toolbox,
 };
 use quarterdeck_api::{
@@ -91,6 +91,7 @@ impl World {
             transcript: self.transcript(),
             toolbox: Arc::clone(&self.toolbox),
             media: Arc::clone(&self.media),
+            scene: None,
             mode,
         };
         let runner = ModelRunner::clone(&self.runner);
