@@ -42,7 +42,8 @@ pub(crate) fn tokens(message: &ChatMessage) -> usize {
             })
             .sum(),
         ChatMessage::Assistant { content, calls, kept } => {
-            let calls = calls.iter().map(|call| call.name.len() + json_len(&call.arguments) + CALL_BYTES).sum::<usize>();
+            let calls =
+                calls.iter().map(|call| call.name.len() + json_len(&call.arguments) + CALL_BYTES).sum::<usize>();
             let kept = kept
                 .as_ref()
                 .map_or(0, |kept| json_len(&kept.message) + kept.calls.iter().map(json_len).sum::<usize>());

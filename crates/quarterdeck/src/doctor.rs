@@ -1,9 +1,9 @@
 //! `quarterdeck doctor`: tries what a server with these settings needs.
 
 use crate::{
-    Failure, hosting, say,
+    Failure, hosting,
     models::Model,
-    serve,
+    say, serve,
     settings::{Settings, places},
 };
 use quarterdeck_agent::{EndpointClient, Trial};

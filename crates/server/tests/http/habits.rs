@@ -76,6 +76,7 @@ async fn meet(app: &Server, habit: &Habit) -> Option<String> {
         Outcome::Looks(times, expected) => word == "completed" && answer == expected && looks == *times,
         Outcome::Fails(words) => word == "failed" && answer.is_null() && error.is_some_and(|told| told.contains(words)),
     };
-    let told = || format!("{}: {word} {error:?} after {looks} looks, with {answer}, not {:?}", habit.name, habit.outcome);
+    let told =
+        || format!("{}: {word} {error:?} after {looks} looks, with {answer}, not {:?}", habit.name, habit.outcome);
     (!is_right).then(told)
 }
