@@ -54,6 +54,7 @@ async fn walk(steps: usize, budget: usize, result_bytes: usize) {
             toolbox: Arc::new(NoTools),
             media: Arc::new(NoMedia),
             mode: StepMode::Act,
+            scene: None,
         };
         runner.step(&context, &mut log).await.unwrap();
         log.return_result(&format!("{step} {}", "r".repeat(result_bytes)));

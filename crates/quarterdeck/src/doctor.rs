@@ -1,7 +1,9 @@
 //! `quarterdeck doctor`: tries what a server with these settings needs.
 
 use crate::{
-    Failure, hosting,
+    Failure,
+    browsers::{self, Browsers},
+    clock, hosting,
     models::Model,
     say, serve,
     settings::{Settings, places},
@@ -19,9 +21,10 @@ pub(crate) async fn run(settings: &Settings) -> Result<(), Failure> {
     let mut checks = vec![("store", store(settings).await), ("files", files(settings).await)];
     checks.extend(models(settings).await.into_iter().map(|found| ("model", found)));
     checks.extend([
+        ("browser", browser(settings).await),
         ("settings", others(settings)),
         ("listen", listen(settings).await),
-        ("clock", Ok(Finding::Good(SystemClock.now().to_rfc3339()))),
+        ("clock", clock::check(SystemClock.now()).map(|()| good(SystemClock.now().to_rfc3339()))),
     ]);
     let lines = checks.iter().map(|(part, found)| match found {
         Ok(Finding::Good(text)) => format!("ok    {part:8}  {text}\n"),
@@ -115,6 +118,15 @@ async fn endpoint_of(endpoint: &EndpointClient) -> anyhow::Result<Finding> {
         (Err(error), Some(wrong)) if wrong != error.to_string() => anyhow::bail!("{wrong}"),
         (Err(error), _) => return Err(error.into()),
     })
+}
+
+async fn browser(settings: &Settings) -> anyhow::Result<Finding> {
+    let folder = browsers::usual_folder(places::data_folder(&settings.store.database).ok());
+    let guard = hosting::guard(&settings.environments)?;
+    let Browsers { hosting, told } = Browsers::from_settings(&settings.browser, guard, &folder, 0).await?;
+    let Some(hosting) = hosting else { return Ok(Finding::Note(told)) };
+    hosting.try_one().await.map_err(|cause| anyhow::anyhow!("no browser can be started: {cause}"))?;
+    Ok(good(format!("{told}; one was started and ended")))
 }
 
 fn others(settings: &Settings) -> anyhow::Result<Finding> {

@@ -4,6 +4,7 @@
 //! nothing below it reads the environment.
 
 mod browsers;
+mod clock;
 mod config;
 mod doctor;
 mod front;
@@ -104,6 +105,8 @@ fn start(Reading { options: Options { command }, values, warnings }: Reading) ->
         Command::Serve(_) => Ok(()),
         Command::Keys(options) => keys::run(options),
         Command::Orgs(options) => orgs::run(options),
+        #[cfg(feature = "agent-view")]
+        Command::ViewLink(options) => view::run(&options),
         Command::Health(options) => health::run(&options.address.listen).map_err(Failure::Fault),
         Command::Migrate(options) => migrate::run(&options),
         Command::Openapi => say(&quarterdeck_server::document().to_yaml().map_err(|e| Failure::Fault(e.into()))?),

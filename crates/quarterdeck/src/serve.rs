@@ -3,7 +3,7 @@
 use crate::{
     Failure,
     browsers::{self, Browsers},
-    front, hosting,
+    clock, front, hosting,
     keys::{self, FirstKey},
     log,
     models::Model,
@@ -12,7 +12,7 @@ use crate::{
 };
 use anyhow::Context;
 use quarterdeck_agent::{EndpointClient, ModelRunner, RunnerSettings};
-use quarterdeck_engine::{AnswerGrace, BuiltIn, Engine, EngineSettings, SystemClock};
+use quarterdeck_engine::{AnswerGrace, BuiltIn, Clock as _, Engine, EngineSettings, SystemClock};
 use quarterdeck_environments::Hosting;
 use quarterdeck_server::{App, ListenerSettings, Metrics, ServerSettings, router};
 use quarterdeck_store::{Blobs, Limits, Store};
@@ -41,6 +41,7 @@ async fn run_to_the_end(settings: &Settings, warnings: Vec<String>) -> Result<()
     for warning in warnings {
         tracing::warn!("{warning}");
     }
+    clock::check(SystemClock.now()).map_err(Failure::Settings)?;
     raise_open_files();
     hide_from_programs(settings);
     let parts = Parts::from_settings(settings).await.map_err(Failure::Settings)?;
@@ -84,7 +85,7 @@ impl Parts {
         let listener = TcpListener::bind(listen)
             .await
             .with_context(|| format!("cannot listen on {listen}; choose another address with --listen"))?;
-        let hosts = known_hosts(settings.http.public_url.as_deref(), &listener)?;
+        let hosts = known_hosts(settings.http.public.public_url.as_deref(), &listener)?;
         let front = ServerSettings { hosts, ..front::server_settings(&settings.http)? };
         keys::check_strength(settings.http.api_key.as_ref(), is_local(&listener))?;
         places::make_data_folder(&settings.store)?;
@@ -118,6 +119,7 @@ async fn serve(settings: &Settings, parts: Parts) -> anyhow::Result<()> {
         Some(token) => metrics.with_token(token.reveal()),
         None => metrics,
     };
+    let public_url = settings.http.public.public_url.clone();
     let first_key = keys::first_key(&*store, settings.http.api_key.as_ref()).await?;
     for endpoint in &model.endpoints {
         tokio::spawn(tell_what_is_wrong(Arc::clone(endpoint)));
@@ -135,7 +137,7 @@ async fn serve(settings: &Settings, parts: Parts) -> anyhow::Result<()> {
     stop_on_signals(draining.clone())?;
     let listening = listener.local_addr()?;
     let url = format!("http://{listening}");
-    let banner = Banner { listening, url, files, model: model.name, browser, store: &*store };
+    let banner = Banner { listening, url, public_url, files, model: model.name, browser, store: &*store };
     banner.show(first_key).await?;
     quarterdeck_server::serve(listener, router(app), ListenerSettings::default(), draining).await;
     engine.stop().await;
@@ -202,6 +204,7 @@ fn runner_settings(settings: &ModelSettings) -> RunnerSettings {
     RunnerSettings {
         patience: Duration::from_secs(settings.model_patience),
         images_max: settings.model_images as usize,
+        image_side_max: settings.model_image_side,
         coordinates: settings.model_coordinates.map(Into::into),
         model: settings.model.clone(),
         ..RunnerSettings::default()
@@ -255,6 +258,7 @@ async fn stop_on_signal((mut terminate, mut interrupt): (Signal, Signal), draini
 struct Banner<'a> {
     listening: SocketAddr,
     url: String,
+    public_url: Option<String>,
     files: String,
     model: String,
     browser: String,
@@ -278,7 +282,7 @@ impl Banner<'_> {
             ),
             (None, Ok(()) | Err(_)) => {}
         }
-        let view = view_address(&self.url, self.listening, self.store).await?;
+        let view = view_address(self.public_url.as_deref().unwrap_or(&self.url), self.listening, self.store).await?;
         let usage = self.usage(new_key.as_deref().filter(|_| is_printed.is_ok()), view.as_deref());
         if let Err(error) = is_printed.and_then(|()| output::print(&usage)) {
             tracing::info!("listening on {}; standard output cannot be written: {error}", self.url);

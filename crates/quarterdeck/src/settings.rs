@@ -22,7 +22,7 @@ pub use browser::BrowserSettings;
 pub use database::{DatabaseSettings, StoreSettings};
 pub use endpoints::{EndpointEntry, ModelName, PriceEntry};
 pub use environments::EnvironmentSettings;
-pub use http::{HttpSettings, ListenSettings};
+pub use http::{HttpSettings, ListenSettings, PublicSettings};
 pub use limits::LimitSettings;
 pub use log::{LogFormat, LogSettings};
 pub use model::{Coordinates, ModelApi, ModelSettings};

@@ -28,6 +28,7 @@ mod reader;
 mod router;
 mod routes;
 mod stalled;
+mod tags;
 
 pub use app::{App, ServerSettings};
 pub use cors::CorsOrigins;

@@ -67,6 +67,11 @@ pub struct ModelSettings {
     /// Latest pictures that the model is shown, 0 to 100; 0 for a model that takes text only
     #[arg(long, value_name = "NUMBER", value_parser = value_parser!(u32).range(0..=100), default_value_t = 3)]
     pub model_images: u32,
+
+    /// Pixels of the longer side of pictures of browsers, 200 to 4096, for a model whose host would make larger ones smaller
+    /// [default: as large as the page is]
+    #[arg(long, value_name = "PIXELS", value_parser = value_parser!(u32).range(200..=4_096))]
+    pub model_image_side: Option<u32>,
 }
 
 /// An interface of model endpoints.
