@@ -155,4 +155,79 @@ test('the log is whole: find reaches it, and Markdown holds it', async () => {
   await page.close();
 });
 
+test('events that the server has no more leave a row, and what came while away is marked', async () => {
+  const id = await server.session('@answer one', { idle_timeout_s: 3600 });
+  await server.until(id, 'idle');
+  const say = async (text) => { await server.call('POST', `/api/v2/sessions/${id}/messages`, { type: 'user_message', message: `${text}\n@answer ok` }); await server.until(id, 'idle'); };
+  await say('two');
+  const page = await context.newPage();
+  // A server that keeps less: it begins at the sixth event, and says so.
+  await page.route(/\/changes\?from_index=0&/u, async (route) => {
+    const answer = await route.fetch();
+    const body = await answer.json();
+    body.new_events.splice(0, 5);
+    await route.fulfill({ response: answer, json: { ...body, first_index: 5 } });
+  });
+  await page.addInitScript(() => {
+    let hidden = false;
+    Object.defineProperty(document, 'hidden', { get: () => hidden });
+    window.hide = (value) => { hidden = value; document.dispatchEvent(new Event('visibilitychange')); };
+  });
+  await page.goto(`${server.url}/agent-view/${id}`);
+  await rows(page).getByText('Events 0 to 4 are gone').waitFor();
+  await page.locator('.live-on').waitFor();
+  const total = (await server.call('GET', `/api/v2/sessions/${id}/events?size=1`)).body.total;
+  const last = async () => Number((await page.getByRole('slider', { name: 'Event' }).getAttribute('aria-valuetext')).match(/of (\d+)/u)[1]);
+  assert.equal(await last(), total - 1);
+  // Steps are numbered as the session counts them, although the first ones are not there.
+  const { steps } = (await server.call('GET', `/api/v2/sessions/${id}/status`)).body;
+  await rows(page).filter({ hasText: `Step ${steps}` }).first().waitFor();
+  await page.evaluate(() => window.hide(true));
+  // A tab that nobody sees asks only where the session stands, and shows that in its title.
+  await page.waitForRequest((request) => request.url().endsWith(`/${id}/status`));
+  await say('three');
+  await page.evaluate(() => window.hide(false));
+  await page.getByText(/events came in meanwhile/u).waitFor();
+  await rows(page).filter({ hasText: 'three' }).locator('.fresh-mark').waitFor();
+  assert.equal(await rows(page).filter({ hasText: 'two' }).locator('.fresh-mark').count(), 0);
+  await page.keyboard.press('Home');
+  await page.keyboard.press('End');
+  await eventually('what was seen is new no more', () => page.locator('.fresh-mark').count(), (count) => count === 0);
+  await page.close();
+});
+
+test('paper gets the whole log, whatever the screen shows', async () => {
+  const id = await server.session(`@times 60\n@call memory_set ${JSON.stringify({ key: 'a', value: 'long '.repeat(40) })}\n@answer done`, { tools: [], environments: [{ id: 'notes', kind: 'memory', namespace: 'print' }] });
+  await server.until(id, 'completed');
+  const page = await open(`/agent-view/${id}`);
+  await page.getByText('Ended', { exact: true }).waitFor();
+  const { total } = (await server.call('GET', `/api/v2/sessions/${id}/events?size=1`)).body;
+  await page.evaluate(() => addEventListener('beforeprint', () => { window.printed = document.querySelectorAll('.log article').length; }));
+  const paper = await page.pdf();
+  assert.equal(await page.evaluate(() => window.printed), total);
+  const sheets = paper.toString('latin1').match(/\/Type\s*\/Page\b/gu).length;
+  assert.ok(sheets > 5, `${sheets} pages`);
+  await page.locator('#timeline').waitFor();
+  await page.close();
+});
+
+test('copied as Markdown, the log is the log', async () => {
+  const id = await server.session('@say The ```needle``` is here.\n@answer done');
+  await server.until(id, 'completed');
+  const page = await open(`/agent-view/${id}?view=log`);
+  const { new_events: events } = (await server.call('GET', `/api/v2/sessions/${id}/changes?from_index=0&limit=2000`)).body;
+  await eventually('the whole log', () => page.locator('.log article').count(), (count) => count === events.length);
+  await context.grantPermissions(['clipboard-read', 'clipboard-write']);
+  await page.getByLabel('More').selectOption('markdown');
+  const text = await eventually('it is copied', () => page.evaluate(() => navigator.clipboard.readText()), (one) => one.startsWith(`# Session ${id}`));
+  const shown = await page.locator('.log article').evaluateAll((all) => all.map((one) => [one.querySelector('h2').innerText, one.querySelector('pre')?.textContent ?? '']));
+  for (const [place, [heading, body]] of shown.entries()) {
+    const part = text.split(/^## /mu)[place + 1];
+    const title = heading.split('\n').at(-1).replace(/^Step \d+ · /u, '');
+    assert.ok(part.startsWith(`${place}. `) && part.split('\n')[0].endsWith(title), `${part.split('\n')[0]} and ${heading}`);
+    assert.ok(part.includes(body), body);
+  }
+  await page.close();
+});
+
 test('nothing was complained of', () => assert.deepEqual(complaints, []));
