@@ -138,8 +138,12 @@ for (const kind of ['curl', 'python', 'hai']) {
     assert.equal((await fetch(server.url + shared)).status, 404);
     await paste('feedback', id, { success: false, message: 'It\'s too slow' });
     await paste('rate', id, { index: 4, success: true });
-    await paste('cancel', id);
+    await paste('cancel', id, 'idle');
     await server.until(id, 'interrupted');
+    const runs = await server.session('@wait 600s\n@answer late');
+    await server.until(runs, 'running');
+    await paste('cancel', runs, 'running');
+    await server.until(runs, 'interrupted');
     const asks = await server.session('@call lookup_stock {"sku": "a"}\n@answer done');
     const { pending_tool_calls: [call] } = await server.until(asks, 'awaiting_tool_results');
     await paste('tool_results', asks, { kind: 'tool_result', tool_req: call, result: { left: 3, note: 'it\'s' } });
@@ -189,7 +193,7 @@ test('shared: a stranger sees it without a cookie, until it is not shared any mo
   assert.equal(await theirs.getByRole('button', { name: 'Pause' }).count() + await theirs.getByLabel('Message to the agent').count(), 0);
   assert.deepEqual(cookies.filter(Boolean), []);
   // The contract's link shows browsers the page, and programs what it always did.
-  const token = link.split('/').pop();
+  const token = new URL(link).pathname.split('/').pop();
   const api = `${server.url}/share/api/v1/trajectories/${token}`;
   assert.equal((await fetch(api, { redirect: 'manual', headers: { accept: 'text/html' } })).headers.get('location'), `/share/${token}`);
   assert.equal((await (await fetch(api)).json()).id, id);

@@ -105,7 +105,7 @@ test('replay: the slider, the keys and play', async () => {
   await page.getByLabel('Speed').selectOption('16');
   await eventually('play arrives at the end', () => page.locator('.position').textContent(), (text) => text.startsWith(`${end} /`));
   await page.goto(`${server.url}/agent-view/${id}`);
-  await page.getByLabel('Errors only').check();
+  await page.getByLabel(/^Errors only/u).check();
   await eventually('one row is left', () => rows(page).count(), (count) => count === 1);
   await rows(page).getByText('lookup_stock failed').click();
   await page.locator('.event').getByText('no such shop').waitFor();
