@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,12 +10,26 @@ use std::process::Command;
 /// Bottom to top. A crate may use those in rows above this one's line, never those beside or below it.
 const ROWS: &[&[&str]] = &[
     &["quarterdeck-api"],
-    &["quarterdeck-core"],
+    &["quarterdeck-core", "quarterdeck-scenario"],
     &["quarterdeck-store", "quarterdeck-agent", "quarterdeck-environments"],
     &["quarterdeck-engine"],
     &["quarterdeck-server"],
     &["quarterdeck"],
 ];
+/// The modules of the engine, bottom to top, by the same rule.
+const ENGINE_ROWS: &[&[&str]] = &[
+    &["clock", "heavy", "latest"],
+    &["meter", "notifier", "catalog"],
+    &["error", "settings"],
+    &["shared"],
+    &["media"],
+    &["leased_session"],
+    &["environments"],
+    &["worker"],
+    &["sessions", "background"],
+    &["engine"],
+];
+const ENGINE: &str = "crates/engine/src";
 /// Stands beside the rows: for tests and developer commands only.
 const TEST_SUPPORT: &str = "quarterdeck-test-support";
 /// Stand above the rows: for developers, never shipped.
@@ -31,6 +46,92 @@ fn arrows_only_point_down() -> Result<()> {
         .collect();
     assert_eq!(upward, Vec::<String>::new());
     Ok(())
+}
+
+#[test]
+fn arrows_only_point_down_in_the_engine() -> Result<()> {
+    let folder = root().join(ENGINE);
+    let exported = exports(&fs::read_to_string(folder.join("lib.rs"))?);
+    let row = |module: &str| ENGINE_ROWS.iter().position(|row| row.contains(&module));
+    let mut upward = Vec::new();
+    for path in sources()?.into_iter().filter(|path| path.starts_with(&folder)) {
+        let user = module_of(path.strip_prefix(&folder)?);
+        if user == "lib" {
+            continue;
+        }
+        assert!(row(&user).is_some(), "give module {user} of the engine a row here");
+        for name in used_of_the_crate(&fs::read_to_string(&path)?) {
+            let used = exported.get(&name).unwrap_or(&name);
+            if *used != user && row(used) >= row(&user) {
+                upward.push(format!("{} must not use {name}", path.display()));
+            }
+        }
+    }
+    assert_eq!(upward, Vec::<String>::new());
+    Ok(())
+}
+
+/// The module at the top of the crate to which a file belongs.
+fn module_of(path: &Path) -> String {
+    let first = path.iter().next().unwrap_or_default();
+    Path::new(first).file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// By the name of each item that a library exports, the module that it comes from.
+fn exports(library: &str) -> HashMap<String, String> {
+    let mut exported = HashMap::new();
+    for statement in library.split("pub use ").skip(1) {
+        let Some((path, _)) = statement.split_once(';') else { continue };
+        let Some((module, names)) = path.split_once("::") else { continue };
+        let names = names.trim_matches(['{', '}', '\n', ' ']).split(',').map(str::trim);
+        exported.extend(names.map(|name| (name.to_owned(), module.to_owned())));
+    }
+    exported
+}
+
+/// The first names of all paths that begin with `crate::`, outside of tests.
+fn used_of_the_crate(text: &str) -> Vec<String> {
+    let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+    let mut used = Vec::new();
+    for path in text.split("crate::").skip(1) {
+        match path.strip_prefix('{') {
+            Some(group) => used.extend(names_of_group(group)),
+            None => used.push(name_at_the_start(path)),
+        }
+    }
+    used
+}
+
+/// The first names of the paths in a group of a `use`, up to its closing brace.
+fn names_of_group(group: &str) -> Vec<String> {
+    let (mut depth, mut names, mut at_start) = (0_usize, Vec::new(), true);
+    for (place, character) in group.char_indices() {
+        match character {
+            '}' if depth == 0 => break,
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            ',' if depth == 0 => at_start = true,
+            character if at_start && !character.is_whitespace() => {
+                names.push(name_at_the_start(&group[place..]));
+                at_start = false;
+            }
+            _ => {}
+        }
+    }
+    names
+}
+
+fn name_at_the_start(text: &str) -> String {
+    text.chars().take_while(|character| character.is_alphanumeric() || *character == '_').collect()
+}
+
+#[test]
+fn uses_are_found_in_groups_and_alone() {
+    let text =
+        "use crate::{\n    Clock,\n    notifier::{Snapshot, Watch},\n    shared::Shared,\n};\nlet a = crate::heavy(b);";
+    assert_eq!(used_of_the_crate(text), ["Clock", "notifier", "shared", "heavy"]);
+    let exported = exports("pub use a::b::{C, D};\npub use e::F;\n");
+    assert_eq!((exported["F"].as_str(), exported.len()), ("e", 3));
 }
 
 #[test]

@@ -3,9 +3,12 @@
 //! A request is everything a model is told; a reply is taken down as it came, however odd: what is wrong
 //! with it is the loop's to judge, not the client's.
 
+use crate::scene::Scene;
 use async_trait::async_trait;
-use quarterdeck_api::{JsonObject, ReasoningEffort, ToolDefinition};
-use std::time::Duration;
+use quarterdeck_api::{AgentEvent, JsonObject, ReasoningEffort, ToolDefinition};
+use quarterdeck_core::Cost;
+use quarterdeck_scenario::Cue;
+use std::{sync::Arc, time::Duration};
 use thiserror::Error;
 
 /// Asks a language model. The future may be dropped at any await point; the request ends with it.
@@ -16,6 +19,32 @@ pub trait ModelClient: Send + Sync + 'static {
     /// # Errors
     /// [`ModelError::Retryable`] when asking again may help, [`ModelError::Fatal`] when it cannot.
     async fn complete(&self, request: &ChatRequest) -> Result<ChatReply, ModelError>;
+
+    /// Which model answers to this name, as far as that is known without asking: how it sees and points depends on it.
+    fn answers_to(&self, name: Option<&str>) -> Option<String> {
+        name.map(str::to_owned)
+    }
+
+    /// How many tokens of a conversation this model is shown, if that is limited.
+    fn context_tokens(&self, _name: Option<&str>) -> Option<usize> {
+        None
+    }
+    /// What a script says beside the reply to this request; nobody but a model that plays one knows any.
+    ///
+    /// # Errors
+    /// When the script cannot be played, and why.
+    fn cue(&self, _request: &ChatRequest) -> Result<Option<NextCue>, String> {
+        Ok(None)
+    }
+}
+
+/// What a script says about one reply.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NextCue {
+    /// The cue, with everything in it looked up.
+    pub cue: Cue,
+    /// How many of its observations the log has already.
+    pub seen: usize,
 }
 
 /// What a model is asked.
@@ -33,15 +62,19 @@ pub struct ChatRequest {
     pub tool_required: bool,
     /// Where in the conversation this request stands.
     pub progress: Progress,
+    /// What the session plays in the model's place.
+    pub scene: Option<Arc<Scene>>,
 }
 
 /// What the messages alone do not tell. A real model has no use for it, one that plays a script has.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Progress {
     /// Index of the first message after the latest answer.
     pub turn_start: usize,
     /// One entry for each failed attempt so far: how many messages there were.
     pub failures: Vec<usize>,
+    /// What the messages were made of.
+    pub transcript: Vec<Arc<AgentEvent>>,
 }
 
 /// A message of the conversation.
@@ -112,6 +145,8 @@ pub struct ChatReply {
     pub kept: Option<Kept>,
     /// Tokens used, when it says.
     pub usage: Option<TokenUsage>,
+    /// What they cost, when they have a price.
+    pub cost: Option<Cost>,
 }
 
 /// What a host put into a reply beside the common members (thoughts, signatures, ...). It is recorded with the reply and

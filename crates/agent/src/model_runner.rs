@@ -3,24 +3,29 @@
 use crate::{
     answer::{AnswerFormat, FORMAT_FAULT},
     backoff::Backoff,
+    budget,
     calls::{self, CallLimits},
     chat::{Chat, note},
     gallery::Gallery,
     host_members,
     judge::{Judge, Verdict, WORDS_MAX_BYTES, shown},
     meter,
-    model::{ChatReply, ChatRequest, ModelClient, ModelError},
+    model::{ChatReply, ChatRequest, ModelClient, ModelError, NextCue, TokenUsage},
     offer, prompt,
     runner::{Recorder, Runner, StepContext, StepError},
+    scene::{Pace, RealPace},
     skills::Skills,
+    staged,
     standing::Standing,
+    summary::Due,
     text::{cut, without_nul},
     toolbox::Look,
     vision,
 };
 use async_trait::async_trait;
 use quarterdeck_api::{Agent, AgentEvent, ErrorCode, JsonObject, ModelUsage, ToolDefinition, ToolRequest};
-use quarterdeck_core::{Coordinates, Fault, Reply, Report, StepMode, Vision};
+use quarterdeck_core::{Coordinates, Cost, Fault, Reply, Report, StepMode, Vision};
+use quarterdeck_scenario::Cue;
 use std::{collections::HashSet, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
@@ -52,6 +57,8 @@ pub struct RunnerSettings {
     /// Pictures of environments and tools that one request shows the model, the latest; 0 for a model that reads text
     /// only, which is shown none at all. Default: 3.
     pub images_max: usize,
+    /// Pixels of the longer side of such a picture; none for as large as they are. Default: none.
+    pub image_side_max: Option<u32>,
     /// How the model names a place in a picture. Default: by the model's name.
     pub coordinates: Option<Coordinates>,
     /// The model of agents that name none, if it is known.
@@ -71,6 +78,7 @@ impl Default for RunnerSettings {
             calls_at_once: 8,
             call_timeout: Duration::from_secs(150),
             images_max: 3,
+            image_side_max: None,
             coordinates: None,
             model: None,
         }
@@ -82,6 +90,15 @@ impl Default for RunnerSettings {
 pub struct ModelRunner {
     model: Arc<dyn ModelClient>,
     settings: RunnerSettings,
+    pace: Arc<dyn Pace>,
+}
+
+/// A reply, and what it was asked for.
+struct Asked {
+    request: ChatRequest,
+    reply: ChatReply,
+    /// What a script says beside it.
+    cue: Option<Cue>,
 }
 
 impl ModelRunner {
@@ -92,7 +109,13 @@ impl ModelRunner {
 
     /// A runner with these settings.
     pub fn with_settings(model: Arc<dyn ModelClient>, settings: RunnerSettings) -> Self {
-        Self { model, settings }
+        Self { model, settings, pace: Arc::new(RealPace) }
+    }
+
+    /// With tries of a script apart by this time.
+    #[must_use]
+    pub fn at_pace(self, pace: Arc<dyn Pace>) -> Self {
+        Self { pace, ..self }
     }
 }
 
@@ -106,9 +129,18 @@ impl Runner for ModelRunner {
         let skills = Skills::of(&context.agent, &transcript);
         let servers = servers_tools(context, &skills).await;
         let gallery = Gallery::of(&transcript, self.settings.images_max, &*context.media).await;
+        let (transcript, spent) =
+            self.summarize(context, &servers, (transcript, &gallery), format.as_ref(), recorder).await?;
         let request = self.request(context, servers, (&transcript, &gallery), format.as_ref());
-        let (request, mut reply) = self.ask(context, request, &standing, recorder).await?;
+        let Asked { request, mut reply, cue } = self.ask(context, request, &standing, recorder).await?;
         reply.content = reply.content.map(without_nul);
+        spent.add_to(&mut reply);
+        if let Some(act) = cue.as_ref().map(|cue| &cue.act)
+            && let Some(report) = staged::report(act, &reply)?
+        {
+            recorder.record(report).await?;
+            return Ok(());
+        }
         let judge = Judge {
             mode: context.mode,
             tools: &request.tools,
@@ -120,13 +152,14 @@ impl Runner for ModelRunner {
         let verdict = Judged { verdict, replies: judge.replies };
         let calls = self.record(context.mode, &standing, reply, verdict, recorder).await?;
         let limits = CallLimits { at_once: self.settings.calls_at_once, timeout: self.settings.call_timeout };
-        Ok(calls::run(context, &skills, calls, &limits, recorder).await?)
+        let staged = staged::results(cue.as_ref());
+        Ok(calls::run(context, (&skills, staged), calls, &limits, recorder).await?)
     }
 
     fn vision(&self, agent: &Agent) -> Vision {
-        let model = agent.model.as_deref().or(self.settings.model.as_deref());
-        let coordinates = self.settings.coordinates.unwrap_or_else(|| vision::coordinates_of(model));
-        Vision { coordinates, images_max: self.settings.images_max }
+        let model = self.model.answers_to(agent.model.as_deref()).or_else(|| self.settings.model.clone());
+        let coordinates = self.settings.coordinates.unwrap_or_else(|| vision::coordinates_of(model.as_deref()));
+        Vision { coordinates, images_max: self.settings.images_max, image_side_max: self.settings.image_side_max }
     }
 }
 
@@ -161,7 +194,42 @@ impl ModelRunner {
             reasoning_effort: agent.reasoning_effort,
             tool_required: context.mode == StepMode::AnswerOnly,
             progress,
+            scene: context.scene.clone(),
         }
+    }
+
+    /// Has the model say in short what went before, when that does not fit any more. Where it cannot be asked just now, the
+    /// conversation is only shown without its oldest parts.
+    async fn summarize(
+        &self,
+        context: &StepContext,
+        servers: &[ToolDefinition],
+        (mut transcript, gallery): (Vec<Arc<AgentEvent>>, &Gallery),
+        format: Option<&AnswerFormat>,
+        recorder: &mut dyn Recorder,
+    ) -> Result<(Vec<Arc<AgentEvent>>, Spent), StepError> {
+        let agent = &context.agent;
+        let limit = self.model.context_tokens(agent.model.as_deref()).filter(|_| context.mode == StepMode::Act);
+        let Some(limit) = limit else { return Ok((transcript, Spent::default())) };
+        let tools = budget::of_tools(&offer::tools(agent, servers.to_vec(), context.mode, format));
+        let system = prompt::system(agent, servers, format, self.vision(agent));
+        let chat = Chat::of(system, &transcript, self.settings.output_max_chars, gallery);
+        let Some(due) = Due::of(&chat, limit.saturating_sub(tools)) else { return Ok((transcript, Spent::default())) };
+        let call = meter::Call::begin();
+        let result = self.model.complete(&due.request(agent)).await;
+        call.end(&result);
+        let reply = match result {
+            Err(ModelError::Away { .. }) => return Ok((transcript, Spent::default())),
+            Err(ModelError::Retryable { message, .. } | ModelError::Fatal { message }) => {
+                tracing::debug!(session.id = %context.session, error = %message, "there is no summary");
+                None
+            }
+            Ok(reply) => Some(reply),
+        };
+        let summary = due.observation(reply.as_ref());
+        recorder.record(Report::Observed(summary.clone())).await?;
+        transcript.push(Arc::new(summary));
+        Ok((transcript, reply.map(Spent::of).unwrap_or_default()))
     }
 
     /// Asks until there is a reply, the trouble is for good, or patience is out.
@@ -171,16 +239,17 @@ impl ModelRunner {
         mut request: ChatRequest,
         standing: &Standing,
         recorder: &mut dyn Recorder,
-    ) -> Result<(ChatRequest, ChatReply), StepError> {
+    ) -> Result<Asked, StepError> {
         let backoff = Backoff::new(context.session, &self.settings);
         let mut failures = standing.failures;
         let (begun, waited) = (Instant::now(), backoff.waited(failures));
         loop {
+            let cue = self.staged(&mut request, recorder).await?;
             let call = meter::Call::begin();
             let result = self.model.complete(&request).await;
             call.end(&result);
             let (message, retry_after, is_away) = match result {
-                Ok(reply) => return Ok((request, reply)),
+                Ok(reply) => return Ok(Asked { request, reply, cue }),
                 Err(ModelError::Fatal { message }) => {
                     return Err(StepError::Failed(Fault::because(ErrorCode::Internal, message)));
                 }
@@ -196,8 +265,26 @@ impl ModelRunner {
                 return Err(out_of_patience(failures, &message));
             }
             request.progress.failures.push(request.messages.len());
-            tokio::time::sleep(backoff.wait(failures, retry_after)).await;
+            let wait = backoff.wait(failures, retry_after);
+            if cue.is_some() { self.pace.rest(wait).await } else { tokio::time::sleep(wait).await }
         }
+    }
+
+    /// What a script has for the reply that is asked for: what the agent sees before it is recorded now, and tools whose
+    /// results it knows are on offer, whether or not anything would run them.
+    async fn staged(&self, request: &mut ChatRequest, recorder: &mut dyn Recorder) -> Result<Option<Cue>, StepError> {
+        let failed = |why| StepError::Failed(Fault::because(ErrorCode::Internal, why));
+        let Some(NextCue { cue, seen }) = self.model.cue(request).map_err(failed)? else { return Ok(None) };
+        for observe in cue.observations.iter().skip(seen) {
+            for event in staged::observed(observe) {
+                recorder.record(Report::Observed(event.clone())).await?;
+                request.progress.transcript.push(Arc::new(event));
+            }
+        }
+        if !request.tool_required {
+            staged::offer(&mut request.tools, &cue);
+        }
+        Ok(Some(cue))
     }
 
     /// Records what came of the reply, and returns the calls to make.
@@ -235,6 +322,30 @@ impl ModelRunner {
             }
         }
         Ok(Vec::new())
+    }
+}
+
+/// What a step spent beside its reply; it is counted with that.
+#[derive(Default)]
+struct Spent {
+    usage: TokenUsage,
+    cost: Option<Cost>,
+}
+
+impl Spent {
+    fn of(reply: ChatReply) -> Self {
+        Self { usage: reply.usage.unwrap_or_default(), cost: reply.cost }
+    }
+
+    fn add_to(self, reply: &mut ChatReply) {
+        let Some(usage) = &mut reply.usage else { return };
+        usage.input = usage.input.saturating_add(self.usage.input);
+        usage.cached = usage.cached.saturating_add(self.usage.cached);
+        usage.output = usage.output.saturating_add(self.usage.output);
+        usage.reasoning = usage.reasoning.saturating_add(self.usage.reasoning);
+        if let (Some(known), Some(more)) = (&mut reply.cost, self.cost) {
+            known.add(more);
+        }
     }
 }
 
@@ -286,8 +397,9 @@ fn kept(reply: ChatReply, host_members: Option<JsonObject>) -> Reply {
         output_tokens: usage.output,
         reasoning_tokens: usage.reasoning,
     });
+    let cost = reply.cost;
     let reasoning = reply.reasoning.map(|thought| cut(&without_nul(thought), WORDS_MAX_BYTES / 4));
-    Reply { reasoning, content: reply.content, usage, kept: host_members.map(Box::new) }
+    Reply { reasoning, content: reply.content, usage, cost, kept: host_members.map(Box::new) }
 }
 
 fn taken_ids(transcript: &[Arc<AgentEvent>]) -> HashSet<&str> {

@@ -12,6 +12,7 @@
 //!
 //! This crate never reads a clock, makes an id, or does IO: time and ids come in as arguments.
 
+mod cast;
 mod commands;
 mod delegation;
 mod facts;
@@ -23,13 +24,14 @@ mod session;
 mod state;
 mod views;
 
+pub use cast::Cast;
 pub use commands::Command;
 pub use delegation::{Child, DELEGATE, Delegation, Errand, Order, Steering};
 pub use facts::Fact;
 pub use forms::SKILL;
 pub use log::{HOST_MEMBERS, LoggedEvent};
 pub use observations::{CallError, Coordinates, FileBytes, Observation, Output, OutputFile, Picture, Vision};
-pub use report::{Reply, Report};
+pub use report::{Cost, Reply, Report};
 pub use session::{AnswerGrace, Effect, Inbox, Next, Session, Settings, StepMode, Transition, Turn};
 pub use state::{Ending, Fault, ForceReason, OpenStep, Phase, Rejection, Resumption, State};
 pub use views::{error_sentence, sentence_without_cause};

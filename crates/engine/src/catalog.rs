@@ -14,6 +14,7 @@ mod expand;
 mod item;
 mod library;
 mod listing;
+mod resolve;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +22,8 @@ pub use built_in::BuiltIn;
 pub use error::CatalogError;
 pub use item::Item;
 pub use library::{ResolveError, UnknownName};
+pub use resolve::Resolved;
+pub(crate) use resolve::{check_levels, resolve};
 
 use crate::Clock;
 use item::{content, without_nul};

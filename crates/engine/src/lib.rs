@@ -11,38 +11,37 @@
 //!
 //! This crate knows neither HTTP nor SQL, and decides no rule of a session's life.
 
-mod agents;
-mod attachments;
+mod background;
 mod catalog;
-mod changes;
 mod clock;
-mod dispatcher;
 mod engine;
-mod handover;
+mod environments;
+mod error;
 mod heavy;
 mod latest;
+mod leased_session;
+mod media;
 mod meter;
 mod notifier;
-mod parked;
-mod pictures;
-mod queue;
-mod searches;
 mod sessions;
-mod sharing;
-mod subagents;
-mod toolbox;
-mod visibility;
+mod settings;
+mod shared;
+mod time_travel;
+mod virtual_clock;
 mod worker;
 
-pub use agents::Resolved;
-pub use catalog::{BuiltIn, Catalog, CatalogError, Found, Item, ResolveError, UnknownName};
-pub use changes::{Changes, ChangesQuery};
+pub use catalog::{BuiltIn, Catalog, CatalogError, Found, Item, ResolveError, Resolved, UnknownName};
 pub use clock::{Clock, SystemClock};
-pub use engine::{Engine, EngineSettings};
+pub use engine::Engine;
+pub use error::{CreateError, SubmitError};
 pub use heavy::heavy;
 /// What [`EngineSettings::answer_grace`] is.
 pub use quarterdeck_core::AnswerGrace;
 /// Why [`CreateError::Environment`]; the edge gives each its status.
 pub use quarterdeck_environments::Refused;
-pub use sessions::{CreateError, Created, IdempotencyKey, Quota, Sessions, SubmitError};
-pub use sharing::SharedSession;
+pub use sessions::{
+    Changes, ChangesQuery, Created, IdempotencyKey, Preparation, Prepared, Quota, Repeatable, Sessions, SharedSession,
+};
+pub use settings::EngineSettings;
+pub use time_travel::{Journey, Moved, Target};
+pub use virtual_clock::VirtualClock;

@@ -7,6 +7,8 @@ mod commands;
 mod delegation;
 #[path = "engine/lost_answers.rs"]
 mod lost_answers;
+#[path = "engine/lost_claims.rs"]
+mod lost_claims;
 #[path = "engine/orphans.rs"]
 mod orphans;
 #[path = "engine/queue.rs"]
@@ -21,8 +23,6 @@ mod replicas;
 mod runner;
 #[path = "engine/runs.rs"]
 mod runs;
-#[path = "engine/strays.rs"]
-mod strays;
 #[path = "engine/team.rs"]
 mod team;
 #[path = "engine/waiters.rs"]

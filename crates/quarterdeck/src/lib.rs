@@ -4,6 +4,7 @@
 //! nothing below it reads the environment.
 
 mod browsers;
+mod clock;
 mod config;
 mod doctor;
 mod front;
@@ -13,6 +14,7 @@ mod keys;
 mod log;
 mod manual;
 mod migrate;
+mod models;
 mod options;
 mod orgs;
 mod output;

@@ -3,16 +3,16 @@
 use crate::{
     Failure,
     browsers::{self, Browsers},
-    front, hosting,
+    clock, front, hosting,
     keys::{self, FirstKey},
-    log, output, secret_keys,
+    log,
+    models::Model,
+    output, secret_keys,
     settings::{LimitSettings, ModelSettings, Secret, Settings, StoreSettings, places},
 };
 use anyhow::Context;
-use quarterdeck_agent::{
-    ApiKey, ModelClient, ModelRunner, OpenAiClient, OpenAiSettings, RunnerSettings, ScriptedModel,
-};
-use quarterdeck_engine::{AnswerGrace, BuiltIn, Engine, EngineSettings, SystemClock};
+use quarterdeck_agent::{EndpointClient, ModelRunner, RunnerSettings};
+use quarterdeck_engine::{AnswerGrace, BuiltIn, Clock as _, Engine, EngineSettings, SystemClock};
 use quarterdeck_environments::Hosting;
 use quarterdeck_server::{App, ListenerSettings, Metrics, ServerSettings, router};
 use quarterdeck_store::{Blobs, Limits, Store};
@@ -41,6 +41,7 @@ async fn run_to_the_end(settings: &Settings, warnings: Vec<String>) -> Result<()
     for warning in warnings {
         tracing::warn!("{warning}");
     }
+    clock::check(SystemClock.now()).map_err(Failure::Settings)?;
     raise_open_files();
     hide_from_programs(settings);
     let parts = Parts::from_settings(settings).await.map_err(Failure::Settings)?;
@@ -120,8 +121,9 @@ async fn serve(settings: &Settings, parts: Parts) -> anyhow::Result<()> {
     };
     let public_url = settings.http.public.public_url.clone();
     let first_key = keys::first_key(&*store, settings.http.api_key.as_ref()).await?;
-    if let Some(endpoint) = model.endpoint {
-        tokio::spawn(tell_what_is_wrong(endpoint));
+    for endpoint in &model.endpoints {
+        endpoint.is_told();
+        tokio::spawn(tell_what_is_wrong(Arc::clone(endpoint)));
     }
     let runner = Arc::new(ModelRunner::with_settings(model.client, runner_settings(&settings.model)));
     let parking_ttl = Duration::from_secs(settings.browser.browser_idle);
@@ -170,46 +172,8 @@ async fn view_address(_: &str, _: SocketAddr, _: &dyn Store) -> anyhow::Result<O
     Ok(None)
 }
 
-/// The model that drives sessions, and what it is called.
-pub(crate) struct Model {
-    client: Arc<dyn ModelClient>,
-    /// The same, when it is an endpoint.
-    pub(crate) endpoint: Option<Arc<OpenAiClient>>,
-    pub(crate) name: String,
-}
-
-impl Model {
-    pub(crate) fn from_settings(settings: &ModelSettings) -> anyhow::Result<Self> {
-        let Some(base_url) = &settings.model_base_url else {
-            anyhow::ensure!(
-                settings.model.is_none() && settings.model_api_key.is_none(),
-                "--model and --model-api-key need --model-base-url; without it the scripted model answers"
-            );
-            let name = "the scripted model (set --model-base-url for a real one)".to_owned();
-            return Ok(Self { client: Arc::new(ScriptedModel::new()), endpoint: None, name });
-        };
-        let mut client = OpenAiSettings::new(base_url.clone());
-        client.api_key = settings.model_api_key.as_ref().map(|key| ApiKey::new(key.reveal()));
-        client.model.clone_from(&settings.model);
-        client.reply_timeout = Duration::from_secs(settings.model_timeout);
-        client.proxy = settings.model_proxy.as_ref().map(|proxy| proxy.reveal().to_owned());
-        client.stream = settings.model_stream;
-        client.context_tokens = settings.model_context.map(|tokens| tokens as usize);
-        if let Some(file) = &settings.model_ca_file {
-            let certificates = std::fs::read(file);
-            let certificates =
-                certificates.with_context(|| format!("cannot read --model-ca-file {}", file.display()))?;
-            client.certificates = vec![certificates];
-        }
-        let client = OpenAiClient::new(client).context("cannot use --model-base-url")?;
-        let name = format!("{} at {}", settings.model.as_deref().unwrap_or("the first model"), client.host());
-        let client = Arc::new(client);
-        Ok(Self { endpoint: Some(Arc::clone(&client)), client, name })
-    }
-}
-
 /// Nobody waits for this: the model's host may still be starting.
-async fn tell_what_is_wrong(client: Arc<OpenAiClient>) {
+async fn tell_what_is_wrong(client: Arc<EndpointClient>) {
     if let Some(wrong) = client.check().await {
         tracing::warn!("{wrong}");
     }
@@ -241,6 +205,7 @@ fn runner_settings(settings: &ModelSettings) -> RunnerSettings {
     RunnerSettings {
         patience: Duration::from_secs(settings.model_patience),
         images_max: settings.model_images as usize,
+        image_side_max: settings.model_image_side,
         coordinates: settings.model_coordinates.map(Into::into),
         model: settings.model.clone(),
         ..RunnerSettings::default()

@@ -1,6 +1,6 @@
 //! The store port: what the engine and the server ask of a store, in their own words.
 
-use crate::{Admission, Catalog, Error, Limits, Memories, Notices, Organizations, Sharing, SignIns, Standing};
+use crate::{Admission, Catalog, Error, Limits, Memories, Notices, Organizations, Scripts, Sharing, SignIns, Standing};
 use async_trait::async_trait;
 use quarterdeck_api::{Agent, OrganizationId, SessionId, SessionRequest, Status, Timestamp, UserId, UserMessage};
 use quarterdeck_core::{LoggedEvent, Session, Transition};
@@ -285,7 +285,7 @@ pub struct EventFilter {
 
 /// Durable state, the catalogs included. Every method is atomic; every read sees what was acknowledged before it began.
 #[async_trait]
-pub trait Store: Catalog + Memories + Organizations + Sharing + SignIns {
+pub trait Store: Catalog + Memories + Organizations + Scripts + Sharing + SignIns {
     /// Whether other processes may share this store.
     fn is_shared(&self) -> bool;
 
@@ -329,8 +329,8 @@ pub trait Store: Catalog + Memories + Organizations + Sharing + SignIns {
     /// How many sessions an organization has; none for one that is not known.
     async fn standing(&self, organization: OrganizationId) -> Result<Standing, Error>;
 
-    /// How many sessions of all organizations are in each status that is no end; statuses of none are left out.
-    async fn live_sessions(&self) -> Result<Vec<(String, u64)>, Error>;
+    /// How many sessions, of one organization or of all, are in each status that is no end; statuses of none are left out.
+    async fn live_sessions(&self, organization: Option<OrganizationId>) -> Result<Vec<(String, u64)>, Error>;
 
     /// Who waits for a slot, and at most `count` of those that can have one. `default_limit` is for organizations
     /// without a limit of their own.

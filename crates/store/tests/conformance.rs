@@ -21,6 +21,10 @@ mod memories;
 mod nul;
 #[path = "conformance/opening.rs"]
 mod opening;
+#[path = "conformance/retention.rs"]
+mod retention;
+#[path = "conformance/scripts.rs"]
+mod scripts;
 #[path = "conformance/shared.rs"]
 mod shared;
 #[path = "conformance/sharing.rs"]
@@ -110,6 +114,8 @@ macro_rules! store_suite {
             sharing::a_shared_session_keeps_its_first_token,
             sharing::an_ended_share_is_gone_with_its_token,
             sharing::of_twenty_shares_at_once_all_get_one_token,
+            scripts::a_script_is_kept_under_its_hash,
+            scripts::the_sessions_of_one_organization_are_removed_and_no_others,
             sign_ins::a_key_signs_in_until_it_is_revoked,
             sign_ins::a_link_signs_in_once_and_soon,
             sign_ins::a_sign_in_ends_a_week_after_its_last_use_and_after_a_month,

@@ -1,20 +1,22 @@
 //! A worker whose session delegates: it starts children, steers them and waits for them.
 //!
-//! Nothing of this needs one of the places in which steps are taken. A parent that waits in one would keep its own
+//! Nothing of this needs a permit to take steps. A parent that waits with one would keep its own
 //! children out, and an order must not wait until a child has made room for it.
 
-use super::{Stop, Transcript, Worker, patiently, slot};
+use super::{
+    Transcript, Worker, permit,
+    subagents::{self, Task},
+};
 use crate::{
     SubmitError,
-    engine::{STORE_RETRY, Shared},
+    leased_session::{Stop, patiently},
     notifier::Snapshot,
-    sessions::Sessions,
-    subagents::{self, Task},
+    shared::{STORE_RETRY, Shared},
 };
 use futures_util::future::{join_all, select_all};
 use quarterdeck_api::{Agent, SessionId, SessionRequest, ToolRequest, ToolResultItem};
 use quarterdeck_core::{Command, Errand, Fact, Next, Order, Report, Session, Steering};
-use quarterdeck_store::{Caller, Error};
+use quarterdeck_store::Error;
 use std::{sync::Arc, time::Duration};
 use tokio::time::{sleep, timeout};
 
@@ -48,7 +50,7 @@ impl Worker {
 
     /// Takes the result of the first child that has one, or looks again when something happened to the session itself.
     pub(super) async fn await_children(&mut self, snapshot: &Snapshot, errands: Vec<Errand>) -> Result<(), Stop> {
-        self.hand_back();
+        self.give_permit_back();
         // It can be long, and is read again when there is a step to take.
         self.transcript = Transcript::default();
         let session = &snapshot.session;
@@ -139,11 +141,10 @@ impl Parent {
     /// Makes a child do what is wanted. The order carries the version it was decided on, so that it cannot undo one
     /// of a worker that came after this one.
     async fn tell(&self, errand: &Errand, order: Order) -> Result<(), Stop> {
-        let caller = Caller { organization: self.session.organization, user: self.session.user };
         let steering = Steering { version: self.session.version, order };
         loop {
             let told = match self.child(errand, order).await {
-                Ok(_) => self.sessions().submit(caller, errand.child, Command::Steer(steering)).await,
+                Ok(child) => self.shared.decide_and_commit(child, Command::Steer(steering)).await,
                 Err(Stop::Store(error)) => Err(SubmitError::Store(error)),
                 Err(Stop::Done) => return Err(Stop::Done),
             };
@@ -179,8 +180,8 @@ impl Parent {
                 return Ok(snapshot);
             }
             let Ok(task) = Task::of(&self.agent, &errand.call) else { return Err(Stop::Done) };
-            let slot = if order == Order::Go { slot(&self.shared) } else { None };
-            let Err(error) = self.sessions().create_child(&self.session, &self.request, task, id, slot).await else {
+            let permit = if order == Order::Go { permit(&self.shared) } else { None };
+            let Err(error) = self.shared.create_child(&self.session, &self.request, task, id, permit).await else {
                 continue;
             };
             if error.is_transient() {
@@ -197,9 +198,5 @@ impl Parent {
         let found = patiently(&self.shared, || self.shared.load(id)).await?;
         let gone = || Error::Corrupt { table: "sessions", id: id.to_string(), cause: "it is gone".into() };
         found.ok_or_else(|| Stop::Store(gone()))
-    }
-
-    fn sessions(&self) -> Sessions {
-        Sessions::new(Arc::clone(&self.shared))
     }
 }

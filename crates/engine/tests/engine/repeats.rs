@@ -6,7 +6,7 @@ use crate::{
 };
 use chrono::DateTime;
 use quarterdeck_api::{Agent, IfMatch};
-use quarterdeck_engine::{CreateError, Created, IdempotencyKey};
+use quarterdeck_engine::{CreateError, Created, IdempotencyKey, Preparation, Repeatable};
 use quarterdeck_store::NewOrganization;
 use serde_json::json;
 
@@ -35,5 +35,10 @@ async fn a_repeated_creation_is_answered_as_the_first_whatever_became_of_its_age
 async fn create(world: &World, body: u8) -> Result<Created, CreateError> {
     let key = IdempotencyKey { key: "key".into(), request_hash: [body; 32] };
     let request = request(json!({"agent": "short-lived"}));
-    world.sessions.create(caller(), request, Some(key), |record| record.session.id.to_string()).await
+    let prepared = match world.sessions.prepare(caller(), request, Some(&key)).await? {
+        Preparation::New(prepared) => prepared,
+        Preparation::Replayed(answer) => return Ok(Created::Replayed(answer)),
+    };
+    let answer = prepared.started().session.id.to_string();
+    world.sessions.admit(*prepared, Some(Repeatable { key, started: answer, queued: None })).await
 }

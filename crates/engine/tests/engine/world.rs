@@ -4,7 +4,7 @@ use crate::runner::FakeRunner;
 use quarterdeck_api::{OrganizationId, SessionId, SessionRequest, Status, UserId, UserMessage};
 use quarterdeck_core::{Command, LoggedEvent, Session};
 use quarterdeck_engine::{
-    ChangesQuery, CreateError, Created, Engine, EngineSettings, Sessions, SubmitError, SystemClock,
+    ChangesQuery, CreateError, Created, Engine, EngineSettings, Preparation, Sessions, SubmitError, SystemClock,
 };
 use quarterdeck_store::{Blobs, Caller, Limits, Store, StoredSession};
 use serde_json::{Value, json};
@@ -48,7 +48,10 @@ impl World {
     }
 
     pub(crate) async fn try_create(&self, fields: Value) -> Result<Created, CreateError> {
-        self.sessions.create(caller(), request(fields), None, |_| String::new()).await
+        match self.sessions.prepare(caller(), request(fields), None).await? {
+            Preparation::New(prepared) => self.sessions.admit(*prepared, None).await,
+            Preparation::Replayed(_) => panic!("no key was used"),
+        }
     }
 
     pub(crate) async fn submit(&self, id: SessionId, command: Command) {
@@ -140,7 +143,9 @@ pub(crate) fn request(fields: Value) -> SessionRequest {
     });
     let Value::Object(fields) = fields else { panic!("fields are an object") };
     request.as_object_mut().unwrap().extend(fields);
-    serde_json::from_value(request).unwrap()
+    let mut request: SessionRequest = serde_json::from_value(request).unwrap();
+    request.explicit_retention.delete_after_min = request.delete_after_min;
+    request
 }
 
 /// An agent whose client runs these tools.

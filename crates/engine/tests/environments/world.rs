@@ -4,7 +4,9 @@ use crate::fake::FakeProvider;
 use quarterdeck_agent::{ModelRunner, ScriptedModel};
 use quarterdeck_api::{OrganizationId, SessionId, SessionRequest, Status, UserId, UserMessage};
 use quarterdeck_core::{Command, LoggedEvent, Session};
-use quarterdeck_engine::{ChangesQuery, CreateError, Created, Engine, EngineSettings, Sessions, SystemClock};
+use quarterdeck_engine::{
+    ChangesQuery, CreateError, Created, Engine, EngineSettings, Preparation, Sessions, SystemClock,
+};
 use quarterdeck_store::{Blobs, Caller, Store};
 use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
@@ -55,7 +57,10 @@ impl World {
         let mut request = json!({"agent": agent, "messages": script, "queue": true});
         request.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
         let request: SessionRequest = serde_json::from_value(request).unwrap();
-        match self.sessions.create(caller(), request, None, |_| String::new()).await? {
+        let Preparation::New(prepared) = self.sessions.prepare(caller(), request, None).await? else {
+            panic!("no key was used")
+        };
+        match self.sessions.admit(*prepared, None).await? {
             Created::New(record) => Ok(record.session.id),
             Created::Replayed(_) => panic!("no key was used"),
         }

@@ -8,7 +8,7 @@ use quarterdeck_api::{
     OrganizationId, SessionId, SessionRequest, Status, ToolResult, ToolResultItem, UserId, UserMessage,
 };
 use quarterdeck_core::Command;
-use quarterdeck_engine::{ChangesQuery, CreateError, Created, IdempotencyKey, SubmitError};
+use quarterdeck_engine::{ChangesQuery, CreateError, Created, IdempotencyKey, Preparation, Repeatable, SubmitError};
 use quarterdeck_store::Caller;
 use rand::{RngExt as _, rngs::SmallRng};
 use serde_json::{Value, json, value::RawValue};
@@ -92,7 +92,13 @@ async fn create(world: &World, number: u64, random: &mut SmallRng) -> Option<Ses
             let request = request.clone();
             let answer = world
                 .ask(&door, PATIENCE, async |sessions| {
-                    sessions.create(caller(), request, Some(key), |record| record.session.id.to_string()).await
+                    let prepared = match sessions.prepare(caller(), request, Some(&key)).await? {
+                        Preparation::New(prepared) => prepared,
+                        Preparation::Replayed(answer) => return Ok(Created::Replayed(answer)),
+                    };
+                    let answer = prepared.started().session.id.to_string();
+                    let repeatable = Repeatable { key, started: answer.clone(), queued: Some(answer) };
+                    sessions.admit(*prepared, Some(repeatable)).await
                 })
                 .await;
             match answer {

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use quarterdeck_agent::{Recorder, Runner, StepContext, StepError};
 use quarterdeck_api::{Answer, SessionId, SessionRequest, Status, UserMessage};
 use quarterdeck_core::{Command, Reply, Report, StepMode};
-use quarterdeck_engine::{Created, Engine, EngineSettings};
+use quarterdeck_engine::{Created, Engine, EngineSettings, Preparation};
 use quarterdeck_store::{Blobs, Limits};
 use quarterdeck_test_support::{
     faulty_store::{Failure, Faults, FaultyStore, Link, Method, Outcome, Plan},
@@ -180,7 +180,11 @@ impl Replica {
             "queue": true,
         });
         let request: SessionRequest = serde_json::from_value(request).unwrap();
-        match self.engine.sessions().create(caller(), request, None, |_| String::new()).await.unwrap() {
+        let sessions = self.engine.sessions();
+        let Preparation::New(prepared) = sessions.prepare(caller(), request, None).await.unwrap() else {
+            panic!("no key was used")
+        };
+        match sessions.admit(*prepared, None).await.unwrap() {
             Created::New(record) => record.session.id,
             Created::Replayed(_) => panic!("no key was used"),
         }

@@ -19,7 +19,7 @@ use quarterdeck_api::{
     mask,
 };
 use quarterdeck_core::Command;
-use quarterdeck_engine::{Created, IdempotencyKey};
+use quarterdeck_engine::{Created, IdempotencyKey, Preparation, Repeatable};
 use quarterdeck_store::{Caller, EventFilter, SessionFilter, SessionRecord, SummaryRow};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
@@ -56,9 +56,19 @@ pub(crate) async fn create(
     });
     let base = app.base(&input);
     let render = |record: &SessionRecord| to_json(&session_view(record, base.as_str()));
-    let json = match app.sessions.create(caller, request, key, render).await? {
-        Created::New(record) => base.in_text(to_json(&session_view(&record, base.as_str())), record.session.id),
-        Created::Replayed(json) => base.in_answer(json),
+    let json = match app.sessions.prepare(caller, request, key.as_ref()).await? {
+        Preparation::Replayed(json) => base.in_answer(json),
+        Preparation::New(prepared) => {
+            let repeatable = key.map(|key| Repeatable {
+                key,
+                started: render(prepared.started()),
+                queued: prepared.queued().map(render),
+            });
+            match app.sessions.admit(*prepared, repeatable).await? {
+                Created::New(record) => base.in_text(render(&record), record.session.id),
+                Created::Replayed(json) => base.in_answer(json),
+            }
+        }
     };
     Ok((StatusCode::CREATED, [(header::CONTENT_TYPE, "application/json")], json).into_response())
 }
@@ -177,7 +187,8 @@ pub(crate) async fn quota(
 ) -> Result<Json<QuotaStatus>, ApiError> {
     let quota = app.sessions.quota(caller).await?;
     let (limit, active) = (signed(quota.limit), signed(quota.active));
-    Ok(Json(QuotaStatus { scope: QuotaScope::Org, limit, active, available: (limit - active).max(0) }))
+    let by_status = quota.by_status.into_iter().map(|(status, count)| (status, signed(count))).collect();
+    Ok(Json(QuotaStatus { scope: QuotaScope::Org, limit, active, available: (limit - active).max(0), by_status }))
 }
 
 /// Tokens that may be used: without a limit, and not counted.

@@ -1,0 +1,89 @@
+//! What callers read of sessions: one, many, their events, and how many slots are left.
+
+use super::Sessions;
+use crate::{SubmitError, sessions::visibility::View};
+use quarterdeck_api::SessionId;
+use quarterdeck_core::Session;
+use quarterdeck_store::{Caller, Error, EventFilter, Listing, SessionFilter, SessionRecord, SummaryRow};
+use serde_json::value::RawValue;
+use std::sync::Arc;
+
+/// An organization's slots.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Quota {
+    /// How many sessions may hold one.
+    pub limit: u64,
+    /// How many do.
+    pub active: u64,
+    /// How many of its sessions are in each status that is no end; statuses of none are left out.
+    pub by_status: Vec<(String, u64)>,
+}
+
+impl Sessions {
+    /// How many slots the organization has, and uses.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn quota(&self, caller: Caller) -> Result<Quota, Error> {
+        let standing = self.shared.store.standing(caller.organization).await?;
+        let by_status = self.shared.store.live_sessions(Some(caller.organization)).await?;
+        let limit = standing.limit(self.shared.settings.limits.concurrent);
+        Ok(Quota { limit, active: standing.active, by_status })
+    }
+
+    /// Where a session stands.
+    ///
+    /// # Errors
+    /// [`SubmitError`].
+    pub async fn session(&self, caller: Option<Caller>, id: SessionId) -> Result<Arc<Session>, SubmitError> {
+        let (snapshot, view) = self.find(caller, id).await?;
+        Ok(view.of_session(snapshot.session))
+    }
+
+    /// A session with its request.
+    ///
+    /// # Errors
+    /// [`SubmitError`].
+    pub async fn record(&self, caller: Option<Caller>, id: SessionId) -> Result<SessionRecord, SubmitError> {
+        let record = self.shared.store.record(id).await?;
+        let view = self.view(caller, id, record.as_ref().map(|record| record.session.organization)).await?;
+        let record = record.ok_or(SubmitError::NotFound(id))?;
+        Ok(match view {
+            View::Own => record,
+            View::Public => SessionRecord { session: record.session.without_causes(), ..record },
+        })
+    }
+
+    /// A page of the organization's sessions.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn list(&self, caller: Caller, filter: SessionFilter) -> Result<Listing<SummaryRow>, Error> {
+        let turn = match filter.search {
+            Some(_) => Some(self.shared.searches.turn(caller.organization).await?),
+            None => None,
+        };
+        let listing = self.shared.store.sessions(caller.organization, filter).await;
+        drop(turn);
+        listing
+    }
+
+    /// A page of a session's events.
+    ///
+    /// # Errors
+    /// [`SubmitError`].
+    pub async fn events(
+        &self,
+        caller: Option<Caller>,
+        id: SessionId,
+        filter: EventFilter,
+    ) -> Result<Listing<Arc<RawValue>>, SubmitError> {
+        let (_, view) = self.find(caller, id).await?;
+        let (offset, limit) = (filter.offset.unsigned_abs(), filter.limit.unsigned_abs());
+        let page = self.shared.store.events_page(id, filter).await?;
+        if (page.items.len() as u64) < page.total.saturating_sub(offset).min(limit) {
+            return Err(SubmitError::PageTooLarge);
+        }
+        Ok(Listing { items: view.of_all(page.items), ..page })
+    }
+}
