@@ -34,7 +34,7 @@ function page({ id = '', token = '', recorded = false }) {
     view: address.get('view') ?? 'steps', find: '', errorsOnly: false,
     raw: address.get('expanded') === 'true', playing: false, speed: 1, skip: true,
     draft: '', result: /** @type {any} */ (null), sharing: /** @type {any} */ (null), busy: '', moreOpen: false,
-    scrollTo: -1, childrenFor: -1, loaded: false, marked: -1, errorsOf: -1, errors: 0, marks: /** @type {any} */ (nothing), printedFrom: '', files: /** @type {Map<string, any>} */ (new Map()), filesOf: -1,
+    scrollTo: -1, childrenFor: -1, loaded: false, marked: -1, errorsOf: -1, errors: 0, marks: /** @type {any} */ (nothing), printedFrom: '', steerOpen: false, files: /** @type {Map<string, any>} */ (new Map()), filesOf: -1,
   };
   const stopping = new AbortController();
   /** What the list said of it: shown until the session itself is there. @type {any} */
@@ -432,12 +432,13 @@ function page({ id = '', token = '', recorded = false }) {
   function steering() {
     const why = reasons(status());
     const ended = hasEnded(status());
-    return html`<form class="steering" aria-label="Steer" @submit=${(/** @type {Event} */ e) => { e.preventDefault(); send(); }}>
+    return html`<form class=${`steering ${state.steerOpen ? 'open' : ''} ${state.result ? 'aside' : ''}`} aria-label="Steer" @submit=${(/** @type {Event} */ e) => { e.preventDefault(); send(); }}>
       ${ended ? html`<p class="ended">Ended: ${log.head?.error_code ?? status()}${log.head?.outcome ? `, ${log.head.outcome}` : ''}, ${log.events.length} events.${why.message ? '' : ' A message continues it.'}</p>` : nothing}
       <textarea id="message" rows="1" aria-label="Message to the agent" placeholder=${why.message || 'Message to the agent'} .value=${live(state.draft)} ?disabled=${Boolean(why.message)}
         @input=${(/** @type {any} */ e) => { state.draft = e.target.value; }} @keydown=${(/** @type {KeyboardEvent} */ e) => { if (e.key === 'Enter' && (e.ctrlKey || e.metaKey)) { e.preventDefault(); send(); } }}></textarea>
-      <div class="buttons">
       ${button({ label: html`Send <kbd>Ctrl ⏎</kbd>`, kind: 'primary', reason: why.message, click: send })}
+      ${button({ label: 'Steer', kind: 'opens', pressed: state.steerOpen, click: () => { state.steerOpen = !state.steerOpen; update(); } })}
+      <div class="buttons">
       ${status() === 'paused' ? button({ label: 'Resume', reason: why.resume, click: () => command('resume', undefined, 'Goes on') })
         : button({ label: 'Pause', reason: why.pause, click: () => command('pause', undefined, 'Paused') })}
       ${button({ label: 'Force answer', reason: why.force_answer, click: () => command('force_answer', undefined, 'It answers at its next step') })}
@@ -599,6 +600,7 @@ function page({ id = '', token = '', recorded = false }) {
         { label: 'Send a message', hint: 'm', run: () => requestAnimationFrame(() => document.getElementById('message')?.focus()) },
         { label: status() === 'paused' ? 'Resume' : 'Pause', hint: 'p', run: () => command(status() === 'paused' ? 'resume' : 'pause') },
         { label: 'Force answer', hint: '', run: () => command('force_answer') }, { label: 'Cancel session…', hint: '', run: cancel },
+        { label: 'It went well', hint: '', run: () => rate(true) }, { label: 'It did not go well…', hint: '', run: () => rate(false) },
         { label: 'Share…', hint: '', run: share }, { label: 'Rerun with edits…', hint: '', run: () => go(`${base}/agent-view/new?from=${state.id}`) }]),
       { label: 'Play', hint: 'Space', run: togglePlay }, { label: 'Next error or message', hint: 'Shift →', run: () => landmark(1) },
       { label: 'Copy the log as Markdown', hint: '', run: () => copy(markdown({ id: state.id }, log.events), 'the log as Markdown') },

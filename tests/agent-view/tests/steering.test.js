@@ -30,7 +30,8 @@ function machine() {
     for (const row of rows.split('\n').slice(2).filter(Boolean)) {
       const [states, becomes, http, events] = row.split('|').slice(1).map((cell) => cell.trim());
       for (const state of states.split(';').map((one) => one.trim().split(' ')[0])) {
-        const cell = table[name][state] ??= { accepted: false, changes: false };
+        table[name][state] ??= { accepted: false, changes: false };
+        const cell = table[name][state];
         cell.accepted ||= http.startsWith('2');
         cell.changes ||= http.startsWith('2') && (becomes !== '—' || events !== 'none');
       }
@@ -202,9 +203,9 @@ test('shared: a stranger sees it without a cookie, until it is not shared any mo
   await looking.getByRole('heading', { name: 'Fails for a secret reason' }).waitFor();
   assert.equal(await looking.getByLabel('Message to the agent').count(), 0);
   // Both see the same, and neither sees why it failed.
-  const seen = (one) => one.locator('main').innerText();
+  const seen = (one) => one.locator('main').textContent();
   await eventually('the owner sees what a stranger sees', () => Promise.all([seen(theirs), seen(looking)]), ([one, other]) => one === other);
-  const owners = await page.locator('.failure').innerText();
+  const owners = await page.locator('.failure').textContent();
   assert.ok(owners.includes((await server.call('GET', `/api/v2/sessions/${id}`)).body.status.error));
   await page.getByRole('button', { name: 'Stop sharing' }).click();
   await page.getByLabel('Link').waitFor({ state: 'detached' });
