@@ -25,7 +25,6 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
-use utoipa::ToSchema;
 
 /// Creates a session and starts it, or queues it until its organization has a slot free.
 #[utoipa::path(post, path = "/api/v2/sessions", tag = "sessions", operation_id = "create_session",
@@ -88,12 +87,13 @@ pub(crate) async fn create(
         ("finished_before" = Option<chrono::DateTime<chrono::Utc>>, Query, description = "Ended before."),
         ("finished_after" = Option<chrono::DateTime<chrono::Utc>>, Query, description = "Ended after."),
         ("include" = Option<String>, Query,
-            description = "`summary`: each entry says how far it came and what it used."),
+            description = "`summary`: each entry also says `steps`, `tokens` (`input`, `output`), `outcome`, \
+                `error_code`, `group_id` and `parent_session_id`."),
         ("page" = Option<u64>, Query, minimum = 1, description = "The page, from 1."),
         ("size" = Option<u64>, Query, minimum = 1, maximum = 100, description = "Entries on a page; 10 when absent."),
         ("sort" = inline(Option<Vec<SessionOrder>>), Query, description = "`created_at` or `-created_at`, the default.")),
     responses(
-        (status = 200, description = "A page of sessions.", body = Page<ListedSession>,
+        (status = 200, description = "A page of sessions.", body = Page<SessionSummary>,
             headers(("ETag" = String, description = "Names what the page says."))),
         (status = 304, description = "The page that `If-None-Match` names says the same."),
         (status = 401, description = "No key, or one that does not work.", body = ErrorBody),
@@ -121,13 +121,12 @@ pub(crate) async fn list(
 }
 
 /// A session in a listing.
-#[derive(Serialize, ToSchema)]
+#[derive(Serialize)]
 pub(crate) struct ListedSession {
     #[serde(flatten)]
     session: SessionSummary,
     /// Only when they were asked for: some clients refuse what they do not know.
     #[serde(flatten)]
-    #[schema(ignore)]
     figures: Option<SessionFigures>,
 }
 
