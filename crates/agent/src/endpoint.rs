@@ -23,8 +23,8 @@ use crate::{
     model::{ChatReply, ChatRequest, Finish, ModelClient, ModelError},
 };
 pub use api::ModelApi;
-pub use check::Trial;
 use async_trait::async_trait;
+pub use check::Trial;
 use gate::Gate;
 use pace::Pace;
 use profile::{Profile, Profiles, Refusal};
@@ -278,7 +278,11 @@ impl EndpointClient {
 
     /// The models that it is known to have; none before its list was asked for.
     pub fn known_models(&self) -> &[String] {
-        if self.settings.models.is_empty() { self.listed.get().map_or(&[], Vec::as_slice) } else { &self.settings.models }
+        if self.settings.models.is_empty() {
+            self.listed.get().map_or(&[], Vec::as_slice)
+        } else {
+            &self.settings.models
+        }
     }
 
     /// Asks for its list of models: the first time whoever wants to know waits for it, later on nobody does.
@@ -384,7 +388,8 @@ impl ModelClient for EndpointClient {
                     }
                     let said = refused.said.as_deref().unwrap_or_default();
                     let tokens = wire::tokens(&fitted);
-                    let refusal = Refusal { api: self.settings.api, status: refused.status, said, request: &fitted, tokens };
+                    let refusal =
+                        Refusal { api: self.settings.api, status: refused.status, said, request: &fitted, tokens };
                     if !profile.learn(&refusal) {
                         return Err(refused.into_error(&self.host));
                     }

@@ -106,7 +106,8 @@ impl Endpoints {
             (true, Some(of_endpoint)) => vec![of_endpoint],
             // A host may have models that it does not list. One that has told what it has is believed.
             (true, None) => {
-                let may_have = |endpoint: &&NamedEndpoint| self.all.len() == 1 || endpoint.client.known_models().is_empty();
+                let may_have =
+                    |endpoint: &&NamedEndpoint| self.all.len() == 1 || endpoint.client.known_models().is_empty();
                 self.all.iter().filter(may_have).map(|endpoint| target(endpoint, name)).collect()
             }
         }
@@ -200,9 +201,9 @@ mod tests {
 
     fn check(endpoints: &Endpoints, name: Option<&str>, expected: &[&str]) {
         let targets = endpoints.targets(name);
-        let told = targets.iter().map(|target| {
-            format!("{}:{}", target.endpoint.name, target.model.as_deref().unwrap_or_default())
-        });
+        let told = targets
+            .iter()
+            .map(|target| format!("{}:{}", target.endpoint.name, target.model.as_deref().unwrap_or_default()));
         assert_eq!(told.collect::<Vec<_>>(), expected, "{name:?}");
     }
 

@@ -15,6 +15,8 @@ mod backoff;
 mod budget;
 mod calls;
 mod chat;
+mod endpoint;
+mod endpoints;
 mod gallery;
 mod host_members;
 mod judge;
@@ -25,14 +27,13 @@ mod model;
 mod model_runner;
 mod offer;
 mod offered_schema;
-mod endpoint;
-mod endpoints;
 mod prompt;
 mod runner;
 mod schema;
 mod scripted;
 mod skills;
 mod standing;
+mod structured;
 mod summary;
 mod text;
 mod text_calls;
@@ -40,6 +41,7 @@ mod thinking;
 mod toolbox;
 mod vision;
 
+pub use endpoint::{ApiKey, EndpointClient, EndpointSettings, EndpointSettingsError, ModelApi, Trial};
 pub use endpoints::{Endpoints, NamedEndpoint, Price};
 pub use media::{Media, NoMedia};
 pub use model::{
@@ -47,11 +49,11 @@ pub use model::{
     TokenUsage,
 };
 pub use model_runner::{ModelRunner, RunnerSettings};
-pub use endpoint::{ApiKey, EndpointClient, EndpointSettings, EndpointSettingsError, ModelApi, Trial};
 /// Of [`RunnerSettings`].
 pub use quarterdeck_core::Coordinates;
 pub use runner::{Recorded, Recorder, Runner, StepContext, StepError, Superseded};
 pub use scripted::ScriptedModel;
+pub use structured::StructuredReplies;
 pub use toolbox::{Look, NoTools, Place, Toolbox};
 
 #[cfg(test)]

@@ -111,7 +111,8 @@ impl Runner for ModelRunner {
         let skills = Skills::of(&context.agent, &transcript);
         let servers = servers_tools(context, &skills).await;
         let gallery = Gallery::of(&transcript, self.settings.images_max, &*context.media).await;
-        let (transcript, spent) = self.summarize(context, &servers, (transcript, &gallery), format.as_ref(), recorder).await?;
+        let (transcript, spent) =
+            self.summarize(context, &servers, (transcript, &gallery), format.as_ref(), recorder).await?;
         let request = self.request(context, servers, (&transcript, &gallery), format.as_ref());
         let (request, mut reply) = self.ask(context, request, &standing, recorder).await?;
         reply.content = reply.content.map(without_nul);
@@ -167,6 +168,7 @@ impl ModelRunner {
             tools: offer::tools(agent, servers, context.mode, format),
             reasoning_effort: agent.reasoning_effort,
             tool_required: context.mode == StepMode::AnswerOnly,
+            reply_schema: None,
             progress,
         }
     }

@@ -103,7 +103,8 @@ impl Due {
     pub(crate) fn observation(&self, reply: Option<&ChatReply>) -> AgentEvent {
         let whole = reply.filter(|reply| reply.finish == Finish::Done && reply.calls.is_empty());
         let words = whole.and_then(|reply| reply.content.as_deref()).map(str::trim).filter(|words| !words.is_empty());
-        let text = words.map_or_else(|| NO_SUMMARY.to_owned(), |words| cut(&without_nul(words.to_owned()), self.summary_max_chars));
+        let text = words
+            .map_or_else(|| NO_SUMMARY.to_owned(), |words| cut(&without_nul(words.to_owned()), self.summary_max_chars));
         AgentEvent::ObservationEvent {
             source: SOURCE.into(),
             text: Some(text),

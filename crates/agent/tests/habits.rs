@@ -51,7 +51,8 @@ async fn walk(interface: Interface, streamed: bool) {
     };
     let _ = rustls::crypto::ring::default_provider().install_default();
     let model = habits::endpoint(interface, streamed).await.unwrap();
-    let settings = EndpointSettings { api, reply_timeout: Duration::from_secs(20), ..EndpointSettings::new(model.base_url()) };
+    let settings =
+        EndpointSettings { api, reply_timeout: Duration::from_secs(20), ..EndpointSettings::new(model.base_url()) };
     let client = Arc::new(EndpointClient::new(settings).unwrap());
     let habits = habits::by(interface);
     let mut wrong = Vec::new();

@@ -5,7 +5,8 @@
 
 use async_trait::async_trait;
 use quarterdeck_agent::{
-    EndpointClient, EndpointSettings, ModelRunner, NoMedia, NoTools, Recorded, Recorder, Runner, StepContext, Superseded,
+    EndpointClient, EndpointSettings, ModelRunner, NoMedia, NoTools, Recorded, Recorder, Runner, StepContext,
+    Superseded,
 };
 use quarterdeck_api::{Agent, AgentEvent, ToolRequest, ToolResult};
 use quarterdeck_core::{Report, StepMode};
@@ -28,12 +29,14 @@ async fn a_session_of_3000_steps_stays_within_its_budget() {
     let seen: Arc<Mutex<Seen>> = Arc::default();
     let base_url = endpoint(Arc::clone(&seen)).await;
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let settings = EndpointSettings { context_tokens: Some(BUDGET), model: Some("m".into()), ..EndpointSettings::new(base_url) };
+    let settings =
+        EndpointSettings { context_tokens: Some(BUDGET), model: Some("m".into()), ..EndpointSettings::new(base_url) };
     let runner = ModelRunner::new(Arc::new(EndpointClient::new(settings).unwrap()));
     let look = json!([{"name": "look", "description": "Looks.", "input_schema": {"type": "object"}}]);
     let agent = json!({"name": "tester", "description": "Tests things.", "environments": [], "tools": look});
     let agent: Arc<Agent> = Arc::new(serde_json::from_value(agent).unwrap());
-    let mut log = Log(vec![event(json!({"kind": "message_event", "caller_id": "user", "content": ["Look 3,000 times."]}))]);
+    let mut log =
+        Log(vec![event(json!({"kind": "message_event", "caller_id": "user", "content": ["Look 3,000 times."]}))]);
     for step in 0..STEPS {
         let context = StepContext {
             session: "018f0000-0000-7000-8000-000000000001".parse().unwrap(),
@@ -48,9 +51,7 @@ async fn a_session_of_3000_steps_stays_within_its_budget() {
         log.return_result(step);
     }
     let seen = seen.lock().unwrap();
-    let is_summary = |event: &&Arc<AgentEvent>| {
-        matches!(&***event, AgentEvent::ObservationEvent { source, text: Some(text), .. } if source == "summary" && text == SUMMARY)
-    };
+    let is_summary = |event: &&Arc<AgentEvent>| matches!(&***event, AgentEvent::ObservationEvent { source, text: Some(text), .. } if source == "summary" && text == SUMMARY);
     let summaries = log.0.iter().filter(is_summary).count();
     assert_eq!(seen.requests, STEPS + summaries);
     assert!(summaries > 10, "{summaries}");
@@ -102,7 +103,10 @@ async fn endpoint(seen: Arc<Mutex<Seen>>) -> String {
             while let Some(body) = body_of(&mut stream).await {
                 let message = seen.lock().unwrap().take(body);
                 let reply = json!({"choices": [{"message": message}], "usage": {"prompt_tokens": 1}}).to_string();
-                let head = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", reply.len());
+                let head = format!(
+                    "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+                    reply.len()
+                );
                 if stream.write_all((head + &reply).as_bytes()).await.is_err() {
                     break;
                 }
@@ -136,7 +140,9 @@ struct Log(Vec<Arc<AgentEvent>>);
 
 impl Log {
     fn return_result(&mut self, step: usize) {
-        let AgentEvent::PolicyEvent { tool_reqs, .. } = &**self.0.last().unwrap() else { panic!("{:?}", self.0.last()) };
+        let AgentEvent::PolicyEvent { tool_reqs, .. } = &**self.0.last().unwrap() else {
+            panic!("{:?}", self.0.last())
+        };
         let tool_req: ToolRequest = tool_reqs[0].clone();
         let result = format!("{step} {}", "r".repeat(RESULT_BYTES)).into();
         let result = ToolResult { tool_req, result, truncated: false, output_artifact_path: None };

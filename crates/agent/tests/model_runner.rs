@@ -5,7 +5,7 @@
 
 mod world;
 
-use quarterdeck_agent::{ChatRequest, ModelClient, EndpointClient, EndpointSettings, RunnerSettings, ScriptedModel};
+use quarterdeck_agent::{ChatRequest, EndpointClient, EndpointSettings, ModelClient, RunnerSettings, ScriptedModel};
 use quarterdeck_api::{AgentEvent, Answer, ErrorCode, Status};
 use quarterdeck_core::Command;
 use quarterdeck_test_support::fake_model::{Behaviour, FakeModel};

@@ -61,8 +61,8 @@ pub use pages::Page;
 pub use patches::{PatchAgent, PatchEnvironment, PatchSkill};
 pub use schedules::{CreateSchedule, CronTiming, PauseSchedule, UpdateSchedule};
 pub use sessions::{
-    Answer, ErrorCode, Metrics, ModelCost, ModelUsage, Outcome, QuotaScope, QuotaStatus, Retention, Session, SessionChanges,
-    SessionFigures, SessionRequest, SessionStatus, SessionSummary, ShareLink, SharedTrajectory, Status,
+    Answer, ErrorCode, Metrics, ModelCost, ModelUsage, Outcome, QuotaScope, QuotaStatus, Retention, Session,
+    SessionChanges, SessionFigures, SessionRequest, SessionStatus, SessionSummary, ShareLink, SharedTrajectory, Status,
     TokenQuotaStatus, Tokens,
 };
 pub use skills::Skill;

@@ -9,8 +9,8 @@ use crate::{
 };
 use quarterdeck_api::{
     ActiveState, AgentEvent, Answer, AttachmentOrigin, CompletionReason, EnvironmentKind, ErrorCode, EventData,
-    FileContent, JsonObject, ModelUsage, Outcome, SessionId, Timestamp, ToolError, ToolRequest,
-    ToolResultItem, TransferDirection, UserMessage,
+    FileContent, JsonObject, ModelUsage, Outcome, SessionId, Timestamp, ToolError, ToolRequest, ToolResultItem,
+    TransferDirection, UserMessage,
 };
 use uuid::Uuid;
 

@@ -3,9 +3,9 @@
 use crate::{
     Failure,
     browsers::{self, Browsers},
-    clock, hosting, say,
+    clock, hosting,
     models::Model,
-    serve,
+    say, serve,
     settings::{Settings, places},
 };
 use quarterdeck_agent::{EndpointClient, Trial};

@@ -5,8 +5,9 @@ use crate::{
     browsers::{self, Browsers},
     clock, front, hosting,
     keys::{self, FirstKey},
-    log, output, secret_keys,
+    log,
     models::Model,
+    output, secret_keys,
     settings::{LimitSettings, ModelSettings, Secret, Settings, StoreSettings, places},
 };
 use anyhow::Context;

@@ -90,7 +90,11 @@ impl EndpointClient {
         let told = listed.iter().take(NAMES_TOLD).map(String::as_str).collect::<Vec<_>>().join(", ");
         let more = listed.len().saturating_sub(NAMES_TOLD);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        Some(format!("the model host {} does not list {asked:?} ({}); it lists {told}{more}", self.host, self.setting("--model", "models")))
+        Some(format!(
+            "the model host {} does not list {asked:?} ({}); it lists {told}{more}",
+            self.host,
+            self.setting("--model", "models")
+        ))
     }
 
     /// A base URL without `/v1` is the usual reason for there being nothing.

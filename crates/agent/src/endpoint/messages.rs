@@ -86,7 +86,8 @@ fn marked(mut block: Value, profile: &Profile) -> Value {
 
 /// The user and the assistant take turns, and the user's side begins; results come first in a turn.
 fn messages(messages: &[ChatMessage], to: &Recipient<'_>) -> Vec<Value> {
-    let spoken = messages.iter().filter(|message| !matches!(message, ChatMessage::System(_)) && says_something(message));
+    let spoken =
+        messages.iter().filter(|message| !matches!(message, ChatMessage::System(_)) && says_something(message));
     let mut sent: Vec<(bool, Vec<Value>)> = Vec::new();
     for message in spoken {
         let is_user = !matches!(message, ChatMessage::Assistant { .. });
@@ -276,7 +277,9 @@ impl Assembly {
         }
         let Some(usage) = data["usage"].as_object() else { return };
         if let Some(known) = message.entry("usage").or_insert_with(|| json!({})).as_object_mut() {
-            known.extend(usage.iter().filter(|(_, value)| !value.is_null()).map(|(name, value)| (name.clone(), value.clone())));
+            known.extend(
+                usage.iter().filter(|(_, value)| !value.is_null()).map(|(name, value)| (name.clone(), value.clone())),
+            );
         }
     }
 }

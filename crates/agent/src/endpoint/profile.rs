@@ -138,7 +138,10 @@ impl Profile {
         if wishes.pictures && says(&["image", "vision", "multimodal", "multi-modal", "modalit", "picture", "visual"]) {
             return set(&mut self.no_pictures);
         }
-        if refusal.api == ModelApi::Chat && says(&["system"]) && says(&["role", "message", "instruction", "not supported"]) {
+        if refusal.api == ModelApi::Chat
+            && says(&["system"])
+            && says(&["role", "message", "instruction", "not supported"])
+        {
             return set(&mut self.no_system);
         }
         if says(&["role", "alternat", "after tool", "last message", "conversation"]) {

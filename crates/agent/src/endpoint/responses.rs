@@ -99,7 +99,8 @@ pub(super) fn read(body: &Value, model: &str) -> Result<ChatReply, ReplyFault> {
     let spoken = filled(words(items, "output_text", "text")).or_else(|| filled(words(items, "refusal", "refusal")));
     let split = spoken.as_deref().map(thinking::split).unwrap_or_default();
     let mut calls: Vec<RawCall> = items.iter().filter(|item| is_call(item)).map(raw_call).collect();
-    let kept = blocks::keep(items, &mut calls, is_call, |item| item["type"] == "message" && item.get("phase").is_none());
+    let kept =
+        blocks::keep(items, &mut calls, is_call, |item| item["type"] == "message" && item.get("phase").is_none());
     Ok(ChatReply {
         model: model.to_owned(),
         model_is_known: false,

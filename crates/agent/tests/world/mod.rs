@@ -4,7 +4,7 @@ pub(crate) mod tools;
 
 use async_trait::async_trait;
 use quarterdeck_agent::{
-    ApiKey, Media, ModelClient, ModelRunner, NoMedia, NoTools, EndpointClient, EndpointSettings, Recorded, Recorder,
+    ApiKey, EndpointClient, EndpointSettings, Media, ModelClient, ModelRunner, NoMedia, NoTools, Recorded, Recorder,
     Runner, RunnerSettings, StepContext, StepError, Superseded, Toolbox,
 };
 use quarterdeck_api::{

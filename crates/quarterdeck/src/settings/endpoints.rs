@@ -84,7 +84,8 @@ impl FromStr for EndpointEntry {
         let text = text.trim();
         let table = if text.starts_with('{') { text.to_owned() } else { format!("{{ {text} }}") };
         // The parser's words show the line that is wrong, and a key may stand in it.
-        let holder: Holder = toml::from_str(&format!("endpoint = {table}")).map_err(|error| error.message().to_owned())?;
+        let holder: Holder =
+            toml::from_str(&format!("endpoint = {table}")).map_err(|error| error.message().to_owned())?;
         holder.endpoint.checked()
     }
 }
@@ -151,10 +152,11 @@ mod tests {
 
     #[test]
     fn an_endpoint_is_read_and_its_key_is_not_shown() {
-        let entry: EndpointEntry = "name = \"cloud\", base-url = \"https://u:CANARY@h/v1?key=CANARY\", api = \"messages\", \
+        let entry: EndpointEntry =
+            "name = \"cloud\", base-url = \"https://u:CANARY@h/v1?key=CANARY\", api = \"messages\", \
             key = \"CANARY\", per-minute = 60, prices = { m = { input = 1.5, output = 3 } }"
-            .parse()
-            .unwrap();
+                .parse()
+                .unwrap();
         assert_eq!((entry.api, entry.per_minute), (ModelApi::Messages, Some(60)));
         assert_eq!(entry.prices["m"], PriceEntry { input: 1.5, cached: None, output: 3.0 });
         assert_eq!(entry.to_string(), "cloud: messages at h/v1, key ***");
@@ -181,7 +183,10 @@ mod tests {
     #[test]
     fn a_name_stands_for_models_in_order() {
         let name: ModelName = "holo3-122b-a10b = local/my-model, other".parse().unwrap();
-        assert_eq!((name.name.as_str(), name.targets), ("holo3-122b-a10b", vec!["local/my-model".into(), "other".into()]));
+        assert_eq!(
+            (name.name.as_str(), name.targets),
+            ("holo3-122b-a10b", vec!["local/my-model".into(), "other".into()])
+        );
         for wrong in ["", "x", "=y", "x=", "x=a,,b"] {
             assert!(wrong.parse::<ModelName>().is_err(), "{wrong}");
         }

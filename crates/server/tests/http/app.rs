@@ -1,6 +1,6 @@
 //! A server of its own for each test, and a client that knows its key.
 
-use quarterdeck_agent::{ModelClient, ModelRunner, EndpointClient, EndpointSettings, RunnerSettings, ScriptedModel};
+use quarterdeck_agent::{EndpointClient, EndpointSettings, ModelClient, ModelRunner, RunnerSettings, ScriptedModel};
 use quarterdeck_engine::{Clock, Engine, EngineSettings, SystemClock};
 use quarterdeck_server::{App, ListenerSettings, Metrics, ServerSettings, key_hash, router};
 use quarterdeck_store::{Blobs, NewKey, Store};

@@ -132,7 +132,8 @@ impl Said {
         let usage = json!({"input_tokens": 11, "output_tokens": 7});
         events.push(json!({"type": "message_delta", "delta": {"stop_reason": reason}, "usage": {"output_tokens": 7}}));
         events.push(json!({"type": "message_stop"}));
-        let message = json!({"type": "message", "role": "assistant", "content": blocks, "stop_reason": reason, "usage": usage});
+        let message =
+            json!({"type": "message", "role": "assistant", "content": blocks, "stop_reason": reason, "usage": usage});
         (message, events)
     }
 
@@ -155,13 +156,14 @@ impl Said {
             items.push(json!({"type": "message", "id": "msg_1", "role": "assistant", "content": content}));
         }
         for (id, name, arguments) in &self.calls {
-            items.push(json!({"type": "function_call", "id": "fc_1", "call_id": id, "name": name, "arguments": arguments}));
+            items.push(
+                json!({"type": "function_call", "id": "fc_1", "call_id": id, "name": name, "arguments": arguments}),
+            );
         }
         let usage = json!({"input_tokens": 11, "output_tokens": 7});
-        let done = |(place, item): (usize, &Value)| {
-            json!({"type": "response.output_item.done", "output_index": place, "item": item})
-        };
-        let mut events = vec![json!({"type": "response.created", "response": {"object": "response", "status": "in_progress"}})];
+        let done = |(place, item): (usize, &Value)| json!({"type": "response.output_item.done", "output_index": place, "item": item});
+        let mut events =
+            vec![json!({"type": "response.created", "response": {"object": "response", "status": "in_progress"}})];
         events.extend(items.iter().enumerate().map(done));
         let response = json!({"object": "response", "status": status, "error": null, "incomplete_details": reason,
             "output": items, "usage": usage});

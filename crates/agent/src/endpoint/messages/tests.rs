@@ -91,7 +91,8 @@ fn thoughts_go_back_word_for_word_to_where_they_came_from() {
     assert_eq!(reply.usage, Some(TokenUsage { input: 18, cached: 10, output: 2, reasoning: 0 }));
     let calls = reply.calls.iter().map(|call| call.extra.clone()).collect();
     let kept = |origin: &str| Kept { origin: origin.into(), calls, ..reply.kept.clone().unwrap() };
-    let assistant = |kept| ChatMessage::Assistant { content: Some("Let me see.".into()), calls: vec![look("c")], kept: Some(kept) };
+    let assistant =
+        |kept| ChatMessage::Assistant { content: Some("Let me see.".into()), calls: vec![look("c")], kept: Some(kept) };
     let back = said(vec![note("n"), assistant(kept("o"))]);
     let mut expected = content.clone();
     expected[3]["id"] = "c".into();
@@ -143,7 +144,9 @@ fn a_stream_becomes_the_message() {
     assert_eq!(assembled(&events[..9]), None, "it ended too early");
     let mut failed = events[..9].to_vec();
     failed.push(json!({"type": "error", "error": {"type": "api_error", "message": "no"}}));
-    assert!(matches!(read(&assembled(&failed).unwrap(), "m"), Err(ReplyFault::Error(error)) if error.status == Some(500)));
+    assert!(
+        matches!(read(&assembled(&failed).unwrap(), "m"), Err(ReplyFault::Error(error)) if error.status == Some(500))
+    );
 }
 
 fn assembled(events: &[Value]) -> Option<Value> {

@@ -5,7 +5,8 @@ use quarterdeck_api::{JsonObject, ReasoningEffort};
 fn sent(messages: Vec<ChatMessage>, profile: &Profile) -> Value {
     let tools = vec![ToolDefinition { name: "t".into(), description: "d".into(), input_schema: JsonObject::new() }];
     let effort = Some(ReasoningEffort::Low);
-    let request = ChatRequest { messages, tools, tool_required: true, reasoning_effort: effort, ..ChatRequest::default() };
+    let request =
+        ChatRequest { messages, tools, tool_required: true, reasoning_effort: effort, ..ChatRequest::default() };
     body(&request, &Recipient { model: "m", origin: "o", profile }, true)
 }
 
@@ -39,7 +40,8 @@ fn a_conversation_is_a_list_of_items() {
     assert_eq!((&body["store"], &body["tool_choice"]), (&json!(false), &json!("required")));
     assert_eq!(body["reasoning"]["effort"], "low");
     assert_eq!(body["include"], json!(["reasoning.encrypted_content"]));
-    let plain = sent(Vec::new(), &Profile { no_include: true, no_tool_choice: true, no_effort: true, ..Profile::default() });
+    let plain =
+        sent(Vec::new(), &Profile { no_include: true, no_tool_choice: true, no_effort: true, ..Profile::default() });
     for absent in ["include", "tool_choice", "reasoning"] {
         assert_eq!(plain.get(absent), None, "{absent}");
     }
@@ -51,7 +53,8 @@ fn sealed_thoughts_go_back_word_for_word_to_where_they_came_from() {
         "summary": [{"type": "summary_text", "text": "hm"}]});
     let message = json!({"type": "message", "id": "msg_1", "role": "assistant", "status": "completed",
         "content": [{"type": "output_text", "text": "So.", "annotations": []}]});
-    let call = json!({"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "look", "arguments": "{\"at\":1}"});
+    let call =
+        json!({"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "look", "arguments": "{\"at\":1}"});
     let body = json!({"status": "completed", "error": null, "output": [thought, message, call], "usage": {
         "input_tokens": 9, "input_tokens_details": {"cached_tokens": 4},
         "output_tokens": 5, "output_tokens_details": {"reasoning_tokens": 3},
@@ -94,7 +97,8 @@ fn what_is_no_answer_is_none() {
 fn the_last_event_of_a_stream_is_the_response() {
     let item = json!({"type": "message", "content": [{"type": "output_text", "text": "Paris"}]});
     let done = json!({"type": "response.output_item.done", "output_index": 0, "item": item});
-    let end = |output: Value| json!({"type": "response.completed", "response": {"status": "completed", "output": output}});
+    let end =
+        |output: Value| json!({"type": "response.completed", "response": {"status": "completed", "output": output}});
     for events in [vec![done.clone(), end(json!([item]))], vec![done.clone(), end(json!([]))]] {
         assert_eq!(read(&assembled(&events).unwrap(), "m").unwrap().content.as_deref(), Some("Paris"));
     }
