@@ -170,6 +170,8 @@ function page({ id = '', token = '', recorded = false }) {
     state.following = false;
     if (state.at === end) seenAll();
     if (!quiet) state.scrollTo = state.at;
+    // Wherever it was moved to, play goes on from there; the wait for what comes after is another one.
+    if (state.playing) { clearTimeout(player); playOn(); }
     remember();
     update();
   }
@@ -252,7 +254,7 @@ function page({ id = '', token = '', recorded = false }) {
     if (next === undefined) { stopPlaying(); update(); return; }
     let gap = Math.max(0, (state.rows[next]?.at ?? 0) - (state.rows[now]?.at ?? 0));
     if (state.skip && gap > 1000) gap = SKIPPED_MS * state.speed;
-    player = setTimeout(() => { select(next); if (state.playing) playOn(); }, Math.max(60, Math.min(gap / state.speed, 2 ** 30)));
+    player = setTimeout(() => select(next), Math.max(60, Math.min(gap / state.speed, 2 ** 30)));
   }
 
   /** @param {string} name @param {any} [value] @param {string} [done] */
