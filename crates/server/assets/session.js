@@ -434,7 +434,7 @@ function page({ id = '', token = '', recorded = false }) {
   function steering() {
     const why = reasons(status());
     const ended = hasEnded(status());
-    return html`<form class=${`steering ${state.steerOpen ? 'open' : ''} ${state.result ? 'aside' : ''}`} aria-label="Steer" @submit=${(/** @type {Event} */ e) => { e.preventDefault(); send(); }}>
+    return html`<form class=${`steering ${state.steerOpen ? 'open' : ''} ${state.result || ended ? 'aside' : ''}`} aria-label="Steer" @submit=${(/** @type {Event} */ e) => { e.preventDefault(); send(); }}>
       ${ended ? html`<p class="ended">Ended: ${log.head?.error_code ?? status()}${log.head?.outcome ? `, ${log.head.outcome}` : ''}, ${log.events.length} events.${why.message ? '' : ' A message continues it.'}</p>` : nothing}
       <textarea id="message" rows="1" aria-label="Message to the agent" placeholder=${why.message || 'Message to the agent'} .value=${live(state.draft)} ?disabled=${Boolean(why.message)}
         @input=${(/** @type {any} */ e) => { state.draft = e.target.value; }} @keydown=${(/** @type {KeyboardEvent} */ e) => { if (e.key === 'Enter' && (e.ctrlKey || e.metaKey)) { e.preventDefault(); send(); } }}></textarea>
