@@ -1,8 +1,9 @@
 """Sessions with a browser: tasks on a site of our own, solved by scripted calls."""
 
+import concurrent.futures
 import json
 import os
-import shutil
+import pathlib
 import signal
 import time
 import urllib.request
@@ -12,11 +13,9 @@ import pytest
 from server import API_KEY
 from site_pages import site
 from steps import read_all, wait_for_status
+from web_server import BROWSER, NO_BROWSER, WHOLE, browser_server, browsers_of
 
-pytestmark = pytest.mark.skipif(
-    not shutil.which("chromium-headless-shell") and not shutil.which("chromium"),
-    reason="no browser is installed: apt-get install chromium-headless-shell fonts-liberation",
-)
+pytestmark = pytest.mark.skipif(BROWSER is None, reason=NO_BROWSER)
 VISUAL = {"type": "visual", "width": 1000, "height": 700, "markdown": True}
 TEXT = {"type": "text", "chunk_size": 1000}
 
@@ -29,15 +28,8 @@ def pages():
 
 @pytest.fixture(scope="module")
 def web_server(tmp_path_factory):
-    from server import Server
-
-    options = ["--browser", shutil.which("chromium-headless-shell") or shutil.which("chromium")]
-    options += ["--allow-private-hosts", "127.0.0.1", "--browsers-max", "4"]
-    options += ["--browser-no-sandbox"] if os.getuid() == 0 else []
-    server = Server(tmp_path_factory.mktemp("web") / "data", None, options).start()
-    yield server
-    server.stop()
-    assert not list((server.data_dir / "browsers").glob("*")), "a browser left its folder behind"
+    with browser_server(tmp_path_factory.mktemp("web") / "data", ["--browsers-max", "4"]) as server:
+        yield server
 
 
 def solve(client, url, calls, mode=VISUAL):
@@ -109,6 +101,85 @@ def test_a_task_is_solved_by_what_is_seen(name, connect, web_server, pages):
     assert len(sights) == len(calls) + 1, "one look before the first reply, and one after each"
 
 
+def test_tasks_are_solved_by_thousandths_of_a_smaller_picture(connect, tmp_path, pages):
+    """The same tasks, four at a time, by a model of another convention that is shown pictures half as large."""
+    options = ["--browsers-max", "4", "--model-coordinates", "0-1000", "--model-image-side", "500"]
+    with browser_server(tmp_path / "data", options) as server:
+        client = connect(server)
+
+        def fault_of(name):
+            start, calls, title, text = TASKS[name]
+            calls = [(tool, in_thousandths({k: fill(v, pages) for k, v in given.items()})) for tool, given in calls]
+            _, results, sights = solve(client, pages + start, calls)
+            last = sights[-1]
+            is_solved = last.metadata["title"] == title and text in last.text
+            return None if is_solved else (name, results, last.metadata, last.text)
+
+        with concurrent.futures.ThreadPoolExecutor(4) as four:
+            faults = list(filter(None, four.map(fault_of, TASKS)))
+        assert not faults, faults
+
+
+def in_thousandths(arguments):
+    sides = {"x": VISUAL["width"], "y": VISUAL["height"]}
+    along = lambda key: sides.get(key.rsplit("_", 1)[-1])
+    return {key: round(value * 1000 / along(key)) if along(key) else value for key, value in arguments.items()}
+
+
+@pytest.mark.skipif(not pathlib.Path(WHOLE).exists(), reason="a whole Chromium is not installed: apt-get install chromium")
+def test_a_whole_chromium_does_as_well(connect, tmp_path, pages):
+    with browser_server(tmp_path / "data", browser=WHOLE) as server:
+        client = connect(server)
+        calls = [click(120), ("switch_tab_web", {"tab": 1}), click(320), write(420, "rich \U0001f980"), click(20)]
+        _, results, sights = solve(client, pages + "/acts", calls)
+        assert results[0]["title"] == "Prices" and results[2]["dialog"]["message"] == "mind the gap", results
+        assert "log: alerted one" in sights[-1].text and "rich \U0001f980" in sights[-1].text
+        assert all(sight.image for sight in sights), "also of a tab that was in the background"
+        assert "whole" not in server.said() and "headless shell" not in server.said()
+
+
+def test_a_part_of_the_page_is_shown_enlarged(connect, web_server, pages):
+    calls = [("scroll_web", {"direction": "down", "amount": 300}), ("zoom_web", {"x": 500, "y": 350, "width": 100, "height": 70})]
+    _, results, sights = solve(connect(web_server), pages + "/tall", calls)
+    assert results[1] == {"done": "the next picture shows the part from (450, 315) to (549, 384) enlarged"}
+    assert sights[-1].metadata["zoom"] == {"x": 450.0, "y": 315.0, "width": 100.0, "height": 70.0}
+    assert "x from 450 to 549, y from 315 to 384" in sights[-1].text
+    pictures = [size_of(picture(web_server, sight)) for sight in sights]
+    assert pictures == [(VISUAL["width"], VISUAL["height"])] * 3
+
+
+def test_a_cancel_does_not_wait_for_a_page(connect, web_server, pages):
+    client = connect(web_server)
+    browser = {"kind": "web", "id": "w", "start_url": pages + "/", "mode": VISUAL}
+    agent = {"name": "surfer", "description": "Surfs.", "environments": [browser]}
+    made = client.sessions.create_session(agent=agent, messages=f'@call go_to_web {{"url": "{pages}/hang"}}\n@answer done')
+    deadline = time.monotonic() + 30
+    while not any(getattr(e.data, "kind", "") == "policy_event" for e in client.sessions.list_session_events(made.id, page=1, size=50).items):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    client.sessions.cancel_session(made.id)
+    # The page would be given ten seconds.
+    wait_for_status(client, made.id, "interrupted", wait_s=5)
+    assert not [sight for sight in sights_of(client, made.id) if "/hang" in sight.metadata["url"]]
+
+
+def picture(server, sight):
+    source = sight.image.source
+    url = source if source.startswith("http") else server.base_url + source
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {API_KEY}"})
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        assert answer.headers["Content-Type"] == "image/jpeg"
+        return answer.read()
+
+
+def size_of(jpeg):
+    """Width and height, as the frame of a JPEG names them."""
+    at = 2
+    while jpeg[at + 1] not in (0xC0, 0xC2):
+        at += 2 + int.from_bytes(jpeg[at + 2 : at + 4])
+    return int.from_bytes(jpeg[at + 7 : at + 9]), int.from_bytes(jpeg[at + 5 : at + 7])
+
+
 def fill(value, pages):
     return value.replace("{site}", pages) if isinstance(value, str) else value
 
@@ -117,11 +188,7 @@ def test_pictures_are_resources_of_the_session(connect, web_server, pages):
     _, _, sights = solve(connect(web_server), pages + "/", [click(100)])
     for sight in sights:
         assert sight.image.type == "url" and "/resources/" in sight.image.source
-        source = sight.image.source
-        url = source if source.startswith("http") else web_server.base_url + source
-        request = urllib.request.Request(url, headers={"Authorization": f"Bearer {API_KEY}"})
-        with urllib.request.urlopen(request, timeout=20) as answer:
-            assert answer.headers["Content-Type"] == "image/jpeg" and answer.read(3) == b"\xff\xd8\xff"
+        assert picture(web_server, sight)[:3] == b"\xff\xd8\xff"
 
 
 def test_text_is_read_searched_and_followed_by_numbers(connect, web_server, pages):
@@ -164,13 +231,7 @@ def sights_of(client, session_id):
 
 def kill_browsers(server):
     """Kills the browsers of a server; says how many there were."""
-    killed = 0
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            line = open(f"/proc/{pid}/cmdline", "rb").read()
-        except OSError:
-            continue
-        if str(server.data_dir).encode() in line and b"--remote-debugging-pipe" in line and b"--type=" not in line:
-            os.kill(int(pid), signal.SIGKILL)
-            killed += 1
-    return killed
+    browsers = browsers_of(server)
+    for pid in browsers:
+        os.kill(pid, signal.SIGKILL)
+    return len(browsers)

@@ -35,6 +35,7 @@ mod scripted;
 mod skills;
 mod staged;
 mod standing;
+mod structured;
 mod summary;
 mod text;
 mod text_calls;
@@ -55,6 +56,7 @@ pub use quarterdeck_core::Coordinates;
 pub use runner::{Recorded, Recorder, Runner, StepContext, StepError, Superseded};
 pub use scene::{Pace, RealPace, Scene};
 pub use scripted::{Casting, ScriptedModel};
+pub use structured::StructuredReplies;
 pub use toolbox::{Look, NoTools, Place, Toolbox};
 
 #[cfg(test)]

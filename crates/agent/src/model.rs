@@ -60,6 +60,8 @@ pub struct ChatRequest {
     pub reasoning_effort: Option<ReasoningEffort>,
     /// Whether it must call a tool.
     pub tool_required: bool,
+    /// The JSON Schema that its words have to satisfy, where they have to.
+    pub reply_schema: Option<serde_json::Value>,
     /// Where in the conversation this request stands.
     pub progress: Progress,
     /// What the session plays in the model's place.

@@ -193,6 +193,7 @@ impl ModelRunner {
             tools: offer::tools(agent, servers, context.mode, format),
             reasoning_effort: agent.reasoning_effort,
             tool_required: context.mode == StepMode::AnswerOnly,
+            reply_schema: None,
             progress,
             scene: context.scene.clone(),
         }

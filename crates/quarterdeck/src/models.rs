@@ -1,9 +1,10 @@
 //! Which models drive sessions, from the settings.
 
-use crate::settings::{EndpointEntry, ModelApi, ModelSettings};
+use crate::settings::{EndpointEntry, ModelApi, ModelSettings, Replies};
 use anyhow::Context;
 use quarterdeck_agent::{
     ApiKey, EndpointClient, EndpointSettings, Endpoints, ModelClient, NamedEndpoint, Price, ScriptedModel,
+    StructuredReplies,
 };
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
@@ -39,7 +40,12 @@ impl Model {
         };
         let endpoints = all.iter().map(|endpoint| Arc::clone(&endpoint.client)).collect();
         let names = settings.model_names.iter().map(|name| (name.name.clone(), name.targets.clone()));
-        let client = Arc::new(Endpoints::new(all, names.collect(), settings.model.clone()));
+        let client: Arc<dyn ModelClient> = Arc::new(Endpoints::new(all, names.collect(), settings.model.clone()));
+        let client: Arc<dyn ModelClient> = match settings.model_replies {
+            Some(Replies::Tools) => client,
+            Some(Replies::Structured) => Arc::new(StructuredReplies::of_all(client)),
+            None => Arc::new(StructuredReplies::by_name(client)),
+        };
         Ok(Self { client, endpoints, name })
     }
 }

@@ -122,7 +122,6 @@ async fn serve(settings: &Settings, parts: Parts) -> anyhow::Result<()> {
     let public_url = settings.http.public.public_url.clone();
     let first_key = keys::first_key(&*store, settings.http.api_key.as_ref()).await?;
     for endpoint in &model.endpoints {
-        endpoint.is_told();
         tokio::spawn(tell_what_is_wrong(Arc::clone(endpoint)));
     }
     let runner = Arc::new(ModelRunner::with_settings(model.client, runner_settings(&settings.model)));

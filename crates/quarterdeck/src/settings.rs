@@ -25,7 +25,7 @@ pub use environments::EnvironmentSettings;
 pub use http::{HttpSettings, ListenSettings, PublicSettings};
 pub use limits::LimitSettings;
 pub use log::{LogFormat, LogSettings};
-pub use model::{Coordinates, ModelApi, ModelSettings};
+pub use model::{Coordinates, ModelApi, ModelSettings, Replies};
 pub use secret::Secret;
 
 use clap::Args;

@@ -38,6 +38,10 @@ pub(super) fn body(request: &ChatRequest, to: &Recipient<'_>, stream: bool) -> V
     if let Some(effort) = request.reasoning_effort.filter(|_| !profile.no_effort) {
         body.insert("reasoning_effort".into(), effort_word(effort).into());
     }
+    if let Some(schema) = &request.reply_schema {
+        let shape = json!({"name": "reply", "strict": true, "schema": schema});
+        body.insert("response_format".into(), json!({"type": "json_schema", "json_schema": shape}));
+    }
     if profile.no_tools
         && let Some(messages) = body.get_mut("messages")
     {

@@ -137,7 +137,7 @@ impl Chromium {
     }
 
     async fn open_tab(&self) -> Result<TabId, CdpError> {
-        open_tab(&self.cdp, &self.shared, &self.context).await
+        open_tab(&self.cdp, &self.shared, &self.context, cdp::CALL_TIMEOUT).await
     }
 
     fn settle(&self) -> Duration {
@@ -246,17 +246,19 @@ impl Chromium {
 
 /// The first steps with a browser: a context whose storage is in memory, rules for tabs and files, and a blank tab.
 async fn open(cdp: &Cdp, shared: &Shared, process: &Process) -> Result<String, CdpError> {
-    let context = cdp.call(None, "Target.createBrowserContext", json!({"disposeOnDetach": true})).await?;
+    // On a busy machine the first answers take long; all of them together have the time for the start.
+    let call = |method: &'static str, params| cdp.call_within(START_TIMEOUT, None, method, params);
+    let context = call("Target.createBrowserContext", json!({"disposeOnDetach": true})).await?;
     let context = state::text(&context, "browserContextId").to_owned();
     shared.lock().context.clone_from(&context);
     let downloads = json!({
         "behavior": "allowAndName", "browserContextId": context, "eventsEnabled": true,
         "downloadPath": process.profile().downloads(),
     });
-    cdp.call(None, "Browser.setDownloadBehavior", downloads).await?;
-    let first = cdp.call(None, "Target.getTargets", json!({"filter": [{"type": "page"}]})).await?;
-    cdp.call(None, "Target.setAutoAttach", auto_attach("page")).await?;
-    open_tab(cdp, shared, &context).await?;
+    call("Browser.setDownloadBehavior", downloads).await?;
+    let first = call("Target.getTargets", json!({"filter": [{"type": "page"}]})).await?;
+    call("Target.setAutoAttach", auto_attach("page")).await?;
+    open_tab(cdp, shared, &context, START_TIMEOUT).await?;
     // The tab that the browser opened by itself is in the other context.
     for target in first["targetInfos"].as_array().into_iter().flatten() {
         cdp.post(None, "Target.closeTarget", json!({"targetId": target["targetId"]}));
@@ -270,12 +272,12 @@ async fn open(cdp: &Cdp, shared: &Shared, process: &Process) -> Result<String, C
 }
 
 /// Opens a blank tab and shows it.
-async fn open_tab(cdp: &Cdp, shared: &Shared, context: &str) -> Result<TabId, CdpError> {
+async fn open_tab(cdp: &Cdp, shared: &Shared, context: &str, limit: Duration) -> Result<TabId, CdpError> {
     if shared.lock().tabs.len() >= state::TABS_MAX {
         return Err(CdpError::Refused(format!("there are {} tabs already; close one first", state::TABS_MAX)));
     }
     let target = json!({"url": "about:blank", "browserContextId": context});
-    let created = cdp.call(None, "Target.createTarget", target).await?;
+    let created = cdp.call_within(limit, None, "Target.createTarget", target).await?;
     let id = state::text(&created, "targetId");
     loop {
         let changed = shared.changed.notified();
@@ -301,6 +303,7 @@ async fn told(process: Process, error: &CdpError, launch: &Launch) -> String {
     let at = launch.executable.path.display();
     match ended {
         Some(how) => format!("{at} ended at its start ({how}){}", sandbox_hint(launch)),
+        None if *error == CdpError::Ended => format!("{at} ended at its start{}", sandbox_hint(launch)),
         None => format!("{at} did not start as it should: {error}"),
     }
 }

@@ -68,6 +68,11 @@ pub struct ModelSettings {
     #[arg(long, value_name = "NUMBER", value_parser = value_parser!(u32).range(0..=100), default_value_t = 3)]
     pub model_images: u32,
 
+    /// How the model replies: by calls of tools, or structured, by one JSON object with a note, a thought and a call
+    /// [default: by the model's name]
+    #[arg(long, value_enum)]
+    pub model_replies: Option<Replies>,
+
     /// Pixels of the longer side of pictures of browsers, 200 to 4096, for a model whose host would make larger ones smaller
     /// [default: as large as the page is]
     #[arg(long, value_name = "PIXELS", value_parser = value_parser!(u32).range(200..=4_096))]
@@ -105,6 +110,15 @@ impl From<ModelApi> for quarterdeck_agent::ModelApi {
             ModelApi::Responses => Self::Responses,
         }
     }
+}
+
+/// How a model replies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Replies {
+    /// By calls of tools
+    Tools,
+    /// By one JSON object
+    Structured,
 }
 
 /// How a model names places on a picture.

@@ -21,7 +21,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 /// Time for one call, unless told otherwise.
-const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 /// A browser that says more in one message is let go of. A picture of 4096 by 4096 pixels has less.
 const MESSAGE_MAX_BYTES: u64 = 64 << 20;
 /// Commands that wait for the browser to read them.

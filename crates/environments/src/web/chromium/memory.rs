@@ -147,6 +147,7 @@ fn what_is_held(process: &Path, pid: Pid) -> Option<Held> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustix::process::kill_process_group;
     use std::os::unix::process::{CommandExt, ExitStatusExt};
     use tokio::process::{Child, Command};
 
@@ -168,6 +169,9 @@ mod tests {
         let ended = tokio::time::timeout(Duration::from_secs(30), large.wait()).await.unwrap().unwrap();
         assert_eq!(ended.signal(), Some(9));
         assert_eq!(small.try_wait().unwrap(), None);
+        for group in [large_group, small_group] {
+            let _ = kill_process_group(group, Signal::KILL);
+        }
         drop(watched);
         assert!(watch.state().groups.is_empty());
     }

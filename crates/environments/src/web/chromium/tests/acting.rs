@@ -72,6 +72,11 @@ async fn frames_and_shadow_roots_are_clicked_like_all_else() {
     let said = page.says().await;
     assert!(said.contains("frame pressed"), "{said}");
     assert!(said.contains("The answer is 42"), "a frame of another site: {said}");
+    assert_eq!(said.matches("In a shadow").count(), 2, "of the open root and of the closed one: {said}");
+    let elements = page.elements(20).await.unwrap();
+    assert_eq!(elements.iter().filter(|element| element.called == "button \"In a shadow\"").count(), 2, "{elements:?}");
+    let found = page.act(Action::Find { text: "in a shadow".into(), next: false }).await.unwrap().found.unwrap();
+    assert_eq!(found["count"], 2);
     for (y, title) in [(280.0, "open pressed"), (340.0, "closed pressed")] {
         page.click(100.0, y).await;
         assert_eq!(page.sight().await.unwrap().title, title);
