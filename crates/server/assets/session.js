@@ -170,6 +170,8 @@ function page({ id = '', token = '', recorded = false }) {
     state.following = false;
     if (state.at === end) seenAll();
     if (!quiet) state.scrollTo = state.at;
+    // Wherever it was moved to, play goes on from there; the wait for what comes after is another one.
+    if (state.playing) { clearTimeout(player); playOn(); }
     remember();
     update();
   }
@@ -252,7 +254,7 @@ function page({ id = '', token = '', recorded = false }) {
     if (next === undefined) { stopPlaying(); update(); return; }
     let gap = Math.max(0, (state.rows[next]?.at ?? 0) - (state.rows[now]?.at ?? 0));
     if (state.skip && gap > 1000) gap = SKIPPED_MS * state.speed;
-    player = setTimeout(() => { select(next); if (state.playing) playOn(); }, Math.max(60, Math.min(gap / state.speed, 2 ** 30)));
+    player = setTimeout(() => select(next), Math.max(60, Math.min(gap / state.speed, 2 ** 30)));
   }
 
   /** @param {string} name @param {any} [value] @param {string} [done] */
@@ -432,7 +434,7 @@ function page({ id = '', token = '', recorded = false }) {
   function steering() {
     const why = reasons(status());
     const ended = hasEnded(status());
-    return html`<form class=${`steering ${state.steerOpen ? 'open' : ''} ${state.result ? 'aside' : ''}`} aria-label="Steer" @submit=${(/** @type {Event} */ e) => { e.preventDefault(); send(); }}>
+    return html`<form class=${`steering ${state.steerOpen ? 'open' : ''} ${state.result || ended ? 'aside' : ''}`} aria-label="Steer" @submit=${(/** @type {Event} */ e) => { e.preventDefault(); send(); }}>
       ${ended ? html`<p class="ended">Ended: ${log.head?.error_code ?? status()}${log.head?.outcome ? `, ${log.head.outcome}` : ''}, ${log.events.length} events.${why.message ? '' : ' A message continues it.'}</p>` : nothing}
       <textarea id="message" rows="1" aria-label="Message to the agent" placeholder=${why.message || 'Message to the agent'} .value=${live(state.draft)} ?disabled=${Boolean(why.message)}
         @input=${(/** @type {any} */ e) => { state.draft = e.target.value; }} @keydown=${(/** @type {KeyboardEvent} */ e) => { if (e.key === 'Enter' && (e.ctrlKey || e.metaKey)) { e.preventDefault(); send(); } }}></textarea>

@@ -175,6 +175,11 @@ test('feedback on the session and on an event is stored', async () => {
   await page.getByTitle('It went well').click();
   await page.getByTitle('This event is good').click();
   assert.deepEqual((await answers).map((one) => one.status()), [204, 204]);
+  await page.getByTitle('It did not go well').click();
+  await page.getByLabel('What was wrong? May stay empty').fill('It took the wrong shop');
+  const sent = page.waitForRequest((one) => one.url().endsWith('/feedback') && one.method() === 'POST');
+  await page.getByRole('button', { name: 'Store it' }).click();
+  assert.deepEqual((await sent).postDataJSON(), { success: false, message: 'It took the wrong shop' });
   await page.close();
 });
 
@@ -225,6 +230,14 @@ test('compare marks the first step that differs', async () => {
   await Promise.all([server.until(left, 'completed'), server.until(right, 'completed')]);
   const page = await open(`/agent-view/${left}/compare/${right}`);
   await page.getByText('The first difference is at step 2. The answers differ.').waitFor();
+  await page.locator('.compare .at').filter({ hasText: 'differs' }).getByText('2').waitFor();
+  const slider = page.getByRole('slider', { name: 'Step' });
+  assert.equal(await slider.getAttribute('aria-valuetext'), 'step 2 of 3, differs');
+  await slider.focus();
+  await page.keyboard.press('ArrowLeft');
+  await eventually('the first step is the same', () => slider.getAttribute('aria-valuetext'), (text) => text === 'step 1 of 3, the same');
+  await page.getByRole('button', { name: 'Next difference' }).click();
+  await eventually('the difference again', () => slider.getAttribute('aria-valuetext'), (text) => text === 'step 2 of 3, differs');
   await page.close();
 });
 
