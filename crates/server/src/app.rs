@@ -8,6 +8,7 @@ use crate::{
     input::Input,
     keys::{Keys, key_hash},
     public_url::{Base, PublicUrl},
+    test_api::TestBed,
 };
 use http::header;
 use quarterdeck_engine::{Catalog, Sessions};
@@ -67,6 +68,8 @@ pub struct App {
     pub(crate) metrics: Option<Metrics>,
     pub(crate) bodies: Bodies,
     pub(crate) keys: Keys,
+    /// For a server in test mode.
+    pub(crate) test: Option<Arc<TestBed>>,
 }
 
 impl App {
@@ -75,7 +78,13 @@ impl App {
         let keys = Keys::new(Arc::clone(&store), settings.key_cache);
         let catalog = sessions.catalog();
         let bodies = Bodies::new(settings.bodies_max);
-        Self { sessions, catalog, store, settings: Arc::new(settings), metrics: None, bodies, keys }
+        Self { sessions, catalog, store, settings: Arc::new(settings), metrics: None, bodies, keys, test: None }
+    }
+
+    /// In test mode: with the routes below `/_test/v1`.
+    #[must_use]
+    pub fn with_test_bed(self, bed: Arc<TestBed>) -> Self {
+        Self { test: Some(bed), ..self }
     }
 
     /// With a page of metrics at `/metrics`; without them there is none.

@@ -28,6 +28,8 @@ mod reader;
 mod router;
 mod routes;
 mod stalled;
+mod test_api;
+mod wire;
 
 pub use app::{App, ServerSettings};
 pub use cors::CorsOrigins;
@@ -37,3 +39,4 @@ pub use metrics::Metrics;
 pub use openapi::document;
 pub use public_url::{BadPublicUrl, PublicUrl};
 pub use router::router;
+pub use test_api::{TestBed, Unmatched, operation_ids};

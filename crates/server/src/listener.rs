@@ -7,9 +7,11 @@
 use crate::{
     heads::{Counted, HEAD_MAX, HEADS_MAX, Heads},
     stalled::Impatient,
+    wire::Wire,
 };
 use axum::Router;
-use hyper::server::conn::http1;
+use http::Request;
+use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
@@ -22,6 +24,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
 
 /// How connections are treated.
 #[derive(Clone, Copy, Debug)]
@@ -66,12 +69,21 @@ pub async fn serve(listener: TcpListener, router: Router, settings: ListenerSett
             () = shutdown.cancelled() => break,
         };
         let Some((stream, place)) = accepted else { continue };
-        let service = TowerToHyperService::new(router.clone());
+        let wire = Wire::default();
+        let carried = wire.clone();
+        let with_wire = move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(carried.clone());
+            request
+        };
+        let service = TowerToHyperService::new(router.clone().map_request(with_wire));
         let stream = Counted::new(Impatient::new(stream, settings.write_timeout), heads.clone());
         let connection = graceful.watch(builder.serve_connection(TokioIo::new(stream), service));
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "connection ended");
+            tokio::select! {
+                ended = connection => if let Err(error) = ended {
+                    tracing::debug!(%error, "connection ended");
+                },
+                () = wire.is_cut() => {}
             }
             drop(place);
         });
