@@ -1,8 +1,9 @@
 // A server of its own for a test, a client that knows its key, and a browser.
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { chromium } from 'playwright-core';
 
 export const KEY = 'hk-agent-view-tests-0000000000000000';
@@ -10,8 +11,8 @@ const BINARY = process.env.QUARTERDECK_TEST_BINARY;
 const CHROMIUM = process.env.QUARTERDECK_TEST_CHROMIUM ?? '/usr/bin/chromium';
 
 /** Starts the binary and waits until it listens. Its folder outlives a restart. */
-export async function startServer({ listen = '127.0.0.1:0', folder = mkdtempSync(join(tmpdir(), 'quarterdeck-view-')), key = KEY } = {}) {
-  const settings = ['serve', '--listen', listen, '--data-dir', folder, '--api-key', key, '--max-concurrent-sessions', '10000', '--drain-grace', '0'];
+export async function startServer({ listen = '127.0.0.1:0', folder = mkdtempSync(join(tmpdir(), 'quarterdeck-view-')), key = KEY, more = [] } = {}) {
+  const settings = ['serve', '--listen', listen, '--data-dir', folder, '--api-key', key, '--max-concurrent-sessions', '10000', '--drain-grace', '0', ...more];
   const process_ = spawn(BINARY, settings, { stdio: ['ignore', 'pipe', 'pipe'], env: { PATH: process.env.PATH, HOME: folder } });
   let output = '';
   let log = '';
@@ -25,10 +26,18 @@ export async function startServer({ listen = '127.0.0.1:0', folder = mkdtempSync
     process_.on('exit', (code) => reject(new Error(`the server ended with ${code}: ${log}`)));
   });
   const ended = new Promise((resolve) => { process_.on('exit', resolve); });
+  // A test that fails leaves its server behind: that must neither keep this process alive nor outlive it.
+  for (const one of [process_, process_.stdout, process_.stderr]) one.unref();
+  process.on('exit', () => process_.kill('SIGKILL'));
   const server = {
     url, folder, key,
     log: () => log + output,
-    async stop(signal = 'SIGTERM') { process_.kill(signal); await ended; },
+    /** Another command of the binary, beside the server. */
+    async run(...words) {
+      const { stdout } = await promisify(execFile)(BINARY, [...words, '--data-dir', folder], { env: { PATH: process.env.PATH, HOME: folder } });
+      return stdout.trim();
+    },
+    async stop(signal = 'SIGTERM') { process_.ref(); process_.kill(signal); await ended; },
     async remove() { await server.stop(); rmSync(folder, { recursive: true, force: true }); },
     async call(method, path, body, headers = {}) {
       const response = await fetch(url + path, { method, headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json', ...headers }, body: body === undefined ? undefined : JSON.stringify(body) });
@@ -43,29 +52,35 @@ export async function startServer({ listen = '127.0.0.1:0', folder = mkdtempSync
       return body.id;
     },
     async untilEvents(id, count) {
-      for (let tries = 0; tries < 1200; tries++) {
-        const { body } = await server.call('GET', `/api/v2/sessions/${id}/events?size=1`);
-        if (body.total >= count) return;
-        await new Promise((resolve) => { setTimeout(resolve, 50); });
-      }
-      throw new Error(`${id} never has ${count} events`);
+      await eventually(`${id} has ${count} events`, async () => (await server.call('GET', `/api/v2/sessions/${id}/events?size=1`)).body.total, (total) => total >= count);
     },
     async until(id, wanted) {
-      for (let tries = 0; tries < 1200; tries++) {
-        const { body } = await server.call('GET', `/api/v2/sessions/${id}/status`);
-        if (body.status === wanted) return body;
-        await new Promise((resolve) => { setTimeout(resolve, 50); });
-      }
-      throw new Error(`${id} is never ${wanted}`);
+      return eventually(`${id} is ${wanted}`, async () => (await server.call('GET', `/api/v2/sessions/${id}/status`)).body, (body) => body.status === wanted);
     },
   };
   return server;
+}
+
+/**
+ * Looks until what it sees `holds`, and returns that. The bound is for a test that is wrong, not for a machine that is slow.
+ */
+export async function eventually(what, look, holds, within_ms = 60_000) {
+  const end = Date.now() + within_ms;
+  for (;;) {
+    const seen = await look();
+    if (holds(seen)) return seen;
+    if (Date.now() > end) throw new Error(`${what}: never; at last it was ${JSON.stringify(seen)}`);
+    await new Promise((resolve) => { setTimeout(resolve, 25); });
+  }
 }
 
 export function agentOf(name, tools = ['lookup_stock'], more = {}) {
   return { name, description: 'Does what it is told.', environments: [], ...more,
     tools: tools.map((tool) => ({ name: tool, description: 'A tool.', input_schema: { type: 'object' } })) };
 }
+
+/** What lets a server start browsers of its own, that may look at this machine. */
+export const WITH_BROWSER = ['--browser', CHROMIUM, '--allow-private-hosts', '127.0.0.1', '--browsers-max', '2', ...(process.getuid?.() === 0 ? ['--browser-no-sandbox'] : [])];
 
 export const launch = () => chromium.launch({
   executablePath: CHROMIUM,

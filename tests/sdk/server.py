@@ -30,16 +30,18 @@ def clean_environment():
 class Server:
     """A server on a free port; a later start uses the same data again, on another port."""
 
-    def __init__(self, data_dir, database_url=None, options=()):
+    def __init__(self, data_dir, database_url=None, options=(), run_by=()):
         self.data_dir = pathlib.Path(data_dir)
         self.database_url = database_url
         self.options = list(options)
+        self.run_by = list(run_by)  # a command that runs the server, such as one that moves it elsewhere
         self.base_url = None
         self.process = None
         self.log = self.data_dir.with_suffix(".log")
+        self.lines = []
 
     def start(self):
-        command = [binary(), "serve", "--listen", "127.0.0.1:0", "--data-dir", str(self.data_dir), "--api-key", API_KEY]
+        command = [*self.run_by, binary(), "serve", "--listen", "127.0.0.1:0", "--data-dir", str(self.data_dir), "--api-key", API_KEY]
         # Tests leave sessions behind that wait for a message.
         command += ["--max-concurrent-sessions", "10000"]
         if self.database_url:
@@ -89,9 +91,14 @@ class Server:
     def read_log(self):
         return self.log.read_text(errors="replace")[-8000:] if self.log.exists() else ""
 
+    def said(self):
+        """What it told the person who started it."""
+        return "".join(self.lines)
+
     def _read(self, output, found):
         """Reads to the end, so that the server never blocks on a full pipe."""
         for line in output:
+            self.lines.append(line)
             address = LISTENING.search(line)
             if address and not found.is_set():
                 self.base_url = address.group(1)

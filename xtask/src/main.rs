@@ -4,6 +4,7 @@ mod bench;
 mod chaos;
 mod ci;
 mod command;
+mod compose;
 mod dist;
 mod openapi;
 mod packages;
@@ -38,6 +39,8 @@ enum Command {
     Chaos(chaos::Arguments),
     /// Make what is published: archive, Debian package, bill of materials, checksums
     Dist(dist::Arguments),
+    /// Build the image, run docker-compose.yml, and break it. Takes a quarter of an hour and a Docker engine
+    Compose(compose::Arguments),
     /// Write openapi.yaml as the binary prints it
     Openapi(openapi::Arguments),
 }
@@ -52,6 +55,7 @@ fn main() -> Result<ExitCode> {
         Command::Bench(arguments) => return bench::run(&workspace, &arguments).map(|()| ExitCode::SUCCESS),
         Command::Chaos(arguments) => return chaos::run(&workspace, &arguments).map(|()| ExitCode::SUCCESS),
         Command::Dist(arguments) => return dist::run(&workspace, &arguments).map(|()| ExitCode::SUCCESS),
+        Command::Compose(arguments) => return compose::run(&workspace, &arguments).map(|()| ExitCode::SUCCESS),
         Command::Openapi(arguments) => return openapi::run(&workspace, &arguments).map(|()| ExitCode::SUCCESS),
     }
     Ok(report.close())

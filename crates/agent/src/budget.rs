@@ -8,11 +8,12 @@ use crate::{
     model::{ChatMessage, Part},
     text::cut,
 };
+use quarterdeck_api::ToolDefinition;
 
 /// What a picture counts, in tokens: hosts count them by their size, which is not looked at.
 const PICTURE: usize = 1_500;
 /// Bytes of text that make a token, by a rule of thumb for most languages.
-const BYTES_A_TOKEN: usize = 4;
+pub(crate) const BYTES_A_TOKEN: usize = 4;
 /// Characters that stay of a result, a page or a remark that is left out.
 const STUB: usize = 200;
 /// Once there is too much, so many hundredths of the budget stay.
@@ -62,11 +63,27 @@ fn value_len(value: &serde_json::Value) -> usize {
     }
 }
 
+/// Tokens of tools on offer, by estimate.
+pub(crate) fn of_tools(tools: &[ToolDefinition]) -> usize {
+    let tool = |tool: &ToolDefinition| tool.name.len() + tool.description.len() + json_len(&tool.input_schema) + 80;
+    tools.iter().map(tool).sum::<usize>() / BYTES_A_TOKEN
+}
+
+/// Whether whole replies have to go for the conversation to fit: leaving out outputs is not enough.
+pub(crate) fn drops(messages: &[ChatMessage], budget: usize) -> bool {
+    messages.iter().map(tokens).sum::<usize>() > budget && fitted(messages, budget).has_dropped
+}
+
 /// The conversation within `budget` tokens. None when not even its last words fit.
 pub(crate) fn fit(messages: &[ChatMessage], budget: usize) -> Option<Vec<ChatMessage>> {
     if messages.iter().map(tokens).sum::<usize>() <= budget {
         return Some(messages.to_vec());
     }
+    let fitted = fitted(messages, budget);
+    (fitted.total <= budget).then_some(fitted.messages)
+}
+
+fn fitted(messages: &[ChatMessage], budget: usize) -> Fitted {
     let kept = budget * KEPT_PERCENT / 100;
     let mut fitted = Fitted::default();
     for message in messages {
@@ -81,7 +98,7 @@ pub(crate) fn fit(messages: &[ChatMessage], budget: usize) -> Option<Vec<ChatMes
             fitted.shorten_newest(kept);
         }
     }
-    (fitted.total <= budget).then_some(fitted.messages)
+    fitted
 }
 
 /// A conversation, as it was shown at each of its steps.
@@ -91,6 +108,7 @@ struct Fitted {
     total: usize,
     /// Messages before this one are as short as they get.
     shortened: usize,
+    has_dropped: bool,
 }
 
 impl Fitted {
@@ -140,6 +158,7 @@ impl Fitted {
         if end == start {
             return;
         }
+        self.has_dropped = true;
         let is_marked = |message: &ChatMessage| *message == marker();
         let marker_stands = start > 0 && is_marked(&self.messages[start - 1]);
         self.messages.drain(start..end);

@@ -12,6 +12,7 @@ use crate::{
     host_members,
     model::{ChatCall, ChatMessage, Kept, Part, Progress},
     skills::announced,
+    summary::{Summary, is_summary},
     text::{cut, fenced},
 };
 use quarterdeck_api::{
@@ -37,6 +38,10 @@ pub(crate) struct Chat<'a> {
     pictures: usize,
     /// Pages so far.
     pages: usize,
+    /// Where replies begin: the message, and the event that it is of.
+    starts: Vec<(usize, usize)>,
+    /// The event that is being taken in.
+    place: usize,
 }
 
 struct OpenCall {
@@ -54,6 +59,19 @@ impl<'a> Chat<'a> {
         output_max_chars: usize,
         gallery: &'a Gallery,
     ) -> (Vec<ChatMessage>, Progress) {
+        let chat = Self::of(system, transcript, output_max_chars, gallery);
+        (chat.messages, chat.progress)
+    }
+
+    /// As [`Self::build`], before it is given away.
+    pub(crate) fn of(
+        system: String,
+        transcript: &[Arc<AgentEvent>],
+        output_max_chars: usize,
+        gallery: &'a Gallery,
+    ) -> Self {
+        let summary = Summary::latest(transcript);
+        let covered = summary.as_ref().map_or(0, |summary| summary.covers);
         let mut chat = Self {
             messages: vec![ChatMessage::System(system)],
             progress: Progress { turn_start: 1, failures: Vec::new(), transcript: transcript.to_vec() },
@@ -65,12 +83,45 @@ impl<'a> Chat<'a> {
             gallery,
             pictures: 0,
             pages: 0,
+            starts: Vec::new(),
+            place: 0,
         };
-        for event in transcript {
+        for event in &transcript[..covered] {
+            chat.pass_over(event);
+        }
+        chat.messages.extend(summary.map(|summary| summary.told()));
+        for (place, event) in transcript.iter().enumerate().skip(covered).filter(|(_, event)| !is_summary(event)) {
+            chat.place = place;
             chat.take(event);
         }
         chat.close();
-        (chat.messages, chat.progress)
+        chat
+    }
+
+    /// All messages.
+    pub(crate) fn messages(&self) -> &[ChatMessage] {
+        &self.messages
+    }
+
+    /// Where replies begin, oldest first: the message, and the event that it is of.
+    pub(crate) fn replies(&self) -> &[(usize, usize)] {
+        &self.starts
+    }
+
+    /// What a summary covers is counted all the same: numbers in the rest must not change. What persons said is shown.
+    fn pass_over(&mut self, event: &AgentEvent) {
+        match event {
+            AgentEvent::MessageEvent { .. } => self.take(event),
+            AgentEvent::ObservationEvent { image, .. } => {
+                self.pictures += usize::from(image.is_some());
+                self.pages += usize::from(is_page(event));
+            }
+            AgentEvent::PolicyEvent { .. } => self.replies += 1,
+            AgentEvent::ToolResult(_)
+            | AgentEvent::AnswerEvent { .. }
+            | AgentEvent::ErrorEvent(_)
+            | AgentEvent::FlowEvent { .. } => {}
+        }
     }
 
     fn take(&mut self, event: &AgentEvent) {
@@ -166,6 +217,7 @@ impl<'a> Chat<'a> {
 
     fn reply(&mut self, content: Option<String>, requests: &[ToolRequest], kept: Option<Kept>) {
         self.close();
+        self.starts.push((self.messages.len(), self.place));
         self.open = requests.iter().enumerate().map(|(place, request)| self.open_call(place, request)).collect();
         let calls = self.open.iter().map(OpenCall::as_asked).collect();
         self.messages.push(ChatMessage::Assistant { content, calls, kept });

@@ -2,7 +2,8 @@
 //!
 //! A runner takes one step at a time from a [`StepContext`] and reports every [`Report`](quarterdeck_core::Report)
 //! to a [`Recorder`] as it becomes known. Built in is the [`ModelRunner`], which asks a [`ModelClient`]:
-//! any OpenAI-compatible chat-completions endpoint ([`OpenAiClient`]), or the [`ScriptedModel`].
+//! any endpoint that speaks chat completions, Anthropic's Messages or OpenAI's Responses ([`EndpointClient`]), several of
+//! these ([`Endpoints`]), or the [`ScriptedModel`].
 //!
 //! This crate never writes to the store and holds no state between steps: whatever a step needs to know of
 //! earlier ones is in the transcript, so that a step can be repeated after a crash on another machine.
@@ -14,6 +15,8 @@ mod backoff;
 mod budget;
 mod calls;
 mod chat;
+mod endpoint;
+mod endpoints;
 mod gallery;
 mod host_members;
 mod judge;
@@ -24,7 +27,6 @@ mod model;
 mod model_runner;
 mod offer;
 mod offered_schema;
-mod openai;
 mod prompt;
 mod runner;
 mod scene;
@@ -33,19 +35,21 @@ mod scripted;
 mod skills;
 mod staged;
 mod standing;
+mod summary;
 mod text;
 mod text_calls;
 mod thinking;
 mod toolbox;
 mod vision;
 
+pub use endpoint::{ApiKey, EndpointClient, EndpointSettings, EndpointSettingsError, ModelApi, Trial};
+pub use endpoints::{Endpoints, NamedEndpoint, Price};
 pub use media::{Media, NoMedia};
 pub use model::{
-    ChatCall, ChatMessage, ChatReply, ChatRequest, Finish, Kept, ModelClient, ModelError, NextCue, Part, Progress, RawCall,
-    TokenUsage,
+    ChatCall, ChatMessage, ChatReply, ChatRequest, Finish, Kept, ModelClient, ModelError, NextCue, Part, Progress,
+    RawCall, TokenUsage,
 };
 pub use model_runner::{ModelRunner, RunnerSettings};
-pub use openai::{ApiKey, OpenAiClient, OpenAiSettings, OpenAiSettingsError};
 /// Of [`RunnerSettings`].
 pub use quarterdeck_core::Coordinates;
 pub use runner::{Recorded, Recorder, Runner, StepContext, StepError, Superseded};

@@ -6,6 +6,7 @@
 use crate::scene::Scene;
 use async_trait::async_trait;
 use quarterdeck_api::{AgentEvent, JsonObject, ReasoningEffort, ToolDefinition};
+use quarterdeck_core::Cost;
 use quarterdeck_scenario::Cue;
 use std::{sync::Arc, time::Duration};
 use thiserror::Error;
@@ -19,6 +20,15 @@ pub trait ModelClient: Send + Sync + 'static {
     /// [`ModelError::Retryable`] when asking again may help, [`ModelError::Fatal`] when it cannot.
     async fn complete(&self, request: &ChatRequest) -> Result<ChatReply, ModelError>;
 
+    /// Which model answers to this name, as far as that is known without asking: how it sees and points depends on it.
+    fn answers_to(&self, name: Option<&str>) -> Option<String> {
+        name.map(str::to_owned)
+    }
+
+    /// How many tokens of a conversation this model is shown, if that is limited.
+    fn context_tokens(&self, _name: Option<&str>) -> Option<usize> {
+        None
+    }
     /// What a script says beside the reply to this request; nobody but a model that plays one knows any.
     ///
     /// # Errors
@@ -135,6 +145,8 @@ pub struct ChatReply {
     pub kept: Option<Kept>,
     /// Tokens used, when it says.
     pub usage: Option<TokenUsage>,
+    /// What they cost, when they have a price.
+    pub cost: Option<Cost>,
 }
 
 /// What a host put into a reply beside the common members (thoughts, signatures, ...). It is recorded with the reply and

@@ -3,26 +3,28 @@
 use crate::{
     answer::{AnswerFormat, FORMAT_FAULT},
     backoff::Backoff,
+    budget,
     calls::{self, CallLimits},
     chat::{Chat, note},
     gallery::Gallery,
     host_members,
     judge::{Judge, Verdict, WORDS_MAX_BYTES, shown},
     meter,
-    model::{ChatReply, ChatRequest, ModelClient, ModelError, NextCue},
+    model::{ChatReply, ChatRequest, ModelClient, ModelError, NextCue, TokenUsage},
     offer, prompt,
     runner::{Recorder, Runner, StepContext, StepError},
     scene::{Pace, RealPace},
     skills::Skills,
     staged,
     standing::Standing,
+    summary::Due,
     text::{cut, without_nul},
     toolbox::Look,
     vision,
 };
 use async_trait::async_trait;
 use quarterdeck_api::{Agent, AgentEvent, ErrorCode, JsonObject, ModelUsage, ToolDefinition, ToolRequest};
-use quarterdeck_core::{Coordinates, Fault, Reply, Report, StepMode, Vision};
+use quarterdeck_core::{Coordinates, Cost, Fault, Reply, Report, StepMode, Vision};
 use quarterdeck_scenario::Cue;
 use std::{collections::HashSet, sync::Arc, time::Duration};
 use tokio::time::Instant;
@@ -55,6 +57,8 @@ pub struct RunnerSettings {
     /// Pictures of environments and tools that one request shows the model, the latest; 0 for a model that reads text
     /// only, which is shown none at all. Default: 3.
     pub images_max: usize,
+    /// Pixels of the longer side of such a picture; none for as large as they are. Default: none.
+    pub image_side_max: Option<u32>,
     /// How the model names a place in a picture. Default: by the model's name.
     pub coordinates: Option<Coordinates>,
     /// The model of agents that name none, if it is known.
@@ -74,6 +78,7 @@ impl Default for RunnerSettings {
             calls_at_once: 8,
             call_timeout: Duration::from_secs(150),
             images_max: 3,
+            image_side_max: None,
             coordinates: None,
             model: None,
         }
@@ -124,9 +129,12 @@ impl Runner for ModelRunner {
         let skills = Skills::of(&context.agent, &transcript);
         let servers = servers_tools(context, &skills).await;
         let gallery = Gallery::of(&transcript, self.settings.images_max, &*context.media).await;
+        let (transcript, spent) =
+            self.summarize(context, &servers, (transcript, &gallery), format.as_ref(), recorder).await?;
         let request = self.request(context, servers, (&transcript, &gallery), format.as_ref());
         let Asked { request, mut reply, cue } = self.ask(context, request, &standing, recorder).await?;
         reply.content = reply.content.map(without_nul);
+        spent.add_to(&mut reply);
         if let Some(act) = cue.as_ref().map(|cue| &cue.act)
             && let Some(report) = staged::report(act, &reply)?
         {
@@ -149,9 +157,9 @@ impl Runner for ModelRunner {
     }
 
     fn vision(&self, agent: &Agent) -> Vision {
-        let model = agent.model.as_deref().or(self.settings.model.as_deref());
-        let coordinates = self.settings.coordinates.unwrap_or_else(|| vision::coordinates_of(model));
-        Vision { coordinates, images_max: self.settings.images_max }
+        let model = self.model.answers_to(agent.model.as_deref()).or_else(|| self.settings.model.clone());
+        let coordinates = self.settings.coordinates.unwrap_or_else(|| vision::coordinates_of(model.as_deref()));
+        Vision { coordinates, images_max: self.settings.images_max, image_side_max: self.settings.image_side_max }
     }
 }
 
@@ -188,6 +196,40 @@ impl ModelRunner {
             progress,
             scene: context.scene.clone(),
         }
+    }
+
+    /// Has the model say in short what went before, when that does not fit any more. Where it cannot be asked just now, the
+    /// conversation is only shown without its oldest parts.
+    async fn summarize(
+        &self,
+        context: &StepContext,
+        servers: &[ToolDefinition],
+        (mut transcript, gallery): (Vec<Arc<AgentEvent>>, &Gallery),
+        format: Option<&AnswerFormat>,
+        recorder: &mut dyn Recorder,
+    ) -> Result<(Vec<Arc<AgentEvent>>, Spent), StepError> {
+        let agent = &context.agent;
+        let limit = self.model.context_tokens(agent.model.as_deref()).filter(|_| context.mode == StepMode::Act);
+        let Some(limit) = limit else { return Ok((transcript, Spent::default())) };
+        let tools = budget::of_tools(&offer::tools(agent, servers.to_vec(), context.mode, format));
+        let system = prompt::system(agent, servers, format, self.vision(agent));
+        let chat = Chat::of(system, &transcript, self.settings.output_max_chars, gallery);
+        let Some(due) = Due::of(&chat, limit.saturating_sub(tools)) else { return Ok((transcript, Spent::default())) };
+        let call = meter::Call::begin();
+        let result = self.model.complete(&due.request(agent)).await;
+        call.end(&result);
+        let reply = match result {
+            Err(ModelError::Away { .. }) => return Ok((transcript, Spent::default())),
+            Err(ModelError::Retryable { message, .. } | ModelError::Fatal { message }) => {
+                tracing::debug!(session.id = %context.session, error = %message, "there is no summary");
+                None
+            }
+            Ok(reply) => Some(reply),
+        };
+        let summary = due.observation(reply.as_ref());
+        recorder.record(Report::Observed(summary.clone())).await?;
+        transcript.push(Arc::new(summary));
+        Ok((transcript, reply.map(Spent::of).unwrap_or_default()))
     }
 
     /// Asks until there is a reply, the trouble is for good, or patience is out.
@@ -283,6 +325,30 @@ impl ModelRunner {
     }
 }
 
+/// What a step spent beside its reply; it is counted with that.
+#[derive(Default)]
+struct Spent {
+    usage: TokenUsage,
+    cost: Option<Cost>,
+}
+
+impl Spent {
+    fn of(reply: ChatReply) -> Self {
+        Self { usage: reply.usage.unwrap_or_default(), cost: reply.cost }
+    }
+
+    fn add_to(self, reply: &mut ChatReply) {
+        let Some(usage) = &mut reply.usage else { return };
+        usage.input = usage.input.saturating_add(self.usage.input);
+        usage.cached = usage.cached.saturating_add(self.usage.cached);
+        usage.output = usage.output.saturating_add(self.usage.output);
+        usage.reasoning = usage.reasoning.saturating_add(self.usage.reasoning);
+        if let (Some(known), Some(more)) = (&mut reply.cost, self.cost) {
+            known.add(more);
+        }
+    }
+}
+
 /// A verdict, and how many replies came before the one that it is about.
 struct Judged {
     verdict: Verdict,
@@ -331,8 +397,9 @@ fn kept(reply: ChatReply, host_members: Option<JsonObject>) -> Reply {
         output_tokens: usage.output,
         reasoning_tokens: usage.reasoning,
     });
+    let cost = reply.cost;
     let reasoning = reply.reasoning.map(|thought| cut(&without_nul(thought), WORDS_MAX_BYTES / 4));
-    Reply { reasoning, content: reply.content, usage, kept: host_members.map(Box::new) }
+    Reply { reasoning, content: reply.content, usage, cost, kept: host_members.map(Box::new) }
 }
 
 fn taken_ids(transcript: &[Arc<AgentEvent>]) -> HashSet<&str> {

@@ -59,9 +59,11 @@ impl ScriptedModel {
     /// The script in force, and from which event of the transcript on it is played.
     fn script(&self, request: &ChatRequest) -> Option<(Result<Source, ScriptFault>, usize)> {
         let transcript = &request.progress.transcript;
-        let in_message = transcript.iter().enumerate().rev().find_map(|(place, event)| {
-            Some((find(&words_of_a_message(event)?)?.map(Source::Lines), place + 1))
-        });
+        let in_message = transcript
+            .iter()
+            .enumerate()
+            .rev()
+            .find_map(|(place, event)| Some((find(&words_of_a_message(event)?)?.map(Source::Lines), place + 1)));
         in_message.or_else(|| {
             let turn_start = transcript.iter().rposition(|event| matches!(**event, AgentEvent::AnswerEvent { .. }));
             let turn_start = turn_start.map_or(0, |answer| answer + 1);
@@ -138,9 +140,7 @@ fn played<'s>(script: &'s Script, request: &ChatRequest, start: usize) -> Player
     let transcript = &request.progress.transcript;
     let mut player = Player::new(script);
     player.follow(transcript.iter().skip(start).map(|event| &**event));
-    let is_failure = |event: &&Arc<AgentEvent>| {
-        matches!(&***event, AgentEvent::ErrorEvent(ToolError { origin, tool_req: None, .. }) if origin == "model")
-    };
+    let is_failure = |event: &&Arc<AgentEvent>| matches!(&***event, AgentEvent::ErrorEvent(ToolError { origin, tool_req: None, .. }) if origin == "model");
     let recorded = transcript.iter().filter(is_failure).count();
     for _ in recorded..request.progress.failures.len() {
         player.use_up();

@@ -5,30 +5,56 @@
 #[expect(dead_code, reason = "other tests use the rest")]
 mod world;
 
-use quarterdeck_agent::{OpenAiClient, OpenAiSettings};
+use quarterdeck_agent::{EndpointClient, EndpointSettings, ModelApi};
 use quarterdeck_api::Status;
 use quarterdeck_core::{Command, Ending, State};
-use quarterdeck_test_support::habits::{self, Habit, Outcome};
+use quarterdeck_test_support::habits::{self, Habit, Interface, Outcome};
 use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
 use world::{World, quick};
 
 #[tokio::test]
 async fn every_habit_ends_as_it_should() {
-    walk(false).await;
+    walk(Interface::Chat, false).await;
 }
 
 #[tokio::test]
 async fn every_habit_ends_as_it_should_in_a_stream() {
-    walk(true).await;
+    walk(Interface::Chat, true).await;
 }
 
-async fn walk(streamed: bool) {
+#[tokio::test]
+async fn every_habit_ends_as_it_should_by_messages() {
+    walk(Interface::Messages, false).await;
+}
+
+#[tokio::test]
+async fn every_habit_ends_as_it_should_in_a_stream_of_messages() {
+    walk(Interface::Messages, true).await;
+}
+
+#[tokio::test]
+async fn every_habit_ends_as_it_should_by_responses() {
+    walk(Interface::Responses, false).await;
+}
+
+#[tokio::test]
+async fn every_habit_ends_as_it_should_in_a_stream_of_responses() {
+    walk(Interface::Responses, true).await;
+}
+
+async fn walk(interface: Interface, streamed: bool) {
+    let api = match interface {
+        Interface::Chat => ModelApi::Chat,
+        Interface::Messages => ModelApi::Messages,
+        Interface::Responses => ModelApi::Responses,
+    };
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let model = habits::endpoint(streamed).await.unwrap();
-    let settings = OpenAiSettings { reply_timeout: Duration::from_secs(20), ..OpenAiSettings::new(model.base_url()) };
-    let client = Arc::new(OpenAiClient::new(settings).unwrap());
-    let habits = habits::all();
+    let model = habits::endpoint(interface, streamed).await.unwrap();
+    let settings =
+        EndpointSettings { api, reply_timeout: Duration::from_secs(20), ..EndpointSettings::new(model.base_url()) };
+    let client = Arc::new(EndpointClient::new(settings).unwrap());
+    let habits = habits::by(interface);
     let mut wrong = Vec::new();
     for habit in &habits {
         wrong.extend(meet(Arc::clone(&client), habit).await);
@@ -37,7 +63,7 @@ async fn walk(streamed: bool) {
 }
 
 /// Runs a session with this habit; says what was wrong with its end.
-async fn meet(client: Arc<OpenAiClient>, habit: &Habit) -> Option<String> {
+async fn meet(client: Arc<EndpointClient>, habit: &Habit) -> Option<String> {
     let look = json!([{"name": "look", "description": "Looks.", "input_schema": {"type": "object"}}]);
     let mut agent = json!({"model": habit.name, "tools": look});
     if let Some(format) = &habit.format {

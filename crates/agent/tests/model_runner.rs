@@ -5,7 +5,7 @@
 
 mod world;
 
-use quarterdeck_agent::{ChatRequest, ModelClient, OpenAiClient, OpenAiSettings, RunnerSettings, ScriptedModel};
+use quarterdeck_agent::{ChatRequest, EndpointClient, EndpointSettings, ModelClient, RunnerSettings, ScriptedModel};
 use quarterdeck_api::{AgentEvent, Answer, ErrorCode, Status};
 use quarterdeck_core::Command;
 use quarterdeck_test_support::fake_model::{Behaviour, FakeModel};
@@ -40,9 +40,9 @@ async fn the_agents_own_model_is_asked() {
 async fn a_model_is_known_once_the_operator_or_the_endpoint_has_named_it() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let model = FakeModel::start().await.unwrap();
-    let chosen = OpenAiSettings { model: Some("chosen".into()), ..OpenAiSettings::new(model.base_url()) };
-    let listing = OpenAiClient::new(OpenAiSettings::new(model.base_url())).unwrap();
-    let chosen = OpenAiClient::new(chosen).unwrap();
+    let chosen = EndpointSettings { model: Some("chosen".into()), ..EndpointSettings::new(model.base_url()) };
+    let listing = EndpointClient::new(EndpointSettings::new(model.base_url())).unwrap();
+    let chosen = EndpointClient::new(chosen).unwrap();
     for (client, asked, is_known) in [
         (&listing, Some("a caller's words"), false),
         (&listing, None, true),
@@ -62,8 +62,8 @@ async fn what_is_wrong_with_an_endpoint_is_found_out_before_it_is_used() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let model = FakeModel::start().await.unwrap();
     let check = async |base_url: String, named: Option<&str>| {
-        let settings = OpenAiSettings { model: named.map(str::to_owned), ..OpenAiSettings::new(base_url) };
-        OpenAiClient::new(settings).unwrap().check().await
+        let settings = EndpointSettings { model: named.map(str::to_owned), ..EndpointSettings::new(base_url) };
+        EndpointClient::new(settings).unwrap().check().await
     };
     assert_eq!(check(model.base_url(), None).await, None);
     assert_eq!(check(model.base_url(), Some("fake-model")).await, None);
@@ -194,7 +194,7 @@ async fn an_error_in_place_of_a_reply_is_told_without_the_key() {
 #[tokio::test]
 async fn nobody_listening_is_trouble() {
     let model = FakeModel::start().await.unwrap();
-    let mut world = World::asking(&model, json!({"model": "m"}), quick(), OpenAiSettings::new(""));
+    let mut world = World::asking(&model, json!({"model": "m"}), quick(), EndpointSettings::new(""));
     drop(model);
     world.run().await;
     world.assert_failed(ErrorCode::Internal, "cannot connect to the model at 127.0.0.1:");
@@ -450,7 +450,7 @@ async fn check_trouble(behaviour: Behaviour, expected: &str) {
 async fn check_too_slow(behaviour: Behaviour) {
     let model = FakeModel::start().await.unwrap();
     model.otherwise(behaviour);
-    let client = OpenAiSettings { reply_timeout: Duration::from_millis(200), ..OpenAiSettings::new("") };
+    let client = EndpointSettings { reply_timeout: Duration::from_millis(200), ..EndpointSettings::new("") };
     let mut world = World::asking(&model, json!({"model": "m"}), quick(), client);
     world.run().await;
     world.assert_failed(ErrorCode::Internal, "took too long to reply");
@@ -483,6 +483,6 @@ async fn world(agent: Value) -> (FakeModel, World) {
 
 async fn world_with(agent: Value, settings: RunnerSettings) -> (FakeModel, World) {
     let model = FakeModel::start().await.unwrap();
-    let world = World::asking(&model, agent, settings, OpenAiSettings::new(""));
+    let world = World::asking(&model, agent, settings, EndpointSettings::new(""));
     (model, world)
 }

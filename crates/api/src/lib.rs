@@ -55,14 +55,15 @@ pub use events::{
     TransferDirection,
 };
 pub use ids::{OrganizationId, SessionId, UserId};
-pub use messages::{FileContent, ImageContent, Messages, SourceType, UserMessage};
+pub use messages::{FileContent, ImageContent, Messages, SourceType, UserMessage, picture_ending};
 pub use overrides::apply_overrides;
 pub use pages::Page;
 pub use patches::{PatchAgent, PatchEnvironment, PatchSkill};
 pub use schedules::{CreateSchedule, CronTiming, PauseSchedule, UpdateSchedule};
 pub use sessions::{
-    Answer, ErrorCode, Metrics, ModelCost, ModelUsage, Outcome, QuotaScope, QuotaStatus, Session, SessionChanges,
-    SessionRequest, SessionStatus, SessionSummary, ShareLink, SharedTrajectory, Status, TokenQuotaStatus,
+    Answer, ErrorCode, Metrics, ModelCost, ModelUsage, Outcome, QuotaScope, QuotaStatus, Retention, Session,
+    SessionChanges, SessionFigures, SessionRequest, SessionStatus, SessionSummary, ShareLink, SharedTrajectory, Status,
+    TokenQuotaStatus, Tokens,
 };
 pub use skills::Skill;
 pub use tools::{ToolDefinition, ToolError, ToolRequest, ToolResult, ToolResultItem, empty_input_schema};

@@ -172,6 +172,18 @@ pub struct ImageContent {
     pub media_type: Option<String>,
 }
 
+/// The kind of a picture by its first bytes, as the ending of a file's name; none for what is no picture of a kind that
+/// models read.
+pub fn picture_ending(bytes: &[u8]) -> Option<&'static str> {
+    match bytes {
+        [0xFF, 0xD8, 0xFF, ..] => Some("jpg"),
+        [0x89, b'P', b'N', b'G', ..] => Some("png"),
+        [b'G', b'I', b'F', b'8', ..] => Some("gif"),
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some("webp"),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{FileContent, SourceType, UserMessage};
@@ -197,5 +209,28 @@ mod tests {
         let summary = message.summary();
         let sources: Vec<_> = summary.files.iter().map(|file| file.source.as_str()).collect();
         assert_eq!((summary.images.len(), sources), (0, vec!["", "/api/v2/a", ""]));
+    }
+
+    #[test]
+    fn what_is_no_picture_is_no_picture_of_a_message() {
+        const PNG: &str = "iVBORw0KGgoAAAANSUhEUg==";
+        let check = |picture: &str| {
+            let message = serde_json::json!({"message": "Look.", "images": [picture]});
+            crate::decode_json::<UserMessage>(&message).is_ok()
+        };
+        for picture in
+            ["https://example.com/a", "http://example.com/a", "/api/v2/sessions/s/resources/attachments/a.png", PNG]
+        {
+            assert!(check(picture), "{picture}");
+        }
+        assert!(check(&format!("data:image/png;base64,{PNG}")) && check("data:image/bmp;base64,Qk0="));
+        for other in
+            ["", "?", "a", "javascript:alert(1)", "file:///etc/passwd", "aGVsbG8=", "data:text/html;base64,aGk="]
+        {
+            assert!(!check(other), "{other}");
+        }
+        for broken in ["data:image/png;base64,?", "data:image/png,hi", "data:image/png;base64", &PNG[..9]] {
+            assert!(!check(broken), "{broken}");
+        }
     }
 }

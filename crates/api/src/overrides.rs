@@ -9,7 +9,7 @@ mod shape;
 
 use crate::decode::json;
 use crate::decode::place::Faults;
-use crate::{JsonObject, Problem, SessionRequest, decode_json};
+use crate::{JsonObject, Problem, Retention, SessionRequest, decode_json};
 use moved::Touched;
 use serde_json::Value;
 use std::fmt::Write as _;
@@ -54,9 +54,20 @@ pub fn apply_overrides(request: &SessionRequest) -> Result<SessionRequest, Probl
         write(path, value, &mut whole, &mut touched, &mut entries_left)
             .map_err(|why| Problem::invalid_body(format!("override {}: {why}", brief(path))))?;
     }
-    let changed = decode_json(&whole)?;
+    let changed: SessionRequest = decode_json(&whole)?;
     touched.check(&whole).map_err(Problem::invalid_body)?;
-    Ok(changed)
+    // Written out, the defaults look like wishes.
+    let explicit = |path: &str, known, read| if request.overrides.contains_key(path) { read } else { known };
+    let known = request.explicit_retention;
+    let explicit_retention = Retention {
+        delete_after_min: explicit("delete_after_min", known.delete_after_min, changed.delete_after_min),
+        delete_screenshot_after_min: explicit(
+            "delete_screenshot_after_min",
+            known.delete_screenshot_after_min,
+            changed.delete_screenshot_after_min,
+        ),
+    };
+    Ok(SessionRequest { explicit_retention, ..changed })
 }
 
 fn write(
@@ -167,7 +178,32 @@ fn brief(path: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Segment, Selector, parse};
+    use super::{Segment, Selector, apply_overrides, parse};
+    use crate::{SessionRequest, decode_json};
+    use serde_json::{Value, json};
+
+    /// How long a session and its screenshots read to be kept, and what of it a client said.
+    fn retention(fields: &Value) -> [Option<i64>; 4] {
+        let mut request = json!({"agent": {"name": "a", "description": "Does.", "environments": ["h/web-environment"]}, "messages": "Go"});
+        request.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        let request: SessionRequest = decode_json(&request).unwrap();
+        let request = apply_overrides(&request).unwrap();
+        let said = request.explicit_retention;
+        let read = [request.delete_after_min, request.delete_screenshot_after_min];
+        [read[0], read[1], said.delete_after_min, said.delete_screenshot_after_min]
+    }
+
+    #[test]
+    fn a_default_retention_is_told_from_one_that_was_asked_for() {
+        let month = Some(43_200);
+        assert_eq!(retention(&json!({})), [month, month, None, None]);
+        assert_eq!(retention(&json!({"delete_after_min": 43_200})), [month, month, month, None]);
+        assert_eq!(retention(&json!({"delete_after_min": null})), [None, month, None, None]);
+        let overridden = json!({"delete_after_min": 9, "overrides": {"delete_screenshot_after_min": 5}});
+        assert_eq!(retention(&overridden), [Some(9), Some(5), Some(9), Some(5)]);
+        let another = json!({"overrides": {"max_steps": 5}});
+        assert_eq!(retention(&another), [month, month, None, None]);
+    }
 
     #[test]
     fn a_path_is_fields_and_selectors() {

@@ -4,7 +4,7 @@ use crate::{Agent, JsonObject, Messages, Reference, SessionId, ToolRequest, User
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 use utoipa::ToSchema;
 
 /// The body of `POST /sessions`.
@@ -32,6 +32,10 @@ pub struct SessionRequest {
     /// Minutes until its screenshots are deleted.
     #[schema(minimum = 1, default = 43200)]
     pub delete_screenshot_after_min: Option<i64>,
+    /// What the client asked for of the two above, which read as a default otherwise. Not on the wire.
+    #[serde(skip)]
+    #[schema(ignore)]
+    pub explicit_retention: Retention,
     /// Over the limit: wait (true) or be refused with 429 (false).
     #[schema(required = false, default = true)]
     pub queue: bool,
@@ -45,6 +49,18 @@ pub struct SessionRequest {
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
     pub overrides: JsonObject,
+}
+
+/// How long a session and its screenshots are kept because a client said so, in minutes; none where it did not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Retention {
+    /// Until the session is deleted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delete_after_min: Option<i64>,
+    /// Until its screenshots are deleted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delete_screenshot_after_min: Option<i64>,
 }
 
 impl SessionRequest {
@@ -224,6 +240,46 @@ pub struct SessionSummary {
     pub anonymized_at: Option<DateTime<Utc>>,
 }
 
+/// What a listing says of a session when it is asked for more: how far it came, and what it used.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct SessionFigures {
+    /// Steps taken, over all turns.
+    pub steps: i64,
+    /// Tokens used, of all models.
+    pub tokens: Tokens,
+    /// The agent's own verdict.
+    #[schema(required = true)]
+    pub outcome: Option<Outcome>,
+    /// Why it failed.
+    #[schema(required = true)]
+    pub error_code: Option<ErrorCode>,
+    /// Its label.
+    #[schema(required = true)]
+    pub group_id: Option<String>,
+    /// The session that it works for.
+    #[schema(required = true)]
+    pub parent_session_id: Option<SessionId>,
+}
+
+/// Tokens of all models together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Tokens {
+    /// Tokens read.
+    pub input: i64,
+    /// Tokens written.
+    pub output: i64,
+}
+
+impl Tokens {
+    /// Of all models together.
+    pub fn of(models: &[ModelUsage]) -> Self {
+        models.iter().fold(Self::default(), |sum, model| Self {
+            input: sum.input.saturating_add(model.input_tokens),
+            output: sum.output.saturating_add(model.output_tokens),
+        })
+    }
+}
+
 /// Where a session stands, in detail.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct SessionStatus {
@@ -306,22 +362,27 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Unpriced metrics.
-    pub fn unpriced(steps: i64, usage: &[ModelUsage]) -> Self {
-        let cost = |usage: &ModelUsage| ModelCost {
+    /// Metrics of these tokens, which cost what `cost` says of each model, in dollars: read, written, thought. The sums are
+    /// known when all of it has a price.
+    pub fn new(steps: i64, usage: &[ModelUsage], cost: impl Fn(&str) -> Option<[f64; 3]>) -> Self {
+        let costs: Vec<_> = usage.iter().map(|usage| cost(&usage.name)).collect();
+        let priced = |(usage, cost): (&ModelUsage, &Option<[f64; 3]>)| ModelCost {
             usage: usage.clone(),
-            input_cost: None,
-            output_cost: None,
-            reasoning_cost: None,
-            total_cost: None,
+            input_cost: cost.map(|[input, ..]| input),
+            output_cost: cost.map(|[_, output, _]| output),
+            reasoning_cost: cost.map(|[.., reasoning]| reasoning),
+            total_cost: cost.map(|parts| parts.iter().sum()),
         };
+        let all: Option<Vec<[f64; 3]>> = costs.iter().copied().collect();
+        let all = all.filter(|all| !all.is_empty());
+        let sum = |part: usize| all.as_ref().map(|all| all.iter().map(|cost| cost[part]).sum::<f64>());
         Self {
             steps,
-            cost_per_model: usage.iter().map(cost).collect(),
-            input_cost: None,
-            output_cost: None,
-            reasoning_cost: None,
-            total_cost: None,
+            cost_per_model: usage.iter().zip(&costs).map(priced).collect(),
+            input_cost: sum(0),
+            output_cost: sum(1),
+            reasoning_cost: sum(2),
+            total_cost: all.as_ref().map(|all| all.iter().flatten().sum()),
         }
     }
 }
@@ -380,7 +441,7 @@ pub struct ShareLink {
 }
 
 /// How many sessions may run and do run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct QuotaStatus {
     /// Whose limit it is.
     pub scope: QuotaScope,
@@ -390,6 +451,8 @@ pub struct QuotaStatus {
     pub active: i64,
     /// Slots left.
     pub available: i64,
+    /// Who holds them, and who waits: sessions in each status that is no end. Not in the hosted service's answer.
+    pub by_status: BTreeMap<String, i64>,
 }
 
 /// How many tokens may be used and were used, since when and until when.

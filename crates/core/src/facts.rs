@@ -3,14 +3,14 @@
 //! A refused fact is no fault: a command came in between, and the worker looks again.
 
 use crate::{
-    DELEGATE, Effect, Ending, Fault, ForceReason, OpenStep, Order, Phase, Rejection, Reply, Report, Resumption,
+    Cost, DELEGATE, Effect, Ending, Fault, ForceReason, OpenStep, Order, Phase, Rejection, Reply, Report, Resumption,
     Session, State, StepMode, Transition,
     forms::{Dropped, attachment_event, message_event, skill_event, state_change, user_attachment_event},
 };
 use quarterdeck_api::{
     ActiveState, AgentEvent, Answer, AttachmentOrigin, CompletionReason, EnvironmentKind, ErrorCode, EventData,
-    FileContent, JsonObject, Metrics, ModelUsage, Outcome, SessionId, Timestamp, ToolError, ToolRequest,
-    ToolResultItem, TransferDirection, UserMessage,
+    FileContent, JsonObject, ModelUsage, Outcome, SessionId, Timestamp, ToolError, ToolRequest, ToolResultItem,
+    TransferDirection, UserMessage,
 };
 use uuid::Uuid;
 
@@ -302,7 +302,7 @@ impl Transition {
     }
 
     fn decided(&mut self, mode: StepMode, reply: Reply, calls: Vec<ToolRequest>, validation_errors: Vec<String>) {
-        self.count_step(reply.usage.as_ref());
+        self.count_step(reply.usage.as_ref(), reply.cost);
         let rejected = !validation_errors.is_empty();
         self.write_agent(AgentEvent::PolicyEvent {
             reasoning_content: reply.reasoning,
@@ -381,7 +381,7 @@ impl Transition {
     }
 
     fn answered(&mut self, reply: Reply, call: Option<ToolRequest>, answer: Answer, outcome: Option<Outcome>) {
-        self.count_step(reply.usage.as_ref());
+        self.count_step(reply.usage.as_ref(), reply.cost);
         self.write_agent(AgentEvent::PolicyEvent {
             reasoning_content: reply.reasoning,
             content: reply.content,
@@ -398,7 +398,7 @@ impl Transition {
 
     /// As an answer that nobody gave: the session waits for a message, whether or not it was to be talked to.
     fn asked(&mut self, reply: Reply) {
-        self.count_step(reply.usage.as_ref());
+        self.count_step(reply.usage.as_ref(), reply.cost);
         self.write_agent(AgentEvent::PolicyEvent {
             reasoning_content: reply.reasoning,
             content: reply.content,
@@ -425,20 +425,41 @@ impl Transition {
         }
     }
 
-    fn count_step(&mut self, usage: Option<&ModelUsage>) {
+    fn count_step(&mut self, usage: Option<&ModelUsage>, cost: Option<Cost>) {
         self.session.steps += 1;
         self.session.recoveries = 0;
         self.session.turn.steps += 1;
         let Some(usage) = usage else { return };
-        match self.session.usage.iter_mut().find(|known| known.name == usage.name) {
-            Some(known) => add(known, usage),
-            None => self.session.usage.push(usage.clone()),
+        let is_new = match self.session.usage.iter_mut().find(|known| known.name == usage.name) {
+            Some(known) => {
+                add(known, usage);
+                false
+            }
+            None => {
+                self.session.usage.push(usage.clone());
+                true
+            }
+        };
+        self.count_cost(&usage.name, cost, is_new);
+    }
+
+    /// A sum of which a part is unknown is unknown.
+    fn count_cost(&mut self, model: &str, cost: Option<Cost>, is_new: bool) {
+        let costs = &mut self.session.costs;
+        match (cost, costs.get_mut(model)) {
+            (Some(cost), Some(known)) => known.add(cost),
+            (Some(cost), None) if is_new => {
+                costs.insert(model.to_owned(), cost);
+            }
+            (Some(_), None) => {}
+            (None, _) => {
+                costs.remove(model);
+            }
         }
     }
 
     fn write_metrics(&mut self) {
-        let steps = i64::try_from(self.session.steps).unwrap_or(i64::MAX);
-        let metrics = Metrics::unpriced(steps, &self.session.usage);
+        let metrics = self.session.metrics();
         self.write(&EventData::MetricsUpdate { metrics });
     }
 

@@ -31,7 +31,7 @@ pub use facts::Fact;
 pub use forms::SKILL;
 pub use log::{HOST_MEMBERS, LoggedEvent};
 pub use observations::{CallError, Coordinates, FileBytes, Observation, Output, OutputFile, Picture, Vision};
-pub use report::{Reply, Report};
+pub use report::{Cost, Reply, Report};
 pub use session::{AnswerGrace, Effect, Inbox, Next, Session, Settings, StepMode, Transition, Turn};
 pub use state::{Ending, Fault, ForceReason, OpenStep, Phase, Rejection, Resumption, State};
 pub use views::{error_sentence, sentence_without_cause};

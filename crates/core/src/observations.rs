@@ -87,11 +87,13 @@ pub struct Vision {
     pub coordinates: Coordinates,
     /// Pictures that one request shows it; 0 for a model that reads text only.
     pub images_max: usize,
+    /// Pixels of the longer side of a picture, at most; more would be made smaller on the way to it.
+    pub image_side_max: Option<u32>,
 }
 
 impl Default for Vision {
     fn default() -> Self {
-        Self { coordinates: Coordinates::Pixels, images_max: 3 }
+        Self { coordinates: Coordinates::Pixels, images_max: 3, image_side_max: None }
     }
 }
 

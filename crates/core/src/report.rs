@@ -61,9 +61,38 @@ pub struct Reply {
     pub content: Option<String>,
     /// Tokens used.
     pub usage: Option<ModelUsage>,
+    /// What they cost; none when they have no price.
+    #[serde(default)]
+    pub cost: Option<Cost>,
     /// What the model's host put into it beside this, and wants back. Recorded, and shown to nobody.
     #[serde(default)]
     pub kept: Option<Box<JsonObject>>,
+}
+
+/// What tokens cost, in billionths of a US dollar: sums of whole numbers do not drift.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cost {
+    /// Of tokens read.
+    pub input: i64,
+    /// Of tokens written, but for thoughts.
+    pub output: i64,
+    /// Of thoughts.
+    pub reasoning: i64,
+}
+
+impl Cost {
+    /// Adds what more cost.
+    pub fn add(&mut self, more: Self) {
+        self.input = self.input.saturating_add(more.input);
+        self.output = self.output.saturating_add(more.output);
+        self.reasoning = self.reasoning.saturating_add(more.reasoning);
+    }
+
+    /// Read, written, thought.
+    #[expect(clippy::cast_precision_loss, reason = "millions of dollars are exact to the billionth part of one")]
+    pub(crate) fn in_dollars(self) -> [f64; 3] {
+        [self.input, self.output, self.reasoning].map(|billionths| billionths as f64 / 1e9)
+    }
 }
 
 #[cfg(test)]

@@ -1,15 +1,16 @@
 //! A session: its projection, its settings, and what a transition makes of it.
 
 use crate::{
-    Cast, Ending, Errand, ForceReason, LoggedEvent, OpenStep, Order, Phase, State, Steering,
+    Cast, Cost, Ending, Errand, ForceReason, LoggedEvent, OpenStep, Order, Phase, State, Steering,
     forms::{pause_now, state_change},
 };
 use chrono::TimeDelta;
 use quarterdeck_api::{
-    ActiveState, Agent, AgentEvent, Answer, EnvironmentKind, EventData, ModelUsage, OrganizationId, Outcome, SessionId,
-    SessionRequest, Timestamp, ToolRequest, UserId, UserMessage,
+    ActiveState, Agent, AgentEvent, Answer, EnvironmentKind, EventData, ModelUsage, OrganizationId, Outcome, Retention,
+    SessionId, SessionRequest, Status, Timestamp, ToolRequest, UserId, UserMessage,
 };
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// What of a request the state machine needs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -33,6 +34,9 @@ pub struct Settings {
     /// How many sessions stand above it, each working for the one before.
     #[serde(skip_serializing_if = "is_zero")]
     pub depth: u8,
+    /// How long it is kept because its client said so.
+    #[serde(skip_serializing_if = "is_unsaid")]
+    pub retention: Retention,
     /// Seconds after a forced answer at the time limit before the session is timed out.
     #[serde(skip_serializing_if = "is_default_grace")]
     pub answer_grace_s: AnswerGrace,
@@ -64,6 +68,11 @@ fn is_zero(number: &u8) -> bool {
     *number == 0
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_unsaid(retention: &Retention) -> bool {
+    *retention == Retention::default()
+}
+
 impl Settings {
     /// Reads them from a request and its resolved agent.
     pub fn of(request: &SessionRequest, agent: &Agent) -> Self {
@@ -75,6 +84,7 @@ impl Settings {
             client_tools: agent.tools.iter().flatten().map(|tool| tool.name.clone()).collect(),
             delegates: agent.subagents.as_ref().is_some_and(|subagents| !subagents.is_empty()),
             depth: 0,
+            retention: request.explicit_retention,
             answer_grace_s: AnswerGrace::default(),
         }
     }
@@ -217,6 +227,9 @@ pub struct Session {
     /// Tokens used, by model.
     #[serde(default)]
     pub usage: Vec<ModelUsage>,
+    /// What these tokens cost, by model; only of models all of whose replies had a price.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub costs: BTreeMap<String, Cost>,
     /// The latest answer.
     pub answer: Option<Answer>,
     /// The agent's verdict on it.
@@ -277,6 +290,9 @@ pub struct Transition {
     pub accepted: Vec<(u64, UserMessage)>,
     /// Whether messages left the inbox for the log.
     pub delivers: bool,
+    /// The statuses that it goes through, each with the one before; none before the first. What has to be told of a
+    /// change of status is written with the commit that makes it.
+    pub passed: Vec<(Option<Status>, Status)>,
 }
 
 impl Transition {
@@ -284,7 +300,7 @@ impl Transition {
         let mut session = session.clone();
         session.version += 1;
         session.last_activity_at = now;
-        Self { session, events: Vec::new(), accepted: Vec::new(), delivers: false }
+        Self { session, events: Vec::new(), accepted: Vec::new(), delivers: false, passed: Vec::new() }
     }
 
     pub(crate) fn write(&mut self, data: &EventData) {
@@ -314,6 +330,10 @@ impl Transition {
                 self.session.turn.stop_clock(now);
                 self.session.finished_at = Some(now);
             }
+        }
+        let (before, after) = (self.session.state.status(), state.status());
+        if before != after {
+            self.passed.push((Some(before), after));
         }
         self.session.state = state;
     }
@@ -447,6 +467,7 @@ impl Session {
             recoveries: 0,
             recovered_in: 0,
             usage: Vec::new(),
+            costs: BTreeMap::new(),
             answer: None,
             outcome: None,
             subagents: Vec::new(),
@@ -461,7 +482,8 @@ impl Session {
             finished_at: None,
             last_activity_at: now,
         };
-        let mut transition = Transition { session, events: Vec::new(), accepted: Vec::new(), delivers: false };
+        let passed = vec![(None, session.state.status())];
+        let mut transition = Transition { session, events: Vec::new(), accepted: Vec::new(), delivers: false, passed };
         transition.write(&EventData::RequestStart {});
         if !queued {
             transition.dispatch();

@@ -75,9 +75,10 @@ impl Session {
         session
     }
 
-    /// Steps and usage.
+    /// Steps, usage, and what it cost as far as there are prices.
     pub fn metrics(&self) -> Metrics {
-        Metrics::unpriced(self.steps_on_the_wire(), &self.usage)
+        let cost = |model: &str| self.costs.get(model).map(|cost| cost.in_dollars());
+        Metrics::new(self.steps_on_the_wire(), &self.usage, cost)
     }
 
     /// The record that `GET /sessions/{id}/status` answers with.

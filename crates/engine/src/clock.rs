@@ -41,6 +41,7 @@ impl Clock for SystemClock {
 
     #[expect(clippy::disallowed_methods, reason = "this is the one place that makes ids")]
     fn id(&self) -> Uuid {
-        Uuid::now_v7()
+        // An id holds the time since 1970, and making one panics before.
+        if self.now() < Timestamp::UNIX_EPOCH { Uuid::new_v4() } else { Uuid::now_v7() }
     }
 }

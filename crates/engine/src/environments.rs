@@ -13,7 +13,6 @@ use crate::{
     shared::{OpenEnvironment, Shared},
 };
 use async_trait::async_trait;
-use bytes::Bytes;
 use files::AttachedFiles;
 use futures_util::future::join_all;
 use memory::StoredMemories;
@@ -25,6 +24,7 @@ use quarterdeck_api::{
 };
 use quarterdeck_core::{CallError, Fact, Fault, FileBytes, Observation, Output, OutputFile, Session};
 use quarterdeck_environments::{OpenContext, OpenError, Order, Provider, Refused};
+use quarterdeck_store::{BlobClass, BlobName, Blobs, PutError};
 use std::{
     collections::HashMap,
     fmt,
@@ -34,12 +34,11 @@ use std::{
     },
     time::Duration,
 };
+use tokio::io::AsyncReadExt;
 use uuid::Uuid;
 
 /// How long environments may take to open, whatever they think themselves. They may have to wait for a place.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(90);
-/// Where files that agents bring out of environments are among a session's resources.
-const BUCKET: &str = "files";
 /// Bytes of one such file.
 const FILE_MAX_BYTES: u64 = 100 << 20;
 
@@ -112,8 +111,10 @@ async fn open_one(
     Ok(Arc::new(OpenEnvironment {
         place,
         kind: spec.kind(),
-        environment,
+        organization: context.organization,
+        environment: Arc::from(environment),
         runner_session_id: context.runner_session_id,
+        ids: Mutex::default(),
         announced: AtomicU32::new(0),
         looked_at: AtomicBool::new(false),
     }))
@@ -153,8 +154,10 @@ impl SessionTools {
         let log = self.log.upgrade().ok_or(Superseded)?;
         let starts = open.environment.starts();
         for start in open.announced.load(Ordering::Relaxed)..starts {
+            let id = if start == 0 { open.runner_session_id } else { log.shared().clock.id() };
+            open.ids.lock().unwrap_or_else(PoisonError::into_inner).push(id);
             let fact = Fact::EnvironmentReady {
-                runner_session_id: if start == 0 { open.runner_session_id } else { log.shared().clock.id() },
+                runner_session_id: id,
                 kind: open.kind,
                 live_view_url: open.environment.live_view_url(),
             };
@@ -168,16 +171,12 @@ impl SessionTools {
     async fn keep_file(&self, file: OutputFile) -> Result<(), CallError> {
         let log = self.log.upgrade().ok_or_else(|| CallError("the server stops".into()))?;
         let refused = |why: &str| CallError(format!("the file {:?} could not be kept: {why}", file.name));
-        let bytes = bytes_of(&file.content).await.map_err(refused)?;
         let media_type = file.media_type.clone().unwrap_or_else(|| media_type_of(&file.name).to_owned());
         let key = key_of(log.shared().clock.id(), &file.name, &media_type);
-        let (name, source) = address(log.session(), BUCKET, &key);
+        let (name, source) = address(log.session(), BlobClass::Files, &key);
         let name = name.ok_or_else(|| refused("its name cannot be used"))?;
-        let size_bytes = i64::try_from(bytes.len()).ok();
-        log.shared().blobs.put(&name, bytes).await.map_err(|error| {
-            tracing::warn!(%error, "a file that a call brought could not be kept");
-            refused("there is no place for it right now")
-        })?;
+        let size = put_content(&log.shared().blobs, &name, &file.content).await.map_err(refused)?;
+        let size_bytes = i64::try_from(size).ok();
         let file = FileContent {
             source_type: SourceType::Url,
             source,
@@ -205,20 +204,31 @@ impl SessionTools {
     }
 }
 
-/// The bytes of a file, or why it cannot be had.
-async fn bytes_of(content: &FileBytes) -> Result<Bytes, &'static str> {
-    const TOO_LARGE: &str = "it has more than 100 MiB";
-    match content {
-        FileBytes::Memory(bytes) if bytes.len() as u64 > FILE_MAX_BYTES => Err(TOO_LARGE),
-        FileBytes::Memory(bytes) => Ok(bytes.clone()),
-        FileBytes::Path(path) => {
-            let size = tokio::fs::metadata(path).await.map_err(|_| "it cannot be read")?.len();
-            if size > FILE_MAX_BYTES {
-                return Err(TOO_LARGE);
-            }
-            tokio::fs::read(path).await.map(Bytes::from).map_err(|_| "it cannot be read")
+/// Stores what a file holds, and says how many bytes that were, or why it cannot be kept.
+async fn put_content(blobs: &Blobs, name: &BlobName, content: &FileBytes) -> Result<u64, &'static str> {
+    let (size, stored) = match content {
+        FileBytes::Memory(bytes) => {
+            let size = check_size(bytes.len() as u64)?;
+            (size, blobs.put(name, bytes.clone()).await.map_err(PutError::from))
         }
-    }
+        FileBytes::Path(path) => {
+            let unreadable = |_| "it cannot be read";
+            let file = tokio::fs::File::open(path).await.map_err(unreadable)?;
+            let size = check_size(file.metadata().await.map_err(unreadable)?.len())?;
+            (size, blobs.put_stream(name, file.take(size)).await.map(drop))
+        }
+    };
+    stored.map(|()| size).map_err(|error| {
+        tracing::warn!(%error, "a file that a call brought could not be kept");
+        match error {
+            PutError::Source(_) => "it cannot be read",
+            PutError::Store(_) => "there is no place for it right now",
+        }
+    })
+}
+
+fn check_size(size: u64) -> Result<u64, &'static str> {
+    if size > FILE_MAX_BYTES { Err("it has more than 100 MiB") } else { Ok(size) }
 }
 
 #[async_trait]

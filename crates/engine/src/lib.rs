@@ -14,8 +14,6 @@
 mod background;
 mod catalog;
 mod clock;
-mod time_travel;
-mod virtual_clock;
 mod engine;
 mod environments;
 mod error;
@@ -28,12 +26,12 @@ mod notifier;
 mod sessions;
 mod settings;
 mod shared;
+mod time_travel;
+mod virtual_clock;
 mod worker;
 
 pub use catalog::{BuiltIn, Catalog, CatalogError, Found, Item, ResolveError, Resolved, UnknownName};
 pub use clock::{Clock, SystemClock};
-pub use time_travel::{Journey, Moved, Target};
-pub use virtual_clock::VirtualClock;
 pub use engine::Engine;
 pub use error::{CreateError, SubmitError};
 pub use heavy::heavy;
@@ -45,3 +43,5 @@ pub use sessions::{
     Changes, ChangesQuery, Created, IdempotencyKey, Preparation, Prepared, Quota, Repeatable, Sessions, SharedSession,
 };
 pub use settings::EngineSettings;
+pub use time_travel::{Journey, Moved, Target};
+pub use virtual_clock::VirtualClock;

@@ -8,7 +8,7 @@ pub(crate) use attachments::{Attachment, carry_bytes, detach};
 pub(crate) use pictures::SessionPictures;
 
 use quarterdeck_api::SessionId;
-use quarterdeck_store::BlobName;
+use quarterdeck_store::{BlobClass, BlobName};
 use uuid::Uuid;
 
 /// What a file without a known kind is.
@@ -50,16 +50,16 @@ pub(crate) fn ending_of(media_type: &str) -> Option<&'static str> {
 }
 
 /// A blob of a session, and the address that it has among the session's resources.
-pub(crate) fn address(session: SessionId, bucket: &str, key: &str) -> (Option<BlobName>, String) {
-    let source = format!("/api/v2/sessions/{session}/resources/{bucket}/{key}");
-    (BlobName::new(session, bucket, key), source)
+pub(crate) fn address(session: SessionId, class: BlobClass, key: &str) -> (Option<BlobName>, String) {
+    let source = format!("/api/v2/sessions/{session}/resources/{}/{key}", class.as_str());
+    (BlobName::new(session, class, key), source)
 }
 
 /// The blob at an address below a session's own resources; none for any other address.
 pub(crate) fn blob_at(session: SessionId, source: &str) -> Option<BlobName> {
     let rest = source.strip_prefix(&format!("/api/v2/sessions/{session}/resources/"))?;
-    let (bucket, key) = rest.split_once('/')?;
-    BlobName::new(session, bucket, key)
+    let (class, key) = rest.split_once('/')?;
+    BlobName::new(session, BlobClass::named(class)?, key)
 }
 
 #[cfg(test)]
@@ -71,7 +71,7 @@ mod tests {
     fn only_addresses_of_the_sessions_own_resources_lead_to_blobs() {
         let session = SessionId(Uuid::from_u128(1));
         let other = SessionId(Uuid::from_u128(2));
-        let (name, source) = address(session, "screenshots", "a.jpg");
+        let (name, source) = address(session, BlobClass::Screenshots, "a.jpg");
         assert_eq!((blob_at(session, &source), blob_at(other, &source)), (name, None));
         for elsewhere in ["https://example.com/a.jpg", "/api/v2/sessions/", "data:image/png;base64,aGk="] {
             assert_eq!(blob_at(session, elsewhere), None, "{elsewhere}");

@@ -200,7 +200,11 @@ impl Shared {
         let (part, group_id, header) = match &**cast {
             Cast::Scenario { name, hash, group_id, header, .. } => {
                 let part = self.scenario(hash).await?;
-                (part.ok_or_else(|| format!("the scenario `{name}` is not in the store")), group_id.clone(), header.clone())
+                (
+                    part.ok_or_else(|| format!("the scenario `{name}` is not in the store")),
+                    group_id.clone(),
+                    header.clone(),
+                )
             }
             Cast::Unmatched { why } => (Err(why.clone()), None, JsonObject::new()),
         };

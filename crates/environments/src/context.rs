@@ -1,6 +1,6 @@
 //! What an environment is told of its session when it is opened, and what it may ask for.
 
-use crate::{Forgotten, KeyValues};
+use crate::{Environment, Forgotten, KeyValues};
 use async_trait::async_trait;
 use bytes::Bytes;
 use quarterdeck_api::{EnvironmentKind, Memory, OrganizationId, SessionId};
@@ -62,6 +62,21 @@ pub trait ParkedEnvironments: Debug + Send + Sync + 'static {
     /// Closes the environments of the session that has waited longest, of those that have one of this kind. False
     /// when there is none. For a provider that has no place for another one.
     async fn evict(&self, kind: EnvironmentKind) -> bool;
+
+    /// Takes one of this kind from a session of the organization, which opens another one when it goes on. `id` is a
+    /// `runner_session_id` of the environment, or the id of its session.
+    fn take_over(&self, organization: OrganizationId, kind: EnvironmentKind, id: &str) -> TakeOver;
+}
+
+/// What came of taking an environment from another session.
+#[derive(Debug)]
+pub enum TakeOver {
+    /// Here it is.
+    Taken(Arc<dyn Environment>),
+    /// Its session works with it.
+    InUse,
+    /// There is no such environment in this process, or none that this organization may know of.
+    Unknown,
 }
 
 impl OpenContext {
@@ -103,6 +118,10 @@ impl SessionFiles for NoSession {
 impl ParkedEnvironments for NoSession {
     async fn evict(&self, _: EnvironmentKind) -> bool {
         false
+    }
+
+    fn take_over(&self, _: OrganizationId, _: EnvironmentKind, _: &str) -> TakeOver {
+        TakeOver::Unknown
     }
 }
 

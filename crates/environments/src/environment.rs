@@ -4,14 +4,14 @@ use crate::Tool;
 use async_trait::async_trait;
 use quarterdeck_api::{EnvironmentKind, JsonObject};
 use quarterdeck_core::{CallError, Observation, Output};
-use std::fmt::Debug;
+use std::{any::Any, fmt::Debug};
 use thiserror::Error;
 
 /// One environment of one session, open.
 ///
 /// Every future may be dropped at any await point. A call that is dropped is stopped as well as it can be.
 #[async_trait]
-pub trait Environment: Debug + Send + Sync + 'static {
+pub trait Environment: Any + Debug + Send + Sync + 'static {
     /// Its kind.
     fn kind(&self) -> EnvironmentKind;
 

@@ -18,7 +18,7 @@ mod provider;
 mod unavailable;
 mod web;
 
-pub use context::{Memories, OpenContext, ParkedEnvironments, SessionFile, SessionFiles};
+pub use context::{Memories, OpenContext, ParkedEnvironments, SessionFile, SessionFiles, TakeOver};
 pub use environment::{Environment, OpenError, Order, Parking};
 pub use guard::{Guard, GuardError, HostRefused, ResolveError};
 pub use mcp::{SUPERVISE, hide_process, supervise};

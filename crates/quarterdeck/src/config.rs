@@ -1,6 +1,6 @@
 //! `quarterdeck config show`: what holds, and what says so.
 
-use crate::settings::reading::Value;
+use crate::settings::{EndpointEntry, reading::Value};
 use std::fmt::Write;
 
 /// A line for each setting: its key, its value, and where that was said. No line shows a secret.
@@ -24,10 +24,13 @@ fn shown(value: &Value) -> String {
         return "-".to_owned();
     }
     let shown = value.texts.iter().map(|text| match text.to_string_lossy() {
+        text if value.key == "model-endpoint" => {
+            text.parse().map_or_else(|_| "***".to_owned(), |entry: EndpointEntry| entry.to_string())
+        }
         text if value.is_secret && !text.contains("://") => "***".to_owned(),
         text => without_password(&text),
     });
-    shown.collect::<Vec<_>>().join(",")
+    shown.collect::<Vec<_>>().join(if value.key.starts_with("model-") { "; " } else { "," })
 }
 
 /// URLs may hold who may come in, and how: `postgres://user:password@host/database?password=...`.
@@ -63,6 +66,10 @@ mod tests {
         ] {
             assert_eq!(shown(&value(text, is_secret)), wanted);
         }
+        let endpoint = "{ name = \"x\", base-url = \"http://h/v1\", key = \"CANARY\" }";
+        let value_of = |text| Value { key: "model-endpoint".into(), ..value(text, true) };
+        assert_eq!(shown(&value_of(endpoint)), "x: chat at h/v1, key ***");
+        assert_eq!(shown(&value_of("key = \"CANARY\"")), "***");
         assert_eq!(lines(&[value("5", false)]), "key  5  default\n");
     }
 }

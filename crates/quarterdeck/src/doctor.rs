@@ -1,15 +1,16 @@
 //! `quarterdeck doctor`: tries what a server with these settings needs.
 
 use crate::{
-    Failure, hosting, say,
-    serve::{self, Model},
+    Failure,
+    browsers::{self, Browsers},
+    clock, hosting,
+    models::Model,
+    say, serve,
     settings::{Settings, places},
 };
+use quarterdeck_agent::{EndpointClient, Trial};
 use quarterdeck_engine::{Clock, SystemClock};
 use quarterdeck_store::{Blobs, OpenError};
-
-/// Models that are named when the one that is asked for is not among them.
-const LISTED_MAX: usize = 5;
 
 /// Tries each part and prints a line for it.
 ///
@@ -17,14 +18,14 @@ const LISTED_MAX: usize = 5;
 /// When one of them would keep a server from starting or agents from working.
 #[tokio::main(flavor = "current_thread")]
 pub(crate) async fn run(settings: &Settings) -> Result<(), Failure> {
-    let checks = [
-        ("store", store(settings).await),
-        ("files", files(settings).await),
-        ("model", model(settings).await),
+    let mut checks = vec![("store", store(settings).await), ("files", files(settings).await)];
+    checks.extend(models(settings).await.into_iter().map(|found| ("model", found)));
+    checks.extend([
+        ("browser", browser(settings).await),
         ("settings", others(settings)),
         ("listen", listen(settings).await),
-        ("clock", Ok(Finding::Good(SystemClock.now().to_rfc3339()))),
-    ];
+        ("clock", clock::check(SystemClock.now()).map(|()| good(SystemClock.now().to_rfc3339()))),
+    ]);
     let lines = checks.iter().map(|(part, found)| match found {
         Ok(Finding::Good(text)) => format!("ok    {part:8}  {text}\n"),
         Ok(Finding::Note(text)) => format!("note  {part:8}  {text}\n"),
@@ -83,22 +84,49 @@ async fn files(settings: &Settings) -> anyhow::Result<Finding> {
     Ok(good(url))
 }
 
-async fn model(settings: &Settings) -> anyhow::Result<Finding> {
+/// A line for each endpoint: whether it lists what is asked for, and whether its model calls a tool.
+async fn models(settings: &Settings) -> Vec<anyhow::Result<Finding>> {
     serve::set_up_tls();
-    let model = Model::from_settings(&settings.model)?;
-    let Some(endpoint) = &model.endpoint else { return Ok(Finding::Note(model.name)) };
-    match (endpoint.list_models().await, &settings.model.model) {
-        (Ok(listed), Some(name)) if !listed.contains(name) => Ok(Finding::Note(format!(
-            "{} lists no model {name:?}, but {}",
-            endpoint.host(),
-            listed.iter().take(LISTED_MAX).cloned().collect::<Vec<_>>().join(", ")
-        ))),
-        (Ok(_), Some(_)) => Ok(good(model.name)),
-        (Ok(listed), None) => Ok(good(format!("{} at {}", listed.first().map_or("", String::as_str), endpoint.host()))),
-        // Not every endpoint lists its models: with a name given it need not.
-        (Err(error @ quarterdeck_agent::ModelError::Fatal { .. }), Some(_)) => Ok(Finding::Note(error.to_string())),
-        (Err(error), _) => Err(error.into()),
+    let model = match Model::from_settings(&settings.model) {
+        Ok(model) => model,
+        Err(fault) => return vec![Err(fault)],
+    };
+    if model.endpoints.is_empty() {
+        return vec![Ok(Finding::Note(model.name))];
     }
+    let mut found = Vec::new();
+    for endpoint in &model.endpoints {
+        found.push(endpoint_of(endpoint).await);
+    }
+    found
+}
+
+async fn endpoint_of(endpoint: &EndpointClient) -> anyhow::Result<Finding> {
+    let listed = endpoint.check().await;
+    let tried = endpoint.try_tool().await;
+    let place = endpoint.shown_name();
+    Ok(match (tried, listed) {
+        (Ok(Trial::Called { model }), None) => good(format!("{model} at {place} replies and calls tools")),
+        // Not every endpoint lists its models: one that replies need not.
+        (Ok(Trial::Called { model }), Some(wrong)) => {
+            Finding::Note(format!("{model} at {place} replies and calls tools, but {wrong}"))
+        }
+        (Ok(Trial::Replied { model }), _) => Finding::Note(format!(
+            "{model} at {place} replies, but did not call the tool that it was told to: see that the host reads calls \
+             (vLLM: --enable-auto-tool-choice and --tool-call-parser; llama.cpp: --jinja)"
+        )),
+        (Err(error), Some(wrong)) if wrong != error.to_string() => anyhow::bail!("{wrong}"),
+        (Err(error), _) => return Err(error.into()),
+    })
+}
+
+async fn browser(settings: &Settings) -> anyhow::Result<Finding> {
+    let folder = browsers::usual_folder(places::data_folder(&settings.store.database).ok());
+    let guard = hosting::guard(&settings.environments)?;
+    let Browsers { hosting, told } = Browsers::from_settings(&settings.browser, guard, &folder, 0).await?;
+    let Some(hosting) = hosting else { return Ok(Finding::Note(told)) };
+    hosting.try_one().await.map_err(|cause| anyhow::anyhow!("no browser can be started: {cause}"))?;
+    Ok(good(format!("{told}; one was started and ended")))
 }
 
 fn others(settings: &Settings) -> anyhow::Result<Finding> {

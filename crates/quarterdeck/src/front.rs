@@ -10,11 +10,17 @@ use url::Url;
 /// How the server answers.
 pub(crate) fn server_settings(settings: &HttpSettings) -> anyhow::Result<ServerSettings> {
     let cors = cors_origins(&settings.cors_origins)?;
-    let public_url = match &settings.public_url {
+    let public_url = match &settings.public.public_url {
         Some(url) => PublicUrl::fixed(url).context("cannot use --public-url")?,
         None => PublicUrl::of_request(settings.trust_forwarded),
     };
-    Ok(ServerSettings { cors, public_url, strict: settings.strict, ..ServerSettings::default() })
+    Ok(ServerSettings {
+        cors,
+        public_url,
+        trusts_forwarded_for: settings.trust_forwarded,
+        strict: settings.strict,
+        ..ServerSettings::default()
+    })
 }
 
 fn cors_origins(words: &[String]) -> anyhow::Result<CorsOrigins> {

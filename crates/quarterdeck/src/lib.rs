@@ -4,6 +4,7 @@
 //! nothing below it reads the environment.
 
 mod browsers;
+mod clock;
 mod config;
 mod doctor;
 mod front;
@@ -13,6 +14,7 @@ mod keys;
 mod log;
 mod manual;
 mod migrate;
+mod models;
 mod options;
 mod orgs;
 mod output;
@@ -105,6 +107,8 @@ fn start(Reading { options: Options { command }, values, warnings }: Reading) ->
         Command::Serve(_) => Ok(()),
         Command::Keys(options) => keys::run(options),
         Command::Orgs(options) => orgs::run(options),
+        #[cfg(feature = "agent-view")]
+        Command::ViewLink(options) => view::run(&options),
         Command::Health(options) => health::run(&options.address.listen).map_err(Failure::Fault),
         Command::Migrate(options) => migrate::run(&options),
         Command::Scenario(options) => scenarios::run(&options),

@@ -1,5 +1,7 @@
 //! The commands and their words. What all of them may be told is in [`crate::settings`].
 
+#[cfg(feature = "agent-view")]
+use crate::settings::PublicSettings;
 use crate::settings::{DatabaseSettings, ListenSettings, Settings, SettingsFile};
 use clap::{Args, Parser, Subcommand};
 use std::str::FromStr;
@@ -24,6 +26,9 @@ pub(crate) enum Command {
     Keys(KeysOptions),
     /// Make and list organizations, and set how many sessions each may have; works beside a running server.
     Orgs(OrgsOptions),
+    /// Make a link that signs a browser in to Agent View, once and within ten minutes; works beside a running server.
+    #[cfg(feature = "agent-view")]
+    ViewLink(ViewLinkOptions),
     /// Ask a running server whether it is alive; exits with 0 when it is.
     Health(HealthOptions),
     /// Bring the tables of the database up to date, as a server does at its start; for servers that may not.
@@ -100,6 +105,22 @@ pub(crate) struct HealthOptions {
     pub(crate) file: SettingsFile,
     #[command(flatten)]
     pub(crate) address: ListenSettings,
+}
+
+#[cfg(feature = "agent-view")]
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ViewLinkOptions {
+    #[command(flatten)]
+    pub(crate) file: SettingsFile,
+    #[command(flatten)]
+    pub(crate) database: DatabaseSettings,
+    #[command(flatten)]
+    pub(crate) address: ListenSettings,
+    #[command(flatten)]
+    pub(crate) public: PublicSettings,
+    /// The key's id, as `keys list` shows it [default: the oldest key that is not revoked]
+    #[arg(long, value_name = "ID")]
+    pub(crate) key: Option<Uuid>,
 }
 
 #[derive(Args, Clone, Debug)]

@@ -3,15 +3,15 @@
 use crate::{
     Failure,
     browsers::{self, Browsers},
-    front, hosting,
+    clock, front, hosting,
     keys::{self, FirstKey},
-    log, output, ready, scenarios, secret_keys,
-    settings::{self, TestClock, TestSettings, LimitSettings, ModelSettings, Secret, Settings, StoreSettings, places},
+    log,
+    models::Model,
+    output, ready, scenarios, secret_keys,
+    settings::{self, LimitSettings, ModelSettings, Secret, Settings, StoreSettings, TestClock, TestSettings, places},
 };
 use anyhow::Context;
-use quarterdeck_agent::{
-    ApiKey, Casting, ModelClient, ModelRunner, OpenAiClient, OpenAiSettings, RunnerSettings, ScriptedModel,
-};
+use quarterdeck_agent::{Casting, EndpointClient, ModelClient, ModelRunner, RunnerSettings, ScriptedModel};
 use quarterdeck_engine::{AnswerGrace, BuiltIn, Clock, Engine, EngineSettings, SystemClock, VirtualClock};
 use quarterdeck_environments::Hosting;
 use quarterdeck_scenario::Scenario;
@@ -42,6 +42,7 @@ async fn run_to_the_end(settings: &Settings, warnings: Vec<String>) -> Result<()
     for warning in warnings {
         tracing::warn!("{warning}");
     }
+    clock::check(SystemClock.now()).map_err(Failure::Settings)?;
     raise_open_files();
     hide_from_programs(settings);
     let parts = Parts::from_settings(settings).await.map_err(Failure::Settings)?;
@@ -132,9 +133,10 @@ fn runner(settings: &Settings, model: &Model, tests: Option<&Tests>) -> Arc<Mode
         return Arc::new(ModelRunner::with_settings(Arc::clone(&model.client), runner_settings));
     };
     let scripted = ScriptedModel::new().at_pace(Arc::clone(clock) as _);
-    let client: Arc<dyn ModelClient> = match &model.endpoint {
-        Some(endpoint) => Arc::new(Casting::beside(scripted, Arc::clone(endpoint) as _)),
-        None => Arc::new(scripted),
+    let client: Arc<dyn ModelClient> = if model.endpoints.is_empty() {
+        Arc::new(scripted)
+    } else {
+        Arc::new(Casting::beside(scripted, Arc::clone(&model.client)))
     };
     Arc::new(ModelRunner::with_settings(client, runner_settings).at_pace(Arc::clone(clock) as _))
 }
@@ -166,7 +168,7 @@ impl Parts {
         let listener = TcpListener::bind(listen)
             .await
             .with_context(|| format!("cannot listen on {listen}; choose another address with --listen"))?;
-        let hosts = known_hosts(settings.http.public_url.as_deref(), &listener)?;
+        let hosts = known_hosts(settings.http.public.public_url.as_deref(), &listener)?;
         let front = ServerSettings { hosts, ..front::server_settings(&settings.http)? };
         keys::check_strength(settings.http.api_key.as_ref(), is_local(&listener))?;
         places::make_data_folder(&settings.store)?;
@@ -188,7 +190,7 @@ impl Parts {
             Some(web) => hosting.with_web(Arc::new(web)),
             None => hosting,
         };
-        let tests = Tests::from_settings(&settings.test, &listener, &*store, model.endpoint.is_some())?;
+        let tests = Tests::from_settings(&settings.test, &listener, &*store, !model.endpoints.is_empty())?;
         Ok(Self { model, hosting, front, built_in, browser, listener, store, files, blobs, tests })
     }
 }
@@ -201,8 +203,10 @@ async fn serve(settings: &Settings, parts: Parts) -> anyhow::Result<()> {
         Some(token) => metrics.with_token(token.reveal()),
         None => metrics,
     };
+    let public_url = settings.http.public.public_url.clone();
     let first_key = keys::first_key(&*store, settings.http.api_key.as_ref()).await?;
-    if let Some(endpoint) = &model.endpoint {
+    for endpoint in &model.endpoints {
+        endpoint.is_told();
         tokio::spawn(tell_what_is_wrong(Arc::clone(endpoint)));
     }
     let runner = runner(settings, &model, tests.as_ref());
@@ -232,7 +236,8 @@ async fn serve(settings: &Settings, parts: Parts) -> anyhow::Result<()> {
     if settings.test.until_stdin_closes {
         ready::stop_with_stdin(draining.clone())?;
     }
-    announce(settings, first_key, Banner { listening, url, files, model: model.name, browser, store: &*store }).await?;
+    let banner = Banner { listening, url, public_url, files, model: model.name, browser, store: &*store };
+    announce(settings, first_key, banner).await?;
     quarterdeck_server::serve(listener, router(app), ListenerSettings::default(), draining).await;
     engine.stop().await;
     store.close().await;
@@ -265,46 +270,8 @@ async fn view_address(_: &str, _: SocketAddr, _: &dyn Store) -> anyhow::Result<O
     Ok(None)
 }
 
-/// The model that drives sessions, and what it is called.
-pub(crate) struct Model {
-    client: Arc<dyn ModelClient>,
-    /// The same, when it is an endpoint.
-    pub(crate) endpoint: Option<Arc<OpenAiClient>>,
-    pub(crate) name: String,
-}
-
-impl Model {
-    pub(crate) fn from_settings(settings: &ModelSettings) -> anyhow::Result<Self> {
-        let Some(base_url) = &settings.model_base_url else {
-            anyhow::ensure!(
-                settings.model.is_none() && settings.model_api_key.is_none(),
-                "--model and --model-api-key need --model-base-url; without it the scripted model answers"
-            );
-            let name = "the scripted model (set --model-base-url for a real one)".to_owned();
-            return Ok(Self { client: Arc::new(ScriptedModel::new()), endpoint: None, name });
-        };
-        let mut client = OpenAiSettings::new(base_url.clone());
-        client.api_key = settings.model_api_key.as_ref().map(|key| ApiKey::new(key.reveal()));
-        client.model.clone_from(&settings.model);
-        client.reply_timeout = Duration::from_secs(settings.model_timeout);
-        client.proxy = settings.model_proxy.as_ref().map(|proxy| proxy.reveal().to_owned());
-        client.stream = settings.model_stream;
-        client.context_tokens = settings.model_context.map(|tokens| tokens as usize);
-        if let Some(file) = &settings.model_ca_file {
-            let certificates = std::fs::read(file);
-            let certificates =
-                certificates.with_context(|| format!("cannot read --model-ca-file {}", file.display()))?;
-            client.certificates = vec![certificates];
-        }
-        let client = OpenAiClient::new(client).context("cannot use --model-base-url")?;
-        let name = format!("{} at {}", settings.model.as_deref().unwrap_or("the first model"), client.host());
-        let client = Arc::new(client);
-        Ok(Self { endpoint: Some(Arc::clone(&client)), client, name })
-    }
-}
-
 /// Nobody waits for this: the model's host may still be starting.
-async fn tell_what_is_wrong(client: Arc<OpenAiClient>) {
+async fn tell_what_is_wrong(client: Arc<EndpointClient>) {
     if let Some(wrong) = client.check().await {
         tracing::warn!("{wrong}");
     }
@@ -336,6 +303,7 @@ fn runner_settings(settings: &ModelSettings) -> RunnerSettings {
     RunnerSettings {
         patience: Duration::from_secs(settings.model_patience),
         images_max: settings.model_images as usize,
+        image_side_max: settings.model_image_side,
         coordinates: settings.model_coordinates.map(Into::into),
         model: settings.model.clone(),
         ..RunnerSettings::default()
@@ -389,6 +357,7 @@ async fn stop_on_signal((mut terminate, mut interrupt): (Signal, Signal), draini
 struct Banner<'a> {
     listening: SocketAddr,
     url: String,
+    public_url: Option<String>,
     files: String,
     model: String,
     browser: String,
@@ -412,7 +381,7 @@ impl Banner<'_> {
             ),
             (None, Ok(()) | Err(_)) => {}
         }
-        let view = view_address(&self.url, self.listening, self.store).await?;
+        let view = view_address(self.public_url.as_deref().unwrap_or(&self.url), self.listening, self.store).await?;
         let usage = self.usage(new_key.as_deref().filter(|_| is_printed.is_ok()), view.as_deref());
         if let Err(error) = is_printed.and_then(|()| output::print(&usage)) {
             tracing::info!("listening on {}; standard output cannot be written: {error}", self.url);

@@ -8,6 +8,7 @@
 
 mod browser;
 mod database;
+mod endpoints;
 mod environments;
 mod http;
 mod limits;
@@ -20,11 +21,12 @@ mod testing;
 
 pub use browser::BrowserSettings;
 pub use database::{DatabaseSettings, StoreSettings};
+pub use endpoints::{EndpointEntry, ModelName, PriceEntry};
 pub use environments::EnvironmentSettings;
-pub use http::{HttpSettings, ListenSettings};
+pub use http::{HttpSettings, ListenSettings, PublicSettings};
 pub use limits::LimitSettings;
 pub use log::{LogFormat, LogSettings};
-pub use model::{Coordinates, ModelSettings};
+pub use model::{Coordinates, ModelApi, ModelSettings};
 pub use secret::Secret;
 pub use testing::{TestClock, TestSettings, Unmatched};
 

@@ -96,7 +96,9 @@ impl Reader<'_, '_> {
                 let name = &scenario.name;
                 self.notes.add(at, format!("there is a scenario `{name}` in line {line} already"));
             }
-            if let Some((_, earlier)) = scenarios.iter().find(|(_, known)| scenario.pattern.is_hidden_by(&known.pattern)) {
+            if let Some((_, earlier)) =
+                scenarios.iter().find(|(_, known)| scenario.pattern.is_hidden_by(&known.pattern))
+            {
                 let (name, earlier) = (&scenario.name, &earlier.name);
                 warnings.add(at, format!("`{name}` is never played: `{earlier}` before it takes all of its sessions"));
             }

@@ -19,7 +19,9 @@ mod yaml;
 
 pub use check::{Checked, Known, check, check_rule};
 pub use condition::TextTest;
-pub use cue::{ANSWER, Act, Arguments, Branch, Call, CallResult, Cue, End, Failure, Observe, Place, Script, Step, Usage};
+pub use cue::{
+    ANSWER, Act, Arguments, Branch, Call, CallResult, Cue, End, Failure, Observe, Place, Script, Step, Usage,
+};
 pub use fault::{Fault, Faults};
 pub use lines::{ScriptFault, find};
 pub use matching::{Audition, Expectation, Match, Miss, Scenario, nearest};

@@ -283,11 +283,10 @@ mod tests {
 
     #[test]
     fn what_no_model_says_is_part_of_a_script() {
-        check("@observe {\"text\": \"24 items\"}\n@call look\n@result look {\"n\": 24}\n@ask Which?\n@end timed_out", &[
-            "sees 24 items look({}) = Value(Object {\"n\": Number(24)})",
-            "Ask(Some(\"Which?\"))",
-            "End(TimedOut)",
-        ]);
+        check(
+            "@observe {\"text\": \"24 items\"}\n@call look\n@result look {\"n\": 24}\n@ask Which?\n@end timed_out",
+            &["sees 24 items look({}) = Value(Object {\"n\": Number(24)})", "Ask(Some(\"Which?\"))", "End(TimedOut)"],
+        );
         check("@end failed environment_error", &["End(Failed(EnvironmentError))"]);
     }
 

@@ -133,7 +133,9 @@ impl<'a> Player<'a> {
     /// How many of the next cue's observations the log has already.
     pub fn seen(&mut self) -> usize {
         let wanted = self.next().map(|cue| cue.observations.as_slice()).unwrap_or_default();
-        self.shown.iter().fold(0, |seen, event| seen + usize::from(wanted.get(seen).is_some_and(|it| is_shown(it, event))))
+        self.shown
+            .iter()
+            .fold(0, |seen, event| seen + usize::from(wanted.get(seen).is_some_and(|it| is_shown(it, event))))
     }
 
     /// Cues that are left, on the way that is taken now.

@@ -21,7 +21,9 @@ pub enum TemplateFault {
     #[error("`{0}` is no path such as results.look.price; templates hold nothing else")]
     NoPath(String),
     /// The path begins with something unknown.
-    #[error("a template cannot begin with `{0}`; there are message, agent, session, group_id, header, results, turn and now")]
+    #[error(
+        "a template cannot begin with `{0}`; there are message, agent, session, group_id, header, results, turn and now"
+    )]
     UnknownRoot(String),
     /// The path leads nowhere in this session.
     #[error("`{{{{ {0} }}}}` leads nowhere in this session")]

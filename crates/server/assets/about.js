@@ -1,7 +1,7 @@
 // The server, and what can be done about this browser's sign-in.
 import { html, nothing } from './vendor/lit-html/lit-html.js';
 import { call, get } from './api.js';
-import { app, open, setTheme, update } from './main.js';
+import { app, open, setDensity, setTheme, update } from './main.js';
 import { button, copy, notify } from './parts.js';
 
 export function aboutPage() {
@@ -9,6 +9,7 @@ export function aboutPage() {
   let link = '';
   return {
     title: 'About',
+    async resume() { quota ??= await get('/api/v2/sessions/quota').catch(() => null); update(); },
     async start() { quota = await get('/api/v2/sessions/quota').catch(() => null); update(); },
     view() {
       const me = app.me ?? {};
@@ -25,6 +26,7 @@ export function aboutPage() {
           } })}${link ? button({ label: 'Copy', kind: 'primary', click: () => copy(link, 'the link') }) : nothing}
           ${button({ label: 'Sign out everywhere', kind: 'danger', click: async () => { await call('POST', '/agent-view/sign-out?everywhere=true').catch(() => {}); app.me = null; app.signedOut = true; update(); } })}</p></section>
         <section class="card"><h2>Theme</h2><p class="actions">${['system', 'light', 'dark'].map((theme) => button({ label: theme, pressed: app.theme === theme, click: () => setTheme(theme) }))}</p></section>
+        <section class="card"><h2>Rows</h2><p class="actions">${['comfortable', 'compact'].map((density) => button({ label: density, pressed: app.density === density, click: () => setDensity(density) }))}</p></section>
         <section class="card"><h2>Keys</h2><p>API keys are made and revoked on the server: <code>quarterdeck keys</code>. No page does it, or every cookie would be worth a key that outlives it.</p></section>
       </div>`;
     },

@@ -42,7 +42,8 @@ export async function call(method, path, options = {}) {
     if (options.signal?.aborted) throw error;
     throw new Unreachable('the server does not answer');
   }
-  if (response.ok) return { status: response.status, body, headers: response.headers };
+  // Who says what it has already is told when nothing else is there.
+  if (response.ok || response.status === 304) return { status: response.status, body, headers: response.headers };
   if (response.status === 401 && !options.anonymous) onSignedOut.call();
   throw new ApiError(response.status, body);
 }
@@ -66,6 +67,44 @@ export async function inSlot(wait, look) {
     if (outcome) return outcome.value;
   }
   return look();
+}
+
+/**
+ * A list that is asked for again and again, and mostly says the same.
+ * @returns {(path: string) => Promise<any>}
+ */
+export function remembered() {
+  let path = '', tag = '';
+  /** @type {any} */ let body = null;
+  return async (asked) => {
+    const headers = asked === path && tag ? { 'if-none-match': tag } : undefined;
+    const answer = await call('GET', asked, { headers });
+    if (answer.status !== 304) {
+      path = asked;
+      tag = answer.headers.get('etag') ?? '';
+      body = answer.body;
+    }
+    return body;
+  };
+}
+
+/** Ends when the tab is hidden; ends at once when it is. */
+export function whileSeen() {
+  const ended = new AbortController();
+  const look = () => { if (document.hidden) { ended.abort(); document.removeEventListener('visibilitychange', look); } };
+  document.addEventListener('visibilitychange', look);
+  look();
+  return { signal: ended.signal, done: () => document.removeEventListener('visibilitychange', look) };
+}
+
+/** Waits, until the tab is seen at the latest. @param {number} ms @param {AbortSignal} signal */
+export async function sleepUnseen(ms, signal) {
+  const woken = new AbortController();
+  const look = () => { if (!document.hidden) woken.abort(); };
+  document.addEventListener('visibilitychange', look);
+  look();
+  if (!woken.signal.aborted) await sleep(ms, AbortSignal.any([signal, woken.signal]));
+  document.removeEventListener('visibilitychange', look);
 }
 
 /** @param {number} ms @param {AbortSignal} [signal] */

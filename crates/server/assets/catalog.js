@@ -22,12 +22,13 @@ function listPage(kind) {
   let problem = '';
   let search = new URLSearchParams(location.search).get('search') ?? '';
   async function load() {
-    try { listing = await get(`/api/v2/${kind}${query({ search, size: 200, sort: key === 'id' ? 'id' : kind === 'agents' ? 'agent_name' : 'name' })}`); problem = ''; } catch (error) { problem = /** @type {Error} */ (error).message; }
+    try { listing = await get(`/api/v2/${kind}${query({ search, size: 200, include: kind === 'agents' ? 'revision' : '', sort: key === 'id' ? 'id' : kind === 'agents' ? 'agent_name' : 'name' })}`); problem = ''; } catch (error) { problem = /** @type {Error} */ (error).message; }
     update();
   }
   return {
     title: kind[0].toUpperCase() + kind.slice(1),
     start: load,
+    resume: load,
     key(/** @type {KeyboardEvent} */ event) {
       if (event.key !== '/') return false;
       document.getElementById('find')?.focus();
@@ -38,8 +39,8 @@ function listPage(kind) {
         <a class="button primary" href=${`${base}/agent-view/${kind}/new`} @click=${follow}>New ${one}</a></div>
       ${problem ? html`<p class="problem" role="alert">${problem}</p>` : nothing}
       ${!listing ? html`<p class="loading">Loading…</p>` : listing.items.length === 0 ? html`<div class="empty"><h2>${search ? 'Nothing fits.' : `No ${kind} yet.`}</h2></div>` : html`
-      <div class="scroll" tabindex="0" role="region" aria-label=${kind}><table class="catalog"><thead><tr><th>Name</th><th>${kind === 'environments' ? 'Kind' : 'Description'}</th><th>Built in</th></tr></thead><tbody>
-        ${listing.items.map((/** @type {any} */ item) => html`<tr><td><a href=${`${base}/agent-view/${kind}/${item[key]}`} @click=${follow}>${item[key]}</a></td><td>${item.description ?? item.kind}</td><td class="soft">${String(item[key]).startsWith('h/') ? 'yes' : ''}</td></tr>`)}</tbody></table></div>`}</div>`,
+      <div class="scroll" tabindex="0" role="region" aria-label=${kind}><table class="catalog"><thead><tr><th>Name</th><th>${kind === 'environments' ? 'Kind' : 'Description'}</th>${kind === 'agents' ? html`<th class="number">Revision</th>` : nothing}<th>Built in</th></tr></thead><tbody>
+        ${listing.items.map((/** @type {any} */ item) => html`<tr><td><a href=${`${base}/agent-view/${kind}/${item[key]}`} @click=${follow}>${item[key]}</a></td><td>${item.description ?? item.kind}</td>${kind === 'agents' ? html`<td class="number">${item.revision}</td>` : nothing}<td class="soft">${String(item[key]).startsWith('h/') ? 'yes' : ''}</td></tr>`)}</tbody></table></div>`}</div>`,
   };
 }
 
@@ -117,6 +118,7 @@ function entryPage(kind, name) {
   return {
     title: isNew ? `New ${one}` : name,
     start: load,
+    resume() { if (!item) load(); },
     view: () => html`<div class="page"><div class="heading crumbs"><a href=${`${base}/agent-view/${kind}`} @click=${follow}>${kind[0].toUpperCase() + kind.slice(1)}</a><span aria-hidden="true">/</span></div>
       <div class="heading"><h1>${isNew ? `New ${one}` : name}</h1>${builtIn ? html`<span class="badge">Built in: read-only</span>` : nothing}<span class="grow"></span>
         ${kind === 'agents' && !isNew ? html`<a class="button primary" href=${`${base}/agent-view/new?agent=${encodeURIComponent(name)}`} @click=${follow}>Start a session with it</a>` : nothing}

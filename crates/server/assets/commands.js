@@ -54,6 +54,9 @@ export function action(name, id, value) {
     case 'feedback':
       return made('POST', `${path}/feedback`, value,
         `client.sessions.submit_session_feedback(${said}, success=${python(value.success)}, message=${python(value.message)})`);
+    case 'rate':
+      return made('PUT', `${path}/events/${value.index}/feedback`, { success: value.success },
+        `client.sessions.submit_event_feedback(${said}, ${python(value.index)}, success=${python(value.success)})`);
     case 'events': return made('GET', `${path}/changes${query({ from_index: value })}`, undefined,
       `client.sessions.get_session_changes(${said}, from_index=${python(value)})`, `hai sessions events ${id} --from-index ${value}`);
     default: return made('GET', path, undefined, `client.sessions.get_session(${said})`, `hai sessions get ${id}`);

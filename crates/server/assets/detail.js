@@ -2,8 +2,8 @@
 import { html, nothing } from './vendor/lit-html/lit-html.js';
 import { base } from './api.js';
 import { follow } from './main.js';
-import { badge, button, icon, sessionPath } from './parts.js';
-import { duration, hasEnded, line, short, tokens, words } from './fold.js';
+import { badge, button, icon, saveAs, sessionPath } from './parts.js';
+import { duration, hasEnded, isStep, line, short, stepTokens, tokens, words } from './fold.js';
 
 const LONG = 20_000;
 /** Values that are shown in full, by event. */
@@ -16,6 +16,7 @@ const pretty = (value) => typeof value === 'string' ? value : JSON.stringify(val
 function long(text, key, kind = 'text') {
   if (text.length <= LONG || whole.has(key)) return html`<pre class=${kind} dir="auto" tabindex="0">${text}</pre>`;
   return html`<pre class=${kind} dir="auto" tabindex="0">${text.slice(0, LONG)}</pre><p class="soft">The first ${LONG.toLocaleString('en')} of ${text.length.toLocaleString('en')} characters.
+    <button class="plain" @click=${() => saveAs(text, `${key.replaceAll(' ', '-')}.txt`)}>Download</button>
     <button class="plain" @click=${(/** @type {any} */ e) => { whole.add(key); e.target.closest('p').previousElementSibling.textContent = text; e.target.closest('p').hidden = true; }}>Show all</button></p>`;
 }
 
@@ -28,12 +29,17 @@ export function pictureAddress(image) {
   return at >= 0 ? base + String(image.source).slice(at) : '';
 }
 
+/** The shape of pictures here: what one has that is gone, and what most browsers have before any is there. */
+let ratio = '16 / 10';
+
 /** @param {any} image @param {string} label */
 function picture(image, label, point = /** @type {any} */ (null)) {
   const address = pictureAddress(image);
   if (!address) return html`<p class="gone">A picture of another host, not shown: ${line(image?.source, 120)}</p>`;
   return html`<figure class="picture"><img src=${address} alt=${label} @load=${mark(point)} @error=${(/** @type {any} */ e) => {
-    e.target.closest('figure').classList.add('lost');
+    const figure = e.target.closest('figure');
+    figure.classList.add('lost');
+    figure.style.aspectRatio = ratio;
   }}><i class="pointer"></i><figcaption>The picture was deleted, or cannot be read.</figcaption></figure>`;
 }
 
@@ -41,7 +47,9 @@ function picture(image, label, point = /** @type {any} */ (null)) {
 const mark = (point) => (/** @type {any} */ event) => {
   const image = event.target;
   const pointer = image.parentElement.querySelector('.pointer');
+  ratio = `${image.naturalWidth} / ${image.naturalHeight}`;
   image.parentElement.classList.remove('lost');
+  image.parentElement.style.aspectRatio = '';
   pointer.classList.toggle('shown', Boolean(point));
   if (point) {
     pointer.style.left = `${(point.x / image.naturalWidth) * 100}%`;
@@ -49,37 +57,54 @@ const mark = (point) => (/** @type {any} */ event) => {
   }
 };
 
-/** The click that follows a picture. @param {any[]} events @param {number} index */
+/** Where the agent acts on a picture, and at which event. @param {any[]} events @param {number} index */
 function pointAfter(events, index) {
-  for (let at = index + 1; at < Math.min(events.length, index + 6); at++) {
+  for (let at = index + 1; at < events.length; at++) {
     const data = events[at]?.data;
     if (data?.kind === 'observation_event') return null;
-    const args = data?.tool_reqs?.[0]?.args;
-    if (args && Number.isFinite(args.x) && Number.isFinite(args.y)) return { x: args.x, y: args.y };
+    for (const { tool_name: tool, args } of data?.tool_reqs ?? []) {
+      if (Number.isFinite(args?.x) && Number.isFinite(args?.y)) return { x: args.x, y: args.y, tool, at };
+    }
   }
   return null;
+}
+
+/** What the agent saw, where it acted on that, and what it saw before and after. @param {any} state @param {number} shot @param {any} does */
+function sight(state, shot, does) {
+  const events = state.log.events;
+  const point = pointAfter(events, shot);
+  const where = events[shot].data.metadata?.url;
+  return html`${picture(events[shot].data.image, `What the agent saw at event ${shot}`, point)}
+    <p class="soft seen">${point ? html`<span>${point.tool} at (${Math.round(point.x)}, ${Math.round(point.y)})</span><button class="plain small" @click=${() => does.select(point.at)}>event ${point.at}</button>` : nothing}
+      ${where ? html`<span class="cut">${line(where, 200)}</span>` : nothing}</p>${film(state, shot, does)}`;
 }
 
 /** @param {any} state @param {number} at @param {any} does */
 export function detailView(state, at, does) {
   const event = state.log.events[at];
   const one = state.rows[at];
-  const events = state.log.events;
   const shot = event ? does.pictureAt(at) : -1;
   return html`
-    ${shot >= 0 ? html`${picture(events[shot].data.image, `What the agent saw at event ${shot}`, pointAfter(events, shot))}${film(state, shot, does)}` : nothing}
+    ${shot >= 0 ? sight(state, shot, does) : nothing}
     ${event && one ? html`<section class="card event"><h2><span class="tone ${one.tone}">${icon(one.icon)}</span><span class="grow">${one.icon === 'step' && one.step > 0 ? `Step ${one.step} · ` : ''}${one.icon === 'step' ? 'Decides' : one.title}</span><span class="soft">event ${at}</span></h2>
       <p class="soft"><time datetime=${event.timestamp}>${new Date(event.timestamp).toLocaleString()}</time></p>
       ${body(state, event, at)}
+      ${isStep(event) ? spent(state, at) : nothing}
       ${one.link && !state.shared ? html`<p><a class="button" href=${sessionPath(one.link)} @click=${follow}>Open the subagent's session</a></p>` : nothing}
       ${state.raw ? html`<h3>Raw</h3>${long(JSON.stringify(event, null, 2), `raw ${state.id} ${at}`, 'raw')}` : nothing}
       <p class="actions">${button({ label: 'Raw', pressed: state.raw, title: 'r', click: () => rawKey() })}
-        ${button({ label: 'Copy link', title: 'l', click: does.link })}
+        ${state.recorded ? nothing : button({ label: 'Copy link', title: 'l', click: does.link })}
         ${state.shared ? nothing : html`${button({ label: 'Copy as curl', title: 'c', click: does.copy })}<span class="grow"></span>${button({ label: 'Good', kind: 'plain', title: 'This event is good', click: () => does.rateEvent(at, true) })}${button({ label: 'Bad', kind: 'plain', title: 'This event is bad', click: () => does.rateEvent(at, false) })}`}</p></section>` : nothing}
     ${answer(state)}${failure(state)}${children(state)}${files(state)}${usage(state)}`;
 }
 
 const rawKey = () => document.dispatchEvent(new KeyboardEvent('keydown', { key: 'r', bubbles: true }));
+
+/** @param {any} state @param {number} at */
+function spent(state, at) {
+  const took = stepTokens(state.log.events, at);
+  return took ? html`<p class="soft">This step took ${short(took.input)} tokens in, ${short(took.output)} out.</p>` : nothing;
+}
 
 /** @param {any} state @param {any} event @param {number} at */
 function body(state, event, at) {
@@ -133,7 +158,14 @@ function failure(state) {
     internal: 'The last events say more; the server\'s log has the rest.',
   });
   return html`<section class="card failure"><h2><span class="tone bad">${icon('bad')}</span>Why it ended</h2><p>${head?.error ?? 'It ended by an error.'}</p>
-    <p class="soft">After step ${head?.metrics?.steps ?? state.steps}. ${help[head?.error_code] ?? ''} A message continues it.</p></section>`;
+    <p class="soft">After step ${head?.metrics?.steps ?? state.steps}${tries(state.log.events)}. ${help[head?.error_code] ?? ''} A message continues it.</p></section>`;
+}
+
+/** Errors since the last step, each a try of the next one. @param {any[]} events */
+function tries(events) {
+  let count = 0;
+  for (let at = events.length - 1; at >= 0 && !(events[at] && isStep(events[at])); at--) if (events[at]?.data?.kind === 'error_event') count += 1;
+  return count ? `; the next one failed ${count === 1 ? 'once' : `${count} times`}` : '';
 }
 
 /** @param {any} state */

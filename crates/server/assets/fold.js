@@ -137,6 +137,10 @@ export function row(event, index, step) {
   return { main: is_agent, ...made, index, step: is_step && step >= 0 ? step + 1 : step, at: Date.parse(event.timestamp) };
 }
 
+/** In place of events that the server has no more. @param {{from: number, to: number}} gap @param {number} at @returns {Row} */
+export const gapRow = ({ from, to }, at) => ({ index: from, icon: 'gone', tone: 'quiet', main: true, step: -1, at, note: 'The server keeps them no more.',
+  title: to - from === 1 ? `Event ${from} is gone` : `Events ${from} to ${to - 1} are gone` });
+
 export const isStep = (/** @type {Event} */ event) => event.type === 'AgentEvent' && event.data?.kind === 'policy_event';
 export const isError = (/** @type {Row} */ one) => one.tone === 'bad';
 /** Where Shift and an arrow stop. */
@@ -147,6 +151,19 @@ export function tokens(models) {
   let input = 0, output = 0;
   for (const model of models ?? []) { input += model.input_tokens ?? 0; output += model.output_tokens ?? 0; }
   return { input, output };
+}
+
+/** The tokens that one step took: the log says how many it were in all, before and after. @param {any[]} events @param {number} index */
+export function stepTokens(events, index) {
+  const all = (/** @type {any} */ event) => tokens(event.data.metrics?.cost_per_model);
+  const isUsage = (/** @type {any} */ event) => event?.type === 'MetricsUpdateEvent';
+  let after = index + 1;
+  while (after < events.length && !isUsage(events[after]) && !(events[after] && isStep(events[after]))) after++;
+  if (!isUsage(events[after])) return null;
+  let before = index;
+  while (before >= 0 && !isUsage(events[before])) before--;
+  const [now, then] = [all(events[after]), before >= 0 ? all(events[before]) : { input: 0, output: 0 }];
+  return { input: now.input - then.input, output: now.output - then.output };
 }
 
 /** Why a command cannot be given now; empty when it can. As docs/state-machine.md says. @param {string} status */
@@ -189,6 +206,7 @@ export const short = (number) => number < 10_000 ? number.toLocaleString('en') :
 
 /** Everything that an event says, as text: for the log, for find and for Markdown. @param {Event} event */
 export function fullText(event) {
+  if (!event) return '';
   const data = event.data ?? {};
   if (event.type === 'MetricsUpdateEvent') return otherRow(event).note;
   if (event.type !== 'AgentEvent') {
@@ -214,6 +232,7 @@ export function markdown(session, events) {
   const parts = [`# Session ${session.id}`];
   let step = 0;
   events.forEach((event, index) => {
+    if (!event) return;
     const one = row(event, index, step);
     if (isStep(event)) step = one.step;
     const text = fullText(event);
@@ -222,6 +241,23 @@ export function markdown(session, events) {
     if (text) parts.push(`${fence}\n${text}\n${fence}`);
   });
   return `${parts.join('\n\n')}\n`;
+}
+
+/**
+ * The events of a file: what "Download all" writes, the API's answer, or a bare list. Throws what is none.
+ * @param {string} text @returns {{session: any, events: Event[]}}
+ */
+export function readRecording(text) {
+  let file;
+  try { file = JSON.parse(text); } catch (error) { throw new Error(`This file is not JSON: ${/** @type {Error} */ (error).message}`); }
+  const found = Array.isArray(file) ? file : file?.events ?? file?.new_events ?? file?.items;
+  if (!Array.isArray(found)) throw new Error('This file holds no events: it must be JSON with a list named “events”, as “Download as a recording” writes it.');
+  const events = found.map((event, index) => {
+    if (typeof event?.type !== 'string' || Number.isNaN(Date.parse(event.timestamp))) throw new Error(`Event ${index} of this file is none: it needs a “type” and a “timestamp”.`);
+    return { type: event.type, data: event.data ?? {}, timestamp: event.timestamp };
+  });
+  if (!events.length) throw new Error('This file holds no events: its list is empty.');
+  return { session: Array.isArray(file) ? {} : file, events };
 }
 
 /** The part of an address behind the path. @param {Record<string, any>} fields */

@@ -4,7 +4,7 @@ import { ApiError, Unreachable, base, call, get, onSignedOut } from './api.js';
 import { icon, notify } from './parts.js';
 
 /** @typedef {{title: string, view: () => any, start?: () => void, stop?: () => void, key?: (event: KeyboardEvent) => boolean,
- *   commands?: () => {label: string, hint?: string, run: () => void}[]}} Page */
+ *   resume?: () => void, commands?: () => {label: string, hint?: string, run: () => void}[]}} Page */
 
 export const app = {
   /** @type {any} */ me: null,
@@ -16,6 +16,9 @@ export const app = {
   paletteAt: 0,
   keysOn: localStorage.getItem('quarterdeck-keys') !== 'off',
   theme: localStorage.getItem('quarterdeck-theme') ?? 'system',
+  density: localStorage.getItem('quarterdeck-density') ?? 'comfortable',
+  /** Rows of the list, by session: what a session's page shows until it knows more. */
+  known: new Map(),
 };
 
 const root = /** @type {HTMLElement} */ (document.getElementById('app'));
@@ -28,6 +31,9 @@ export function update() {
   // A hidden tab has no frames, and its title must be right all the same.
   if (document.hidden) setTimeout(draw, 50); else requestAnimationFrame(draw);
 }
+
+/** Draws the page before anything else happens. */
+export const drawNow = () => draw();
 
 function draw() {
   scheduled = false;
@@ -55,6 +61,7 @@ async function route() {
     page = (await import('./session.js')).sharedPage(path.slice('/share/'.length));
   } else if (rest[0] === '') page = (await import('./sessions.js')).sessionsPage();
   else if (rest[0] === 'new') page = (await import('./new.js')).newPage();
+  else if (rest[0] === 'recording') page = (await import('./session.js')).recordingPage();
   else if (rest[0] === 'about') page = (await import('./about.js')).aboutPage();
   else if (['agents', 'environments', 'skills'].includes(rest[0])) {
     page = (await import('./catalog.js')).catalogPage(rest[0], rest.slice(1).join('/'));
@@ -128,10 +135,13 @@ async function enter(proof) {
     await call('POST', '/agent-view/sign-in', { body: proof });
     app.signedOut = false;
     await whoAmI();
-    await route();
+    // What was being looked at or written stays, and goes on.
+    if (app.page) app.page.resume?.(); else await route();
   } catch (error) {
     app.signedOut = true;
-    app.signInError = error instanceof Unreachable ? 'The server does not answer.' : /** @type {Error} */ (error).message;
+    app.signInError = error instanceof Unreachable ? 'The server does not answer.'
+      : 'link' in proof && error instanceof ApiError && error.status === 401 ? 'This link was used before, or is older than ten minutes. For another: quarterdeck view-link on the server, or About in a browser that is signed in. A key signs you in, too.'
+      : /** @type {Error} */ (error).message;
   }
   update();
 }
@@ -165,6 +175,8 @@ function commands() {
   const all = [
     ...(app.page?.commands?.() ?? []),
     ...places.map(([label, path, hint]) => ({ label, hint, run: () => go(`${base}/agent-view${path}`) })),
+    { label: 'Open a recording…', hint: '', run: () => go(`${base}/agent-view/recording`) },
+    { label: `Rows: ${app.density === 'compact' ? 'comfortable' : 'compact'}`, hint: '', run: () => setDensity(app.density === 'compact' ? 'comfortable' : 'compact') },
     { label: 'Keyboard shortcuts', hint: '?', run: () => open('help') },
     ...['system', 'light', 'dark'].map((theme) => ({ label: `Theme: ${theme}`, hint: '', run: () => setTheme(theme) })),
     { label: 'Sign out', hint: '', run: signOut },
@@ -200,7 +212,7 @@ const KEYS = [
   ['Ctrl K', 'search and commands'], ['/', 'find'], ['g s', 'sessions'], ['g a', 'agents'], ['n', 'new session'],
   ['j k', 'next, previous step'], ['← →', 'one event back, on'], ['Shift ← →', 'previous, next error or message'],
   ['PgUp PgDn', 'ten steps'], ['Home', 'first event'], ['End', 'newest, and follow'], ['Space', 'play, stop'], ['< >', 'slower, faster'],
-  ['e', 'expand'], ['r', 'raw event'], ['l', 'copy link to this event'], ['c', 'copy as curl'], ['m', 'to the message box'], ['p', 'pause or resume'], ['?', 'this help'], ['Esc', 'close, leave the box'],
+  ['e', 'expand one'], ['E', 'expand all, and back'], ['r', 'raw event'], ['l', 'copy link to this event'], ['c', 'copy as curl'], ['m', 'to the message box'], ['p', 'pause or resume'], ['?', 'this help'], ['Esc', 'close, leave the box'],
 ];
 
 function helpView() {
@@ -220,6 +232,14 @@ export function setTheme(theme) {
   app.theme = theme;
   localStorage.setItem('quarterdeck-theme', theme);
   if (theme === 'system') delete document.documentElement.dataset.theme; else document.documentElement.dataset.theme = theme;
+  update();
+}
+
+/** @param {string} density */
+export function setDensity(density) {
+  app.density = density;
+  localStorage.setItem('quarterdeck-density', density);
+  document.documentElement.dataset.density = density;
   update();
 }
 
@@ -249,6 +269,7 @@ addEventListener('popstate', route);
 
 async function start() {
   setTheme(app.theme);
+  setDensity(app.density);
   const link = new URLSearchParams(location.hash.slice(1)).get('once');
   if (link) {
     // Before anything else: the secret must not stay in the history.

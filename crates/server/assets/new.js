@@ -12,8 +12,11 @@ export function newPage() {
     agent: new URLSearchParams(location.search).get('agent') ?? 'h/web-surfer-pro', message: '', inline: '', steps: '', time: '', idle: '', group: '', format: '', overrides: '',
     files: /** @type {any[]} */ ([]),
   };
+  /** What else the session had that is run again, as it was. @type {any} */
+  let rest = {};
   /** @type {any[]} */ let agents = [];
   let problem = '';
+  let note = '';
   /** @type {any[]} */ let faults = [];
   let kind = /** @type {'curl' | 'python' | 'hai'} */ ('curl');
   let sending = false;
@@ -27,8 +30,11 @@ export function newPage() {
       const { request } = await get(`/api/v2/sessions/${from}`);
       if (typeof request.agent === 'string') form.agent = request.agent;
       else { form.agent = ''; form.inline = JSON.stringify(request.agent, null, 2); }
-      const first = Array.isArray(request.messages) ? request.messages[0] : request.messages;
+      const { agent, messages, max_steps, max_time_s, idle_timeout_s, group_id, answer_format, overrides, parent_session_id, ...others } = request;
+      rest = Object.fromEntries(Object.entries(others).filter(([, value]) => value !== null && value !== undefined));
+      const [first, ...later] = Array.isArray(messages) ? messages : [messages];
       form.message = typeof first === 'string' ? first : first?.message ?? '';
+      if (later.length || first?.files?.length || first?.images?.length) note = 'Only the text of its first message is here: add files and say the rest again.';
       const text = (/** @type {any} */ value) => value === null || value === undefined ? '' : String(value);
       form.steps = text(request.max_steps);
       form.time = text(request.max_time_s);
@@ -45,7 +51,7 @@ export function newPage() {
     const json = (/** @type {string} */ text, /** @type {string} */ name) => {
       try { return JSON.parse(text); } catch (error) { throw new Error(`${name} is not JSON: ${/** @type {Error} */ (error).message}`); }
     };
-    const made = /** @type {any} */ ({ agent: form.inline.trim() ? json(form.inline, 'The agent') : form.agent.trim() });
+    const made = /** @type {any} */ ({ ...rest, agent: form.inline.trim() ? json(form.inline, 'The agent') : form.agent.trim() });
     if (form.files.length) made.messages = { type: 'user_message', message: form.message, files: form.files };
     else if (form.message.trim()) made.messages = form.message;
     if (form.steps) made.max_steps = Number(form.steps);
@@ -100,6 +106,7 @@ export function newPage() {
   const area = (name, label, rows, hint = '') => html`<label>${label}<textarea id=${`new-${name}`} rows=${rows} placeholder=${hint} spellcheck=${name === 'message'} .value=${live(String(form[name]))} @input=${(/** @type {any} */ e) => { /** @type {any} */ (form)[name] = e.target.value; update(); }}></textarea></label>`;
 
   return {
+    resume() { update(); },
     title: from ? 'Rerun' : 'New session',
     start,
     view: () => html`<div class="page"><h1>${from ? 'Run it again, with edits' : 'New session'}</h1><div class="two">
@@ -107,6 +114,7 @@ export function newPage() {
         <label>Agent<input id="new-agent" list="agents" .value=${live(form.agent)} ?disabled=${Boolean(form.inline.trim())} @input=${(/** @type {any} */ e) => { form.agent = e.target.value; update(); }}></label>
         <datalist id="agents">${agents.map((one) => html`<option value=${one.name}>${one.description}</option>`)}</datalist>
         ${area('message', 'Message', 6, app.me?.model?.includes('scripted') ? 'Find the price.\n@answer 42' : 'What the agent is to do')}
+        ${note ? html`<p class="soft">${note}</p>` : nothing}
         <label>Files<input type="file" multiple @change=${(/** @type {any} */ e) => attach(e.target.files)}></label>
         ${form.files.length ? html`<p class="soft">${form.files.map((file) => file.name).join(', ')} ${button({ label: 'Remove', kind: 'plain', click: () => { form.files = []; update(); } })}</p>` : nothing}
         <div class="two">${field('steps', 'At most so many steps', 'number')}${field('time', 'At most so many seconds', 'number')}${field('idle', 'Wait for a next message (seconds)', 'number')}${field('group', 'Group')}</div>

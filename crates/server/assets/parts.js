@@ -25,6 +25,7 @@ const PATHS = /** @type {Record<string, any>} */ ({
   last: svg`<path d="M12 3.500v9M4 3.500L10 8l-6 4.500z"/>`,
   prev: svg`<path d="M10.5 3.500L5 8l5.5 4.5"/>`,
   next: svg`<path d="M5.5 3.500L11 8l-5.5 4.5"/>`,
+  gone: svg`<path d="M3 8h2M7 8h2M11 8h2"/>`,
   close: svg`<path d="M4 4l8 8M12 4l-8 8"/>`,
 });
 
@@ -91,25 +92,47 @@ export function button({ label, click, reason = '', kind = '', title = '', press
 export const sessionPath = (/** @type {string} */ id) => `${base}/agent-view/${id}`;
 
 /** Asks once. @param {string} question @param {string} quote @param {string} yes @returns {Promise<boolean>} */
-export function confirmed(question, quote, yes) {
+export const confirmed = (question, quote, yes) => asked(question, quote, yes, 'danger').then((answer) => answer !== null);
+
+/** Asks for a note, that may stay empty; null when it is left. @param {string} question @param {string} label @param {string} yes */
+export const noted = (question, label, yes) => asked(question, '', yes, 'primary', label);
+
+/**
+ * @param {string} question @param {string} quote @param {string} yes @param {string} kind @param {string} [label] Of a text to write.
+ * @returns {Promise<string | null>}
+ */
+function asked(question, quote, yes, kind, label) {
   return new Promise((resolve) => {
     const dialog = document.createElement('dialog');
     const [heading, text, row, no, ok] = ['h2', 'blockquote', 'p', 'button', 'button'].map((name) => document.createElement(name));
+    const area = document.createElement('textarea');
     heading.textContent = question;
     text.textContent = quote;
+    area.rows = 3;
+    area.setAttribute('aria-label', label ?? '');
+    area.placeholder = label ?? '';
     no.textContent = 'Leave it';
     ok.textContent = yes;
-    ok.className = 'danger';
+    ok.className = kind;
     row.className = 'actions';
     row.append(no, ok);
-    dialog.append(heading, text, row);
+    dialog.append(heading, label ? area : text, row);
     dialog.setAttribute('aria-label', question);
-    let answer = false;
+    /** @type {string | null} */ let answer = null;
     no.addEventListener('click', () => dialog.close());
-    ok.addEventListener('click', () => { answer = true; dialog.close(); });
+    ok.addEventListener('click', () => { answer = area.value; dialog.close(); });
     dialog.addEventListener('close', () => { dialog.remove(); resolve(answer); });
     document.body.append(dialog);
     dialog.showModal();
-    no.focus();
+    (label ? area : no).focus();
   });
+}
+
+/** Gives a text to the browser as a file. @param {string} text @param {string} name @param {string} [type] */
+export function saveAs(text, name, type = 'text/plain') {
+  const anchor = document.createElement('a');
+  anchor.href = URL.createObjectURL(new Blob([text], { type }));
+  anchor.download = name;
+  anchor.click();
+  setTimeout(() => URL.revokeObjectURL(anchor.href), 1000);
 }

@@ -2,38 +2,43 @@
 import { html, nothing } from './vendor/lit-html/lit-html.js';
 import { live } from './vendor/lit-html/directives/live.js';
 import { ApiError, base, call, get, query } from './api.js';
-import { app, follow, go, update } from './main.js';
-import { badge, button, confirmed, copy, icon, notify, sessionPath } from './parts.js';
-import { duration, fullText, hasEnded, isError, isLandmark, isStep, line, markdown, reasons, row as fold, short, tokens } from './fold.js';
+import { app, drawNow, follow, go, update } from './main.js';
+import { badge, button, confirmed, copy, icon, noted, notify, saveAs, sessionPath } from './parts.js';
+import { duration, fullText, gapRow, hasEnded, isError, isLandmark, isStep, line, markdown, readRecording, reasons, row as fold, short, tokens } from './fold.js';
 import { followLog, newLog } from './follow.js';
 import { action } from './commands.js';
-import { detailView } from './detail.js';
-import { logView, timelineView } from './timeline.js';
+import { detailView, pictureAddress } from './detail.js';
+import { drawWholeLog, logView, timelineView } from './timeline.js';
 
 const SPEEDS = [0.5, 1, 2, 4, 8, 16];
 /** A wait that is skipped is shown for so long. */
 const SKIPPED_MS = 300;
 
 /** @param {string} id */
-export const sessionPage = (id) => page({ id, token: '' });
+export const sessionPage = (id) => page({ id });
 /** @param {string} token */
-export const sharedPage = (token) => page({ id: '', token });
+export const sharedPage = (token) => page({ token });
+/** A file of events, that no server is asked for. */
+export const recordingPage = () => page({ recorded: true });
 
-/** @param {{id: string, token: string}} which */
-function page({ id, token }) {
-  const shared = token !== '';
+/** @param {{id?: string, token?: string, recorded?: boolean}} which */
+function page({ id = '', token = '', recorded = false }) {
+  // Nothing can be changed of what is shared with a stranger, or lies in a file.
+  const shared = token !== '' || recorded;
   const address = new URLSearchParams(location.search);
   const log = newLog();
   const state = {
-    id, shared, log, session: /** @type {any} */ (null), problem: '', children: /** @type {any[]} */ ([]),
+    id, shared, recorded, log, session: /** @type {any} */ (null), problem: '', fault: '', children: /** @type {any[]} */ ([]),
     rows: /** @type {any[]} */ ([]), shown: /** @type {number[]} */ ([]), steps: 0, folded: 0,
     at: Number(address.get('event') ?? -1), following: !address.has('event'), unseen: 0,
     view: address.get('view') ?? 'steps', find: '', errorsOnly: false,
     raw: address.get('expanded') === 'true', playing: false, speed: 1, skip: true,
     draft: '', result: /** @type {any} */ (null), sharing: /** @type {any} */ (null), busy: '', moreOpen: false,
-    scrollTo: -1, childrenFor: -1, loaded: false, marked: -1, marks: /** @type {any} */ (nothing), files: /** @type {Map<string, any>} */ (new Map()), filesOf: -1,
+    scrollTo: -1, childrenFor: -1, loaded: false, marked: -1, marks: /** @type {any} */ (nothing), printedFrom: '', files: /** @type {Map<string, any>} */ (new Map()), filesOf: -1,
   };
   const stopping = new AbortController();
+  /** What the list said of it: shown until the session itself is there. @type {any} */
+  const known = app.known.get(id);
   /** @type {any} */ let player = null;
   /** @type {any} */ let ticker = null;
 
@@ -42,17 +47,28 @@ function page({ id, token }) {
     const { events } = log;
     if (state.folded > 0 && !state.rows[state.folded - 1]) { state.folded = 0; state.steps = 0; }
     let from = state.folded;
-    if (!log.whole || from === 0) { state.rows.length = 0; state.steps = 0; from = 0; state.shown = []; }
+    if (!log.whole || from === 0) { state.rows.length = 0; state.steps = stepsGone(); from = 0; state.shown = []; }
     let step = log.whole ? state.steps : -1;
     for (let index = from; index < events.length; index++) {
       const event = events[index];
-      if (!event) continue;
+      if (!event) {
+        const gap = log.gaps.find((one) => one.from === index);
+        if (gap) { state.rows[index] = gapRow(gap, Date.parse(events[gap.to]?.timestamp)); if (fits(state.rows[index])) state.shown.push(index); }
+        continue;
+      }
       const one = fold(event, index, step);
       if (isStep(event) && step >= 0) step = one.step;
       state.rows[index] = one;
       if (fits(one)) state.shown.push(index);
     }
     if (log.whole) { state.steps = step; state.folded = events.length; } else state.folded = 0;
+  }
+
+  /** Steps among the events that are gone: the session says how many it took in all. */
+  function stepsGone() {
+    if (!log.gaps.length) return 0;
+    const held = log.events.reduce((sum, event) => sum + Number(Boolean(event) && isStep(event)), 0);
+    return Math.max(0, (log.head?.metrics?.steps ?? held) - held);
   }
 
   /** @param {any} one */
@@ -98,6 +114,8 @@ function page({ id, token }) {
   }
 
   async function begin() {
+    state.problem = '';
+    if (recorded) { state.problem = log.events.length ? '' : 'Open a recording'; update(); return; }
     try {
       if (shared) {
         const found = await get(`/share/api/v1/trajectories/${encodeURIComponent(token)}`, { anonymous: true });
@@ -107,6 +125,7 @@ function page({ id, token }) {
       } else state.session = await get(`/api/v2/sessions/${state.id}`);
     } catch (error) {
       const status = error instanceof ApiError ? error.status : 0;
+      if (status === 401) { log.state = 'signed-out'; app.signedOut = true; }
       state.problem = shared && status ? 'This link does not work any more, or never did.'
         : status === 404 || status === 422 ? 'There is no such session, or it belongs to another organization.'
         : status === 401 ? '' : 'The server does not answer. Reload to try again.';
@@ -121,12 +140,35 @@ function page({ id, token }) {
     update();
   }
 
+  /** Shows a file's events in place of a session's. @param {File | undefined} file */
+  async function openFile(file) {
+    if (!file) return;
+    try {
+      const { session, events } = readRecording(await file.text());
+      Object.assign(log, { events, head: { ...session.status, metrics: session.metrics, started_at: session.started_at ?? events[0].timestamp, finished_at: session.finished_at ?? events.at(-1)?.timestamp,
+        answer: session.latest_answer ?? session.answer ?? null, outcome: session.status?.outcome ?? null }, state: 'recorded', status: session.status?.status ?? session.status ?? '' });
+      // The newest figures of the log stand in for those of a session.
+      log.head.metrics ??= events.findLast((event) => event.type === 'MetricsUpdateEvent')?.data.metrics;
+      Object.assign(state, { session: { request: session.request ?? {}, agent_revision: session.agent_revision }, id: session.id ?? file.name, problem: '', folded: 0, at: 0, following: false, scrollTo: 0 });
+      refold();
+    } catch (error) { state.problem = 'Open a recording'; notify(/** @type {Error} */ (error).message); state.fault = /** @type {Error} */ (error).message; }
+    update();
+  }
+
+  function filePicker() {
+    return html`<div class="empty" @dragover=${(/** @type {DragEvent} */ e) => e.preventDefault()} @drop=${(/** @type {DragEvent} */ e) => { e.preventDefault(); openFile(e.dataTransfer?.files[0]); }}>
+      <h1>Open a recording</h1><p>A file that “Download as a recording” wrote, or the API's own answer. It is read in this browser, and sent nowhere.</p>
+      ${state.fault ? html`<p class="problem" role="alert">${state.fault}</p>` : nothing}
+      <p><label>File<input type="file" accept="application/json,.json" @change=${(/** @type {any} */ e) => openFile(e.target.files[0])}></label></p>
+      <p class="soft">Or drop it here.</p></div>`;
+  }
+
   /** @param {number} index @param {boolean} [quiet] Whether it stays where it is shown. */
   function select(index, quiet = false) {
     const end = last();
     state.at = Math.max(0, Math.min(index, end));
     state.following = false;
-    if (state.at === end) state.unseen = 0;
+    if (state.at === end) seenAll();
     if (!quiet) state.scrollTo = state.at;
     remember();
     update();
@@ -135,11 +177,16 @@ function page({ id, token }) {
   function followEnd() {
     state.following = true;
     state.at = last();
-    state.unseen = 0;
+    seenAll();
     state.scrollTo = -2;
     stopPlaying();
     remember();
     update();
+  }
+
+  function seenAll() {
+    state.unseen = 0;
+    log.fresh = null;
   }
 
   let remembering = 0;
@@ -150,6 +197,7 @@ function page({ id, token }) {
   }
 
   function link() {
+    if (recorded) return location.pathname;
     const search = new URLSearchParams();
     if (!state.following && state.at >= 0) search.set('event', String(state.at));
     if (state.raw) search.set('expanded', 'true');
@@ -247,21 +295,23 @@ function page({ id, token }) {
   function firstMessage() {
     const found = log.events.find((event) => event?.data?.kind === 'message_event');
     if (found) return found.data.content.filter((/** @type {any} */ part) => typeof part === 'string').join(' ');
-    const messages = state.session?.request?.messages;
+    const messages = state.session?.request?.messages ?? known?.first_message;
     return typeof messages === 'string' ? messages : (Array.isArray(messages) ? messages[0] : messages)?.message ?? '';
   }
 
-  const status = () => log.status || state.session?.status?.status || '';
+  const status = () => log.status || state.session?.status?.status || known?.status || '';
   const pending = () => (status() === 'awaiting_tool_results' || status() === 'paused' ? log.head?.pending_tool_calls ?? [] : []);
 
   function livePill() {
+    if (log.state === 'recorded') return html`<span class="live quiet">A recording, read-only</span>`;
     const words = { loading: ['quiet', 'Loading'], lost: ['bad', `Not live: the server does not answer. Trying again (${log.retryIn} s)`],
       gone: ['bad', shared ? 'This link does not work any more' : 'It is gone'], 'signed-out': ['wait', 'Not live: signed out'], live: ['', ''] };
     if (log.state !== 'live') { const [tone, text] = words[log.state]; return html`<span class="live ${tone}" role=${log.state === 'lost' ? 'alert' : nothing}>${text}</span>`; }
     if (log.caughtUp > 0) {
       const count = log.caughtUp;
       setTimeout(() => { if (log.caughtUp === count) { log.caughtUp = 0; update(); } }, 6000);
-      return html`<span class="live live-on"><i></i>Live. ${count} ${count === 1 ? 'event' : 'events'} came in meanwhile</span>`;
+      const gone = log.gaps.reduce((sum, gap) => sum + gap.to - gap.from, 0);
+      return html`<span class="live live-on"><i></i>Live. ${count} ${count === 1 ? 'event' : 'events'} came in meanwhile${gone ? `, ${gone} of all are gone` : ''}</span>`;
     }
     return hasEnded(status()) ? html`<span class="live quiet">Ended</span>` : html`<span class="live live-on"><i></i>Live</span>`;
   }
@@ -269,13 +319,13 @@ function page({ id, token }) {
   function facts() {
     const head = log.head;
     const agent = state.session?.request?.agent;
-    const name = typeof agent === 'string' ? agent : agent?.name;
+    const name = (typeof agent === 'string' ? agent : agent?.name) ?? known?.agent;
     const start = Date.parse(head?.started_at ?? state.session?.started_at ?? '');
     const end = Date.parse(head?.finished_at ?? '') || (log.state === 'live' && !hasEnded(status()) ? Date.now() : (state.rows.at(-1)?.at ?? NaN));
     const sum = tokens(head?.metrics?.cost_per_model);
     const most = state.session?.request?.max_steps;
-    return html`<p class="facts">${badge(status(), head ?? {})}
-      <span>Agent <b>${name}</b>${state.session?.agent_revision ? ` v${state.session.agent_revision}` : ''}</span>
+    return html`<p class="facts">${status() ? badge(status(), head ?? {}) : nothing}
+      ${name ? html`<span>Agent <b>${name}</b>${state.session?.agent_revision ? ` v${state.session.agent_revision}` : ''}</span>` : nothing}
       <span>Step ${head?.metrics?.steps ?? state.steps}${most ? ` of at most ${most}` : ''}</span>
       ${Number.isFinite(start) ? html`<span>${duration(end - start)}</span>` : nothing}
       <span>${short(sum.input)} in, ${short(sum.output)} out</span>
@@ -293,6 +343,7 @@ function page({ id, token }) {
       ${button({ label: icon('prev'), title: 'Previous (←)', click: () => move(-1), kind: 'square' })}
       ${button({ label: icon(state.playing ? 'pause' : 'play'), title: state.playing ? 'Stop (Space)' : 'Play (Space)', click: togglePlay, kind: 'square primary' })}
       ${button({ label: icon('next'), title: 'Next (→)', click: () => move(1), kind: 'square' })}
+      ${button({ label: icon('last'), title: 'Last event', click: () => select(last()), kind: 'square' })}
       <div class="track"><input type="range" min="0" max=${end} step="1" .value=${live(String(at))} aria-label="Event" aria-valuetext=${text}
         @input=${(/** @type {any} */ e) => select(Number(e.target.value))} @keydown=${sliderKey}>${ticks(end)}</div>
       <output class="position">${at} / ${end}</output>
@@ -411,25 +462,42 @@ function page({ id, token }) {
         ${copyMenu(() => action('share', state.id))}<span class="grow"></span>${button({ label: 'Close', click: close })}</p></div></div>`;
   }
 
-  function download() {
-    const blob = new Blob([JSON.stringify({ ...state.session, events: log.events }, null, 1)], { type: 'application/json' });
-    const anchor = document.createElement('a');
-    anchor.href = URL.createObjectURL(blob);
-    anchor.download = `session-${state.id}.json`;
-    anchor.click();
-    setTimeout(() => URL.revokeObjectURL(anchor.href), 1000);
+  const all = () => JSON.stringify({ ...state.session, status: log.head ? { ...state.session?.status, ...log.head, status: log.status } : state.session?.status, metrics: log.head?.metrics, latest_answer: log.head?.answer ?? null, events: log.events.filter(Boolean) }, null, 1);
+  const download = () => saveAs(all(), `session-${state.id}.json`, 'application/json');
+
+  /** With its pictures, so that it can be looked at where this server is not. */
+  async function downloadRecording() {
+    const recording = JSON.parse(all());
+    for (const event of recording.events) {
+      const address = event.data?.image ? pictureAddress(event.data.image) : '';
+      if (address && !address.startsWith('data:')) event.data.image = await asData(address).catch(() => event.data.image);
+    }
+    saveAs(JSON.stringify(recording), `recording-${state.id}.json`, 'application/json');
+  }
+
+  /** @param {string} address */
+  async function asData(address) {
+    const blob = await (await fetch(address, { credentials: shared ? 'omit' : 'same-origin' })).blob();
+    const text = await new Promise((resolve, reject) => {
+      const reader = new FileReader();
+      reader.addEventListener('load', () => resolve(reader.result));
+      reader.addEventListener('error', reject);
+      reader.readAsDataURL(blob);
+    });
+    return { type: 'base64', media_type: blob.type, source: String(text).split(',')[1] };
   }
 
   /** @param {boolean} success */
   async function rate(success) {
-    const note = success ? null : prompt('What was wrong? (may stay empty)');
+    const note = success ? '' : await noted('It did not go well', 'What was wrong? May stay empty', 'Store it');
+    if (note === null) return;
     if (await command('feedback', { success, message: note || null }, 'Thanks, stored')) update();
   }
 
   function headBar() {
     const parent = state.session?.request?.parent_session_id;
     return html`<div class="heading crumbs">
-      ${shared ? nothing : html`<a href=${`${base}/agent-view`} @click=${follow}>Sessions</a><span aria-hidden="true">/</span>`}
+      ${token ? nothing : html`<a href=${`${base}/agent-view`} @click=${follow}>Sessions</a><span aria-hidden="true">/</span>`}${recorded ? html`<span class="mono">${state.id}</span>` : nothing}
       ${parent ? html`<a href=${sessionPath(parent)} @click=${follow}>parent</a><span aria-hidden="true">/</span>` : nothing}
       ${shared ? nothing : html`<button class="plain mono" title="Copy id" @click=${() => copy(state.id, 'the id')}>${state.id}</button>`}
       <span class="grow"></span>${livePill()}
@@ -437,8 +505,8 @@ function page({ id, token }) {
         ${button({ label: html`${icon('share')}Share…`, click: share })}
         ${button({ label: 'Rerun…', click: () => go(`${base}/agent-view/new?from=${state.id}`) })}
         <span class="rate">${button({ label: 'Good', title: 'It went well', click: () => rate(true) })}${button({ label: 'Bad', title: 'It did not go well', click: () => rate(false) })}</span>`}
-      ${state.session ? html`<select class="more" aria-label="More" @change=${(/** @type {any} */ e) => { const chosen = e.target.value; e.target.value = ''; if (chosen === 'json') download(); else if (chosen === 'markdown') copy(markdown({ id: state.id }, log.events), 'the log as Markdown'); else if (chosen) copy(action('get', state.id)[/** @type {'curl'} */ (chosen)], `as ${chosen}`); }}>
-        <option value="">More</option><option value="json">Download all as JSON</option><option value="markdown">Copy the log as Markdown</option>${shared ? nothing : html`<option value="curl">Copy as curl</option><option value="python">Copy as Python</option><option value="hai">Copy as hai</option>`}</select>` : nothing}
+      ${state.session ? html`<select class="more" aria-label="More" @change=${(/** @type {any} */ e) => { const chosen = e.target.value; e.target.value = ''; if (chosen === 'json') download(); else if (chosen === 'recording') downloadRecording(); else if (chosen === 'markdown') copy(markdown({ id: state.id }, log.events), 'the log as Markdown'); else if (chosen) copy(action('get', state.id)[/** @type {'curl'} */ (chosen)], `as ${chosen}`); }}>
+        <option value="">More</option><option value="json">Download all as JSON</option><option value="recording">Download as a recording, with its pictures</option><option value="markdown">Copy the log as Markdown</option>${shared ? nothing : html`<option value="curl">Copy as curl</option><option value="python">Copy as Python</option><option value="hai">Copy as hai</option>`}</select>` : nothing}
     </div>`;
   }
 
@@ -457,10 +525,12 @@ function page({ id, token }) {
       PageDown: () => move(10), PageUp: () => move(-10), Home: () => select(0), End: followEnd, ' ': togglePlay,
       '<': () => speed(-1), '>': () => speed(1), r: () => { state.raw = !state.raw; remember(); }, e: () => { state.raw = !state.raw; remember(); },
       l: () => copy(new URL(eventLink(), location.href).href, 'the link'), c: () => copy(action('events', state.id, Math.max(0, place())).curl, 'as curl'),
+      E: () => { state.view = state.view === 'log' ? 'steps' : 'log'; remember(); refilter(); },
       m: () => document.getElementById('message')?.focus(), '/': () => document.getElementById('find')?.focus(),
       p: () => { const name = status() === 'paused' ? 'resume' : 'pause'; const why = reasons(status())[/** @type {'pause'} */ (name)]; if (why) notify(why); else command(name, undefined, name === 'pause' ? 'Paused' : 'Goes on'); },
     });
     if (shared && ['m', 'p', 'c'].includes(event.key)) return false;
+    if (recorded && event.key === 'l') return false;
     if (state.view === 'log' && ['PageDown', 'PageUp', ' '].includes(event.key)) return false;
     const run = actions[event.key];
     if (!run) return false;
@@ -482,17 +552,34 @@ function page({ id, token }) {
     notify(`${state.speed}×`);
   }
 
+  /** Paper has no window to scroll: it gets the whole log. */
+  function printed() {
+    state.printedFrom = state.view;
+    if (state.view !== 'log') { state.view = 'log'; refilter(); }
+    drawNow();
+    drawWholeLog(state);
+  }
+
+  function printedAll() {
+    if (state.printedFrom && state.printedFrom !== state.view) { state.view = state.printedFrom; refilter(); }
+    state.printedFrom = '';
+  }
+
   return {
     get title() {
-      const mark = status() === 'awaiting_tool_results' || status() === 'idle' ? '(!) ' : log.state === 'lost' ? '(not live) ' : '';
+      // What was true before the connection was lost may not be true any more.
+      const mark = recorded ? '' : log.state === 'lost' ? '(not live) ' : status() === 'awaiting_tool_results' || status() === 'idle' ? '(!) ' : '';
       return `${mark}${line(firstMessage(), 60) || 'Session'}`;
     },
     start() {
+      addEventListener('beforeprint', printed);
+      addEventListener('afterprint', printedAll);
       begin();
       // Durations grow while nothing happens; they stand still when the connection is lost.
       ticker = setInterval(() => { if (!document.hidden && log.state === 'live' && !hasEnded(status())) update(); }, 1000);
     },
-    stop() { stopping.abort(); stopPlaying(); clearInterval(ticker); },
+    stop() { stopping.abort(); stopPlaying(); clearInterval(ticker); removeEventListener('beforeprint', printed); removeEventListener('afterprint', printedAll); },
+    resume: begin,
     key: pageKey,
     commands: () => [
       ...(shared ? [] : [
@@ -502,9 +589,10 @@ function page({ id, token }) {
         { label: 'Share…', hint: '', run: share }, { label: 'Rerun with edits…', hint: '', run: () => go(`${base}/agent-view/new?from=${state.id}`) }]),
       { label: 'Play', hint: 'Space', run: togglePlay }, { label: 'Next error or message', hint: 'Shift →', run: () => landmark(1) },
       { label: 'Copy the log as Markdown', hint: '', run: () => copy(markdown({ id: state.id }, log.events), 'the log as Markdown') },
-      { label: 'Download all as JSON', hint: '', run: download },
+      { label: 'Download all as JSON', hint: '', run: download }, { label: 'Download as a recording, with its pictures', hint: '', run: downloadRecording },
     ],
     view() {
+      if (recorded && state.problem) return html`<div class="page">${filePicker()}</div>`;
       if (state.problem) return html`<div class="page"><div class="empty"><h1>${state.problem}</h1>${shared ? nothing : html`<p><a href=${`${base}/agent-view`} @click=${follow}>All sessions</a></p>`}</div></div>`;
       const at = place();
       const scroll = state.scrollTo;

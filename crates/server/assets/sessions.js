@@ -1,19 +1,20 @@
 // The list of sessions: filters in the address, live.
 import { html, nothing } from './vendor/lit-html/lit-html.js';
 import { repeat } from './vendor/lit-html/directives/repeat.js';
-import { ApiError, base, get, query } from './api.js';
+import { ApiError, base, query, remembered } from './api.js';
 import { app, follow, go, update } from './main.js';
 import { badge, copy, sessionPath, when } from './parts.js';
-import { STATUS, duration, hasEnded, line } from './fold.js';
+import { STATUS, duration, hasEnded, line, short } from './fold.js';
 import { curl } from './commands.js';
 
 const SIZE = 50;
 const INTERVAL_MS = 2000;
-const FIELDS = ['search', 'status', 'agent', 'group_id', 'from', 'to'];
 
 export function sessionsPage() {
   /** @type {any} */ let listing = null;
   /** @type {any} */ let quota = null;
+  const [getList, getQuota, getQueued] = [remembered(), remembered(), remembered()];
+  let queued = 0;
   let problem = '';
   let at = 0;
   /** @type {Set<string>} */ const marked = new Set();
@@ -27,14 +28,17 @@ export function sessionsPage() {
     return `/api/v2/sessions${query({
       owner: 'organization', search: search.get('search'), status: search.get('status'), agent: search.get('agent'),
       group_id: search.get('group_id'), created_after: day('from'), created_before: search.get('to') ? new Date(Date.parse(day('to')) + 86_400_000).toISOString() : '',
-      page: search.get('page') ?? 1, size: SIZE,
+      include: 'summary', page: search.get('page') ?? 1, size: SIZE,
     })}`;
   }
 
   async function load() {
     clearTimeout(timer);
     try {
-      [listing, quota] = await Promise.all([get(path()), get('/api/v2/sessions/quota')]);
+      [listing, quota] = await Promise.all([getList(path()), getQuota('/api/v2/sessions/quota')]);
+      // Sessions queue up only when every slot is taken.
+      queued = quota.available > 0 ? 0 : (await getQueued('/api/v2/sessions?owner=organization&status=queued&size=1')).total;
+      for (const one of listing.items) app.known.set(one.id, one);
       problem = '';
     } catch (error) {
       problem = error instanceof ApiError ? error.message : 'Not live: the server does not answer. Trying again.';
@@ -66,11 +70,14 @@ export function sessionsPage() {
       if (!(/** @type {HTMLElement} */ (e.target)).closest('a, input')) go(sessionPath(one.id));
     }}>
       <td class="mark"><input type="checkbox" aria-label=${`Mark session ${one.id} to compare`} .checked=${marked.has(one.id)} @change=${() => mark(one.id)}></td>
-      <td>${badge(one.status)}</td>
+      <td>${badge(one.status, one)}</td>
       <td class="wide"><a href=${sessionPath(one.id)} @click=${follow}>${text}</a></td>
       <td class="soft">${when(one.created_at)}</td>
       <td class="agent">${one.agent}${one.agent_revision ? html`<span class="soft">:${one.agent_revision}</span>` : nothing}</td>
+      <td class="number steps">${one.steps}</td>
       <td class="number">${duration(took)}</td>
+      <td class="number tokens">${short(one.tokens.input + one.tokens.output)}</td>
+      <td class="group">${one.group_id ? html`<a href=${`${base}/agent-view?group_id=${encodeURIComponent(one.group_id)}`} @click=${follow}>${one.group_id}</a>` : nothing}</td>
     </tr>`;
   }
 
@@ -105,6 +112,7 @@ export function sessionsPage() {
   return {
     title: 'Sessions',
     start() { document.addEventListener('visibilitychange', seen); load(); },
+    resume: load,
     stop() { stopped = true; clearTimeout(timer); document.removeEventListener('visibilitychange', seen); },
     view() {
       const page = Number(address().get('page') ?? 1);
@@ -112,16 +120,17 @@ export function sessionsPage() {
       const [first, second] = [...marked];
       return html`<div class="page">
         <div class="heading"><h1>Sessions</h1>
-          ${quota && listing ? html`<span class="soft">${quota.active} of ${quota.limit} at work · ${listing.total.toLocaleString('en')} ${address().toString() ? 'found' : 'in all'}</span>` : nothing}
+          ${quota && listing ? html`<span class="soft">${quota.active} of ${quota.limit} at work${quota.available > 0 ? '' : ` · ${queued} queued`} · ${listing.total.toLocaleString('en')} ${address().toString() ? 'found' : 'in all'}</span>` : nothing}
           <span class="grow"></span>
           ${marked.size === 2 ? html`<button @click=${() => go(`${sessionPath(first)}/compare/${second}`)}>Compare</button>` : marked.size ? html`<span class="soft">Mark ${marked.size > 2 ? 'just two' : 'one more'} to compare</span>` : nothing}
+          <a class="button" href=${`${base}/agent-view/recording`} @click=${follow}>Open a recording…</a>
           <button @click=${() => copy(curl('GET', path()), 'as curl')}>Copy as curl</button>
           <a class="button primary" href=${`${base}/agent-view/new`} @click=${follow}>New session</a></div>
         ${filters()}
         ${problem ? html`<p class="problem" role="alert">${problem}</p>` : nothing}
         ${!listing ? html`<p class="loading">Loading…</p>` : listing.items.length === 0 ? empty() : html`
         <div class="scroll" tabindex="0" role="region" aria-label="Sessions"><table class="list">
-          <thead><tr><th class="mark"><span class="hidden">Mark</span></th><th>Status</th><th>First message</th><th>Created</th><th>Agent</th><th class="number">Duration</th></tr></thead>
+          <thead><tr><th class="mark"><span class="hidden">Mark</span></th><th>Status</th><th>First message</th><th>Created</th><th>Agent</th><th class="number">Steps</th><th class="number">Duration</th><th class="number">Tokens</th><th>Group</th></tr></thead>
           <tbody>${repeat(listing.items, (/** @type {any} */ one) => one.id, row)}</tbody></table></div>
         <p class="actions pager"><button aria-disabled=${page <= 1} @click=${() => page > 1 && filter('page', String(page - 1))}>Newer</button>
           <span class="soft">Page ${page} of ${pages}</span>

@@ -7,8 +7,10 @@
 mod assets;
 mod cookie;
 mod sign_in;
+mod tries;
 
 pub(crate) use cookie::caller;
+pub(crate) use tries::Tries;
 
 use crate::{App, error::ApiError, input::Input, router::not_allowed};
 use axum::{

@@ -13,6 +13,8 @@ use crate::{
 use http::header;
 use quarterdeck_engine::{Catalog, Sessions};
 use quarterdeck_store::Store;
+#[cfg(feature = "agent-view")]
+use std::net::IpAddr;
 use std::{sync::Arc, time::Duration};
 
 /// How the server answers.
@@ -34,6 +36,8 @@ pub struct ServerSettings {
     pub cors: CorsOrigins,
     /// Where clients reach it.
     pub public_url: PublicUrl,
+    /// Whether `X-Forwarded-For` is believed, for who tries to sign in.
+    pub trusts_forwarded_for: bool,
     /// The names that this server goes by, without ports. A request for another host is refused: it comes from a page
     /// whose own name was made to lead here. None: any.
     pub hosts: Option<Arc<[String]>>,
@@ -52,6 +56,7 @@ impl Default for ServerSettings {
             strict: false,
             cors: CorsOrigins::default(),
             public_url: PublicUrl::default(),
+            trusts_forwarded_for: false,
             hosts: None,
             model: None,
         }
@@ -70,6 +75,8 @@ pub struct App {
     pub(crate) keys: Keys,
     /// For a server in test mode.
     pub(crate) test: Option<Arc<TestBed>>,
+    #[cfg(feature = "agent-view")]
+    pub(crate) tries: Arc<crate::agent_view::Tries>,
 }
 
 impl App {
@@ -78,7 +85,18 @@ impl App {
         let keys = Keys::new(Arc::clone(&store), settings.key_cache);
         let catalog = sessions.catalog();
         let bodies = Bodies::new(settings.bodies_max);
-        Self { sessions, catalog, store, settings: Arc::new(settings), metrics: None, bodies, keys, test: None }
+        Self {
+            sessions,
+            catalog,
+            store,
+            settings: Arc::new(settings),
+            metrics: None,
+            bodies,
+            keys,
+            test: None,
+            #[cfg(feature = "agent-view")]
+            tries: Arc::default(),
+        }
     }
 
     /// In test mode: with the routes below `/_test/v1`.
@@ -104,6 +122,15 @@ impl App {
                 None => std::future::pending().await,
             }
         }
+    }
+
+    /// The address that a request comes from: of a proxy's own clients the one that the proxy itself saw, the last.
+    #[cfg(feature = "agent-view")]
+    pub(crate) fn client_address(&self, input: &Input) -> Option<IpAddr> {
+        let forwarded = input.headers().get_all("x-forwarded-for").iter().next_back();
+        let forwarded = forwarded.filter(|_| self.settings.trusts_forwarded_for).and_then(|list| list.to_str().ok());
+        let last = forwarded.and_then(|list| list.rsplit(',').next()).and_then(|last| last.trim().parse().ok());
+        last.or_else(|| input.peer())
     }
 
     /// Where the client of a request reaches this server.

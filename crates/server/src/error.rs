@@ -24,6 +24,13 @@ impl ApiError {
     pub(crate) fn signed_out(cookie: HeaderValue) -> Self {
         Self { problem: Problem::unauthorized(), header: Some(Box::new((header::SET_COOKIE, cookie))) }
     }
+
+    /// To an address from which too many keys were tried.
+    pub(crate) fn too_many_tries(wait_s: u64) -> Self {
+        let problem =
+            Problem::new(429, format!("too many tries to sign in from your address; try again in {wait_s} s"));
+        Self { problem, header: Some(Box::new((header::RETRY_AFTER, HeaderValue::from(wait_s)))) }
+    }
 }
 
 /// Seconds after which a refused client may try again.

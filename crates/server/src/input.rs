@@ -55,6 +55,12 @@ impl Input {
         bodies.check(self.content_type(), self.body_bytes()).await
     }
 
+    /// The address at the other end of the connection.
+    #[cfg(feature = "agent-view")]
+    pub(crate) fn peer(&self) -> Option<std::net::IpAddr> {
+        self.parts.extensions.get::<crate::listener::Peer>().map(|peer| peer.0)
+    }
+
     /// The query as it was sent, for routes that are no part of the contract.
     pub(crate) fn raw_query(&self) -> Option<&str> {
         self.parts.uri.query()

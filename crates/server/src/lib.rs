@@ -28,6 +28,7 @@ mod reader;
 mod router;
 mod routes;
 mod stalled;
+mod tags;
 mod test_api;
 mod wire;
 

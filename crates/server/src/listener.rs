@@ -11,20 +11,20 @@ use crate::{
 };
 use axum::Router;
 use http::Request;
-use hyper::{body::Incoming, server::conn::http1};
+use hyper::server::conn::http1;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
     service::TowerToHyperService,
 };
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt;
+use tower::util::MapRequest;
 
 /// How connections are treated.
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +56,17 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Time to read requests that arrived before the server was told to stop.
 const ARRIVED_GRACE: Duration = Duration::from_millis(100);
 
+/// Who is at the other end of the connection, in the extensions of its requests.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(#[cfg_attr(not(feature = "agent-view"), expect(dead_code))] pub(crate) IpAddr);
+
+fn from<B>(peer: Option<Peer>, mut request: Request<B>) -> Request<B> {
+    if let Some(peer) = peer {
+        request.extensions_mut().insert(peer);
+    }
+    request
+}
+
 /// Answers connections until `shutdown`, then lets open requests finish.
 pub async fn serve(listener: TcpListener, router: Router, settings: ListenerSettings, shutdown: CancellationToken) {
     let mut builder = http1::Builder::new();
@@ -69,13 +80,14 @@ pub async fn serve(listener: TcpListener, router: Router, settings: ListenerSett
             () = shutdown.cancelled() => break,
         };
         let Some((stream, place)) = accepted else { continue };
+        let peer = stream.peer_addr().ok().map(|address| Peer(address.ip()));
         let wire = Wire::default();
         let carried = wire.clone();
-        let with_wire = move |mut request: Request<Incoming>| {
+        let carrying = move |mut request: Request<_>| {
             request.extensions_mut().insert(carried.clone());
-            request
+            from(peer, request)
         };
-        let service = TowerToHyperService::new(router.clone().map_request(with_wire));
+        let service = TowerToHyperService::new(MapRequest::new(router.clone(), carrying));
         let stream = Counted::new(Impatient::new(stream, settings.write_timeout), heads.clone());
         let connection = graceful.watch(builder.serve_connection(TokioIo::new(stream), service));
         tokio::spawn(async move {

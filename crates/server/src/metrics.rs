@@ -114,7 +114,7 @@ pub(crate) async fn page(State(app): State<App>, headers: HeaderMap) -> Response
     metrics_process::Collector::default().collect();
     metrics.handle.run_upkeep();
     let mut text = metrics.handle.render();
-    let live = tokio::time::timeout(PATIENCE, app.store.live_sessions()).await;
+    let live = tokio::time::timeout(PATIENCE, app.store.live_sessions(None)).await;
     write_live(&mut text, live.ok().and_then(Result::ok));
     let headers: [(HeaderName, HeaderValue); 1] = [(header::CONTENT_TYPE, CONTENT_TYPE)];
     (headers, text).into_response()

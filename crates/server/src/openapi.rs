@@ -59,13 +59,8 @@ impl Modify for BearerKey {
 pub(crate) fn operations() -> HashMap<(String, String), String> {
     let mut found = HashMap::new();
     for (path, item) in document().paths.paths {
-        let methods = [
-            ("GET", item.get),
-            ("POST", item.post),
-            ("PUT", item.put),
-            ("PATCH", item.patch),
-            ("DELETE", item.delete),
-        ];
+        let methods =
+            [("GET", item.get), ("POST", item.post), ("PUT", item.put), ("PATCH", item.patch), ("DELETE", item.delete)];
         for (method, operation) in methods {
             if let Some(id) = operation.and_then(|operation| operation.operation_id) {
                 found.insert((method.to_owned(), path.clone()), id);

@@ -1,7 +1,8 @@
 //! Where clients reach this server. Logs and requests hold paths of files; clients get addresses, made when they are
 //! read, so that what was written before the server moved leads to where it is now.
 
-use http::{HeaderMap, header, uri::Authority};
+use crate::names;
+use http::{HeaderMap, Request, header, uri::Authority};
 use quarterdeck_api::SessionId;
 use serde_json::value::RawValue;
 use std::sync::Arc;
@@ -46,6 +47,19 @@ impl PublicUrl {
         Self { fixed: None, trusts_proxy }
     }
 
+    /// The request as it is without the path that stands before all paths of the server: some proxies take it away, some
+    /// leave it.
+    pub(crate) fn without_prefix<B>(&self, mut request: Request<B>) -> Request<B> {
+        let rest = request.uri().path().strip_prefix(self.path()).filter(|rest| *rest != request.uri().path());
+        let rest = rest.filter(|rest| rest.is_empty() || ROOTS.iter().any(|root| is_below(rest, root)));
+        if let Some(rest) = rest
+            && let Some(uri) = names::with_path(request.uri(), if rest.is_empty() { "/" } else { rest })
+        {
+            *request.uri_mut() = uri;
+        }
+        request
+    }
+
     /// Whether clients come over TLS, for sure.
     #[cfg(feature = "agent-view")]
     pub(crate) fn is_secure(&self) -> bool {
@@ -53,7 +67,6 @@ impl PublicUrl {
     }
 
     /// The path that a proxy puts before all paths of the server; mostly empty.
-    #[cfg(any(test, feature = "agent-view"))]
     pub(crate) fn path(&self) -> &str {
         let rest = self.fixed.as_deref().and_then(|url| url.split_once("://")).map_or("", |(_, rest)| rest);
         rest.find('/').map_or("", |slash| &rest[slash..])
@@ -73,6 +86,24 @@ impl PublicUrl {
         let host = host.filter(|host| !host.contains('@') && host.parse::<Authority>().is_ok());
         Base(host.map(|host| format!("{scheme}://{host}").into()))
     }
+}
+
+/// What the server's own paths begin with. A prefix may look like one of them, and what follows it tells.
+const ROOTS: [&str; 10] = [
+    "/",
+    "/agent-view",
+    "/api/v2",
+    "/docs",
+    "/healthz",
+    "/metrics",
+    "/openapi.json",
+    "/openapi.yaml",
+    "/readyz",
+    "/share",
+];
+
+fn is_below(path: &str, root: &str) -> bool {
+    path == root || (root != "/" && path.strip_prefix(root).is_some_and(|rest| rest.starts_with('/')))
 }
 
 /// A header's first value; proxies in a row list theirs.
@@ -166,6 +197,26 @@ mod tests {
         for bad in ["agents.example.com", "ftp://a", "https://", "http://a?b", "http://u:p@a", "http://a#b", ""] {
             assert!(PublicUrl::fixed(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_proxy_may_leave_the_prefix_or_take_it_away() {
+        let check = |public: &str, sent: &str, routed: &str| {
+            let request = http::Request::builder().uri(sent).body(()).unwrap();
+            assert_eq!(PublicUrl::fixed(public).unwrap().without_prefix(request).uri(), routed, "{public} {sent}");
+        };
+        let deck = "https://x.example/deck";
+        check(deck, "/deck/agent-view?a=b", "/agent-view?a=b");
+        check(deck, "/deck/api/v2/sessions", "/api/v2/sessions");
+        check(deck, "/api/v2/sessions", "/api/v2/sessions");
+        for root in ["/deck", "/deck/"] {
+            check(deck, root, "/");
+        }
+        check(deck, "/deckhand/agent-view", "/deckhand/agent-view");
+        check(deck, "/deck/elsewhere", "/deck/elsewhere");
+        check("https://x.example/api", "/api/v2/sessions", "/api/v2/sessions");
+        check("https://x.example/api", "/api/api/v2/sessions", "/api/v2/sessions");
+        check("https://x.example", "/agent-view", "/agent-view");
     }
 
     #[test]

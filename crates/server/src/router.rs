@@ -20,6 +20,7 @@ use axum::{
 };
 use http::{HeaderName, HeaderValue, header};
 use quarterdeck_api::Problem;
+use std::sync::Arc;
 use tower::{Layer, util::MapRequestLayer};
 use tower_http::{
     catch_panic::CatchPanicLayer,
@@ -31,6 +32,7 @@ use tracing::Instrument;
 /// Bytes of an answer below which compressing gains nothing.
 const COMPRESSED_MIN: u64 = 1_024;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const CORP: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
 /// The whole server as a service.
 pub fn router(app: App) -> Router {
@@ -38,6 +40,7 @@ pub fn router(app: App) -> Router {
     let hosts = app.settings.hosts.clone();
     let tests = if app.test.is_some() { test_api::router() } else { Router::new() };
     let test_app = app.clone();
+    let settings = Arc::clone(&app.settings);
     let service = Router::new()
         .merge(tests)
         .merge(routes::api())
@@ -46,6 +49,7 @@ pub fn router(app: App) -> Router {
         .fallback(unserved)
         .with_state(app)
         .layer(middleware::from_fn(ignored::tell))
+        .layer(middleware::from_fn(kept_from_other_pages))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn_with_state(Answers::default(), answers::within_room))
         .layer(CompressionLayer::new().compress_when(SizeAbove::new(COMPRESSED_MIN).and(is_worth_compressing)))
@@ -58,7 +62,8 @@ pub fn router(app: App) -> Router {
         .layer(middleware::from_fn_with_state(hosts, hosts::known_only))
         .layer(middleware::from_fn(heads::small_only));
     // A router's own layers run only once it has found the route, so this one stands around it.
-    let service = MapRequestLayer::new(names::in_one_segment).layer(service);
+    let routed = move |request| names::in_one_segment(settings.public_url.without_prefix(request));
+    let service = MapRequestLayer::new(routed).layer(service);
     Router::new().fallback_service(cross_origin.layer(service))
 }
 
@@ -86,16 +91,30 @@ fn operator() -> Router<App> {
         .method_not_allowed_fallback(not_allowed)
 }
 
-/// Answers in JSON. A file has a name for its very bytes, and keeps them.
+/// What is text of ours: answers in JSON, and the files of pages.
+const COMPRESSED: [&[u8]; 4] = [b"application/json", b"text/javascript", b"text/css", b"text/html"];
+
+/// What has a strong tag has a name for its very bytes, and keeps them.
 fn is_worth_compressing(
     _: http::StatusCode,
     _: http::Version,
     headers: &http::HeaderMap,
     _: &http::Extensions,
 ) -> bool {
-    let is_json =
-        headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
-    is_json && !headers.contains_key(header::ETAG)
+    let kind = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    let has_strong_tag = headers.get(header::ETAG).is_some_and(|tag| !tag.as_bytes().starts_with(b"W/"));
+    COMPRESSED.iter().any(|one| kind.starts_with(one)) && !has_strong_tag
+}
+
+/// What a cookie paid for is for pages of this server: no other page may load it, not even as a picture.
+async fn kept_from_other_pages(request: Request, next: Next) -> Response {
+    let headers = request.headers();
+    let by_cookie = headers.contains_key(header::COOKIE) && !headers.contains_key(header::AUTHORIZATION);
+    let mut response = next.run(request).await;
+    if by_cookie {
+        response.headers_mut().insert(CORP, HeaderValue::from_static("same-origin"));
+    }
+    response
 }
 
 #[cfg(feature = "agent-view")]

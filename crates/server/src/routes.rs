@@ -13,14 +13,17 @@ mod sharing;
 mod skills;
 mod unbuilt;
 
-use crate::{App, router::not_allowed};
-use axum::{Router, routing::delete};
-use utoipa_axum::{router::OpenApiRouter, routes};
+use crate::{App, router::not_allowed, tags};
+use axum::{Router, middleware::from_fn, routing::delete};
+use utoipa_axum::{
+    router::{OpenApiRouter, UtoipaMethodRouterExt},
+    routes,
+};
 
 /// The documented routes.
 pub(crate) fn documented() -> OpenApiRouter<App> {
     OpenApiRouter::new()
-        .routes(routes!(sessions::create, sessions::list))
+        .routes(routes!(sessions::create, sessions::list).layer(from_fn(tags::of_lists)))
         .routes(routes!(sessions::quota))
         .routes(routes!(sessions::token_quota))
         .routes(routes!(sessions::get, sessions::cancel))
@@ -37,13 +40,13 @@ pub(crate) fn documented() -> OpenApiRouter<App> {
         .routes(routes!(sharing::share, sharing::unshare))
         .routes(routes!(sharing::show))
         .routes(routes!(resources::get))
-        .routes(routes!(agents::create, agents::list))
+        .routes(routes!(agents::create, agents::list).layer(from_fn(tags::of_lists)))
         .routes(routes!(agents::get, agents::put, agents::patch, agents::delete))
         .routes(routes!(agents::revisions))
         .routes(routes!(agents::restore))
-        .routes(routes!(environments::create, environments::list))
+        .routes(routes!(environments::create, environments::list).layer(from_fn(tags::of_lists)))
         .routes(routes!(environments::get, environments::put, environments::patch, environments::delete))
-        .routes(routes!(skills::create, skills::list))
+        .routes(routes!(skills::create, skills::list).layer(from_fn(tags::of_lists)))
         .routes(routes!(skills::get, skills::put, skills::patch, skills::delete))
         .routes(routes!(health::alive))
         .routes(routes!(health::ready))

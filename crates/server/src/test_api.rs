@@ -10,8 +10,8 @@ mod journal;
 mod routes;
 mod world;
 
-pub use casting::Unmatched;
 pub(crate) use around::around;
+pub use casting::Unmatched;
 pub(crate) use casting::{Audience, CreatedSession};
 pub(crate) use routes::router;
 

@@ -5,8 +5,9 @@
 
 use crate::{Error, private, url::without_secrets};
 use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt};
 use object_store::{
-    Error as ObjectError, ObjectStore, ObjectStoreExt, ObjectStoreScheme, PutPayload,
+    Error as ObjectError, MultipartUpload, ObjectStore, ObjectStoreExt, ObjectStoreScheme, PutPayload,
     aws::AmazonS3Builder,
     local::LocalFileSystem,
     memory::InMemory,
@@ -16,6 +17,7 @@ use object_store::{
 use quarterdeck_api::SessionId;
 use std::{iter, sync::Arc, time::Duration};
 use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncReadExt};
 
 /// The longest name of a file on common file systems, in bytes.
 const SEGMENT_MAX: usize = 255;
@@ -24,6 +26,9 @@ const NAME_MAX: usize = 768;
 
 /// How long an operation may take, with all its tries.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Bytes of one part of a stream; a bucket takes no less than 5 MiB.
+const PART_BYTES: u64 = 8 << 20;
 
 /// Beside the folders of sessions, which are called by their ids.
 const CHECK_NAME: &str = "quarterdeck-check";
@@ -53,6 +58,47 @@ pub enum OpenBlobsError {
         /// Why.
         cause: ObjectError,
     },
+}
+
+/// Why a stream could not be stored.
+#[derive(Debug, Error)]
+pub enum PutError {
+    /// It cannot be read to its end.
+    #[error("cannot read what is to be stored: {0}")]
+    Source(std::io::Error),
+    /// The place for blobs fails.
+    #[error(transparent)]
+    Store(#[from] Error),
+}
+
+/// What a blob is for; each class has a folder of its own in a session's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BlobClass {
+    /// Files and pictures that came with messages.
+    Attachments,
+    /// Pictures that its agent was shown.
+    Screenshots,
+    /// Files that its agent brought out of environments.
+    Files,
+}
+
+impl BlobClass {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Attachments, Self::Screenshots, Self::Files];
+
+    /// The name of its folder, which stands in the addresses of resources.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Attachments => "attachments",
+            Self::Screenshots => "screenshots",
+            Self::Files => "files",
+        }
+    }
+
+    /// The class whose folder has this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|class| class.as_str() == name)
+    }
 }
 
 /// The blobs of all sessions. Cheap to clone.
@@ -177,8 +223,82 @@ impl Blobs {
         }
     }
 
+    /// Stores what `source` yields, in parts, in the place of earlier bytes. Returns how many bytes there were, once they
+    /// are durable; until then nobody reads any of them.
+    ///
+    /// # Errors
+    /// [`PutError`]. Then nothing is stored.
+    pub async fn put_stream(&self, name: &BlobName, mut source: impl AsyncRead + Unpin) -> Result<u64, PutError> {
+        let started = in_time(self.objects.put_multipart(&self.path(name))).await?;
+        let mut upload = started.map_err(Error::Blobs)?;
+        let stored = put_parts(&mut *upload, &mut source).await;
+        if stored.is_err() {
+            // What cannot be removed only takes room.
+            drop(in_time(upload.abort()).await);
+        }
+        stored
+    }
+
+    /// The blobs of a session, of one class or of all, with the number of their bytes.
+    ///
+    /// # Errors
+    /// [`Error::Blobs`], and [`Error::Unavailable`] when it takes too long.
+    pub async fn list(&self, session: SessionId, class: Option<BlobClass>) -> Result<Vec<(BlobName, u64)>, Error> {
+        let below = self.below(session, class);
+        let mut found = self.objects.list(Some(&below));
+        let mut blobs = Vec::new();
+        while let Some(meta) = in_time(found.next()).await? {
+            let meta = meta.map_err(Error::Blobs)?;
+            let name = meta.location.prefix_match(&self.prefix).map(Iterator::collect);
+            blobs.extend(name.map(|name| (BlobName(name), meta.size)));
+        }
+        Ok(blobs)
+    }
+
+    /// Removes the blobs of a session, of one class or of all. Returns how many there were. Whoever is reading one goes
+    /// on to its end.
+    ///
+    /// # Errors
+    /// [`Error::Blobs`], and [`Error::Unavailable`] when it takes too long; what is left is removed by the next try.
+    pub async fn delete_below(&self, session: SessionId, class: Option<BlobClass>) -> Result<u64, Error> {
+        let found = self.objects.list(Some(&self.below(session, class)));
+        let mut deleted = self.objects.delete_stream(found.map_ok(|meta| meta.location).boxed());
+        let mut count = 0;
+        while let Some(outcome) = in_time(deleted.next()).await? {
+            match outcome {
+                Ok(_) => count += 1,
+                Err(error) if is_absent(&error) => {}
+                Err(error) => return Err(Error::Blobs(error)),
+            }
+        }
+        Ok(count)
+    }
+
+    fn below(&self, session: SessionId, class: Option<BlobClass>) -> Path {
+        let class = class.map(|class| PathPart::from(class.as_str()));
+        self.prefix.parts().chain([PathPart::from(session.to_string())]).chain(class).collect()
+    }
+
     fn path(&self, name: &BlobName) -> Path {
         self.prefix.parts().chain(name.0.parts()).collect()
+    }
+}
+
+/// Reads parts of a fixed size, since a bucket takes no small ones but the last.
+async fn put_parts(upload: &mut dyn MultipartUpload, source: &mut (impl AsyncRead + Unpin)) -> Result<u64, PutError> {
+    let mut total = 0;
+    loop {
+        let mut part = Vec::new();
+        (&mut *source).take(PART_BYTES).read_to_end(&mut part).await.map_err(PutError::Source)?;
+        let size = part.len() as u64;
+        if size > 0 {
+            in_time(upload.put_part(part.into())).await?.map_err(Error::Blobs)?;
+            total += size;
+        }
+        if size < PART_BYTES {
+            in_time(upload.complete()).await?.map_err(Error::Blobs)?;
+            return Ok(total);
+        }
     }
 }
 
@@ -225,19 +345,16 @@ fn causes(error: &ObjectError) -> impl Iterator<Item = &(dyn std::error::Error +
     iter::successors(std::error::Error::source(error), |cause| cause.source())
 }
 
-/// What a blob is called: its session, a bucket, and a key, which may hold slashes.
+/// What a blob is called: its session, its class, and a key, which may hold slashes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct BlobName(Path);
 
 impl BlobName {
-    /// None when `bucket` or `key` is no name that a blob can have: empty, with an empty, `.` or `..` segment, with
-    /// control characters, or too long. Whatever else may mean something to a file system is percent-encoded.
-    pub fn new(session: SessionId, bucket: &str, key: &str) -> Option<Self> {
-        if bucket.contains('/') {
-            return None;
-        }
+    /// None when `key` is no name that a blob can have: empty, with an empty, `.` or `..` segment, with control
+    /// characters, or too long. Whatever else may mean something to a file system is percent-encoded.
+    pub fn new(session: SessionId, class: BlobClass, key: &str) -> Option<Self> {
         let segments: Vec<PathPart<'_>> =
-            iter::once(bucket).chain(key.split('/')).map(segment).collect::<Option<_>>()?;
+            iter::once(class.as_str()).chain(key.split('/')).map(segment).collect::<Option<_>>()?;
         let session = PathPart::from(session.to_string());
         let path: Path = iter::once(session).chain(segments).collect();
         (path.as_ref().len() <= NAME_MAX).then_some(Self(path))

@@ -27,15 +27,15 @@ mod port;
 mod postgres;
 mod private;
 mod rows;
+mod scripts;
 mod seal;
 mod sharing;
-mod scripts;
 mod sign_ins;
 mod sqlite;
 mod url;
 
 pub use admission::{Admission, Limits, Queued, Refusal, Standing};
-pub use blobs::{BlobName, Blobs, Located, OpenBlobsError, ServedAs};
+pub use blobs::{BlobClass, BlobName, Blobs, Located, OpenBlobsError, PutError, ServedAs};
 pub use catalog::{Catalog, Content, Details, Entry, EntryFilter, EntryKey, NewEntry, Note, Revision, Shelf, Version};
 pub use error::Error;
 pub use memories::{Memories, Memory, Remembered};
@@ -46,8 +46,8 @@ pub use port::{
     KeyHash, KeyRecord, Lease, Listing, NewKey, NewSession, Owned, Owner, ReplicaId, SessionFilter, SessionRecord,
     Store, StoredSession, SummaryRow,
 };
+pub use scripts::Scripts;
 pub use seal::{SecretKey, set_secret_keys};
 pub use sharing::{Rated, Rating, Share, Sharing};
-pub use scripts::Scripts;
 pub use sign_ins::{LINK_TTL, Proof, SIGN_IN_IDLE, SIGN_IN_MAX, SIGN_INS_PER_KEY, SignIns, SignedIn, TokenHash};
 pub use url::{CONNECTIONS, OpenError, database_file, file_url, open, open_beside, open_with, pending_migrations};

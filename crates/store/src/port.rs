@@ -264,6 +264,10 @@ pub struct SummaryRow {
     pub agent_revision: Option<i64>,
     /// The first message as lists show it ([`UserMessage::summary`]), as JSON.
     pub first_message: Option<Box<RawValue>>,
+    /// Its label.
+    pub group_id: Option<String>,
+    /// The session that it works for.
+    pub parent: Option<SessionId>,
 }
 
 /// Which events to page through.
@@ -325,8 +329,8 @@ pub trait Store: Catalog + Memories + Organizations + Scripts + Sharing + SignIn
     /// How many sessions an organization has; none for one that is not known.
     async fn standing(&self, organization: OrganizationId) -> Result<Standing, Error>;
 
-    /// How many sessions of all organizations are in each status that is no end; statuses of none are left out.
-    async fn live_sessions(&self) -> Result<Vec<(String, u64)>, Error>;
+    /// How many sessions, of one organization or of all, are in each status that is no end; statuses of none are left out.
+    async fn live_sessions(&self, organization: Option<OrganizationId>) -> Result<Vec<(String, u64)>, Error>;
 
     /// Who waits for a slot, and at most `count` of those that can have one. `default_limit` is for organizations
     /// without a limit of their own.

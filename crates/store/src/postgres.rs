@@ -331,8 +331,8 @@ impl Store for PostgresStore {
         read(|| admission::standing(&self.pool, organization)).await
     }
 
-    async fn live_sessions(&self) -> Result<Vec<(String, u64)>, Error> {
-        read(|| admission::live_sessions(&self.pool)).await
+    async fn live_sessions(&self, organization: Option<OrganizationId>) -> Result<Vec<(String, u64)>, Error> {
+        read(|| admission::live_sessions(&self.pool, organization)).await
     }
 
     async fn backlog(&self, default_limit: u64, count: u32) -> Result<Backlog, Error> {

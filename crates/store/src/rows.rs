@@ -5,7 +5,7 @@ use crate::{
     Revision, SessionRecord, Standing, StoredSession, SummaryRow, Version, seal,
 };
 use chrono::Datelike;
-use quarterdeck_api::{Answer, OrganizationId, Reference, SessionRequest, Timestamp, UserId, UserMessage};
+use quarterdeck_api::{Answer, OrganizationId, Reference, SessionId, SessionRequest, Timestamp, UserId, UserMessage};
 use quarterdeck_core::{LoggedEvent, Session, Transition};
 use serde_json::value::RawValue;
 use std::sync::Arc;
@@ -15,8 +15,8 @@ use uuid::Uuid;
 pub(crate) type SessionRow = (i64, String, Option<Uuid>, i64);
 /// `version, projection, agent_revision, request`.
 pub(crate) type RecordRow = (i64, String, Option<i64>, String);
-/// `id, version, projection, agent_name, agent_revision, first_message`.
-pub(crate) type ListRow = (Uuid, i64, String, String, Option<i64>, Option<String>);
+/// `id, version, projection, agent_name, agent_revision, first_message, group_id, parent_session_id`.
+pub(crate) type ListRow = (Uuid, i64, String, String, Option<i64>, Option<String>, Option<String>, Option<Uuid>);
 /// `event_index, type, body`.
 pub(crate) type EventRow = (i64, String, String);
 /// `id, version, projection, epoch, taken_over`.
@@ -85,10 +85,12 @@ pub(crate) fn record(id: Uuid, (version, projection, revision, request): RecordR
 }
 
 /// Without what lists do not show and may be large.
-pub(crate) fn summary((id, version, projection, agent, revision, first_message): ListRow) -> Result<SummaryRow, Error> {
+pub(crate) fn summary(
+    (id, version, projection, agent, agent_revision, first_message, group_id, parent): ListRow,
+) -> Result<SummaryRow, Error> {
     let session = Session { answer: None, ..session(id, version, &projection)? };
-    let summed_up = first_message.map(|text| summed_up(id, text)).transpose()?;
-    Ok(SummaryRow { session, agent, agent_revision: revision, first_message: summed_up })
+    let first_message = first_message.map(|text| summed_up(id, text)).transpose()?;
+    Ok(SummaryRow { session, agent, agent_revision, first_message, group_id, parent: parent.map(SessionId) })
 }
 
 /// Earlier versions stored the whole message.

@@ -292,8 +292,8 @@ impl Store for SqliteStore {
         admission::standing(&self.read, organization).await
     }
 
-    async fn live_sessions(&self) -> Result<Vec<(String, u64)>, Error> {
-        admission::live_sessions(&self.read).await
+    async fn live_sessions(&self, organization: Option<OrganizationId>) -> Result<Vec<(String, u64)>, Error> {
+        admission::live_sessions(&self.read, organization).await
     }
 
     async fn backlog(&self, default_limit: u64, count: u32) -> Result<Backlog, Error> {

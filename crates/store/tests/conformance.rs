@@ -21,12 +21,14 @@ mod memories;
 mod nul;
 #[path = "conformance/opening.rs"]
 mod opening;
+#[path = "conformance/retention.rs"]
+mod retention;
+#[path = "conformance/scripts.rs"]
+mod scripts;
 #[path = "conformance/shared.rs"]
 mod shared;
 #[path = "conformance/sharing.rs"]
 mod sharing;
-#[path = "conformance/scripts.rs"]
-mod scripts;
 #[path = "conformance/sign_ins.rs"]
 mod sign_ins;
 #[path = "conformance/single.rs"]

@@ -365,7 +365,7 @@ fn good(model: &str, message: &Value) -> Vec<u8> {
     response(200, &[], body.to_string().as_bytes())
 }
 
-fn calling(calls: &[(String, String)]) -> Value {
+pub(crate) fn calling(calls: &[(String, String)]) -> Value {
     let calls = calls.iter().enumerate().map(|(place, (name, arguments))| {
         json!({"id": format!("call_{place}"), "type": "function", "function": {"name": name, "arguments": arguments}})
     });

@@ -15,8 +15,8 @@ use quarterdeck_store::{
     Backlog, Caller, Catalog, Claimed, Commit, Content, CreateOutcome, Creation, Entry, EntryFilter, Error,
     EventFilter, KeyHash, KeyRecord, Lease, Listing, Memories, Memory, NewEntry, NewKey, NewOrganization, NewSession,
     Note, Notice, Notices, Organization, Organizations, Owned, Proof, Rated, Rating, Remembered, ReplicaId, Revision,
-    Scripts, SessionFilter, SessionRecord, Share, Sharing, Shelf, SignIns, SignedIn, Standing, Store, StoredSession, SummaryRow,
-    TokenHash, Version,
+    Scripts, SessionFilter, SessionRecord, Share, Sharing, Shelf, SignIns, SignedIn, Standing, Store, StoredSession,
+    SummaryRow, TokenHash, Version,
 };
 use serde_json::value::RawValue;
 use std::{sync::Arc, time::Duration};
@@ -150,8 +150,8 @@ impl Store for FaultyStore {
         self.call(Method::Sessions, move |store| async move { store.standing(organization).await }).await
     }
 
-    async fn live_sessions(&self) -> Result<Vec<(String, u64)>> {
-        self.call(Method::Sessions, |store| async move { store.live_sessions().await }).await
+    async fn live_sessions(&self, organization: Option<OrganizationId>) -> Result<Vec<(String, u64)>> {
+        self.call(Method::Sessions, move |store| async move { store.live_sessions(organization).await }).await
     }
 
     async fn backlog(&self, default_limit: u64, count: u32) -> Result<Backlog> {

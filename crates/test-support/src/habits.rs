@@ -3,11 +3,14 @@
 
 mod ends;
 mod errors;
+mod interfaces;
 mod refusals;
 mod replies;
 mod texts;
 
 use crate::fake_model::{Behaviour, FakeModel, Request};
+pub use interfaces::Interface;
+use interfaces::translated;
 use serde_json::{Value, json};
 use std::{
     collections::HashMap,
@@ -52,13 +55,23 @@ pub fn all() -> Vec<Habit> {
     [texts::habits(), replies::habits(), ends::habits(), errors::habits(), refusals::habits()].concat()
 }
 
+/// Those that make sense by this interface: refusals are of requests as chat completions spell them.
+pub fn by(interface: Interface) -> Vec<Habit> {
+    let habits = all().into_iter();
+    if interface == Interface::Chat {
+        return habits.collect();
+    }
+    let can_be_played = |habit: &Habit| habit.replies.iter().all(|reply| translated(reply, interface, false).is_some());
+    habits.filter(|habit| habit.refuses.is_none() && can_be_played(habit)).collect()
+}
+
 /// An endpoint that has every habit, each under its own name as a model. With `streamed`, replies that are whole come as
 /// server-sent events, whatever was asked for.
 ///
 /// # Errors
 /// When no port can be had.
-pub async fn endpoint(streamed: bool) -> anyhow::Result<FakeModel> {
-    let habits: HashMap<String, Habit> = all().into_iter().map(|habit| (habit.name.clone(), habit)).collect();
+pub async fn endpoint(interface: Interface, streamed: bool) -> anyhow::Result<FakeModel> {
+    let habits: HashMap<String, Habit> = by(interface).into_iter().map(|habit| (habit.name.clone(), habit)).collect();
     let played: Arc<Mutex<HashMap<String, usize>>> = Arc::default();
     let endpoint = FakeModel::start().await?;
     endpoint.otherwise(Behaviour::decide(move |request| {
@@ -71,7 +84,13 @@ pub async fn endpoint(streamed: bool) -> anyhow::Result<FakeModel> {
         let turn = played.entry(name.to_owned()).or_default();
         let reply = habit.replies[(*turn).min(habit.replies.len() - 1)].clone();
         *turn += 1;
-        if streamed { in_pieces(reply) } else { reply }
+        match interface {
+            Interface::Chat if streamed => in_pieces(reply),
+            Interface::Chat => reply,
+            Interface::Messages | Interface::Responses => {
+                translated(&reply, interface, streamed).unwrap_or_else(|| Behaviour::status(500))
+            }
+        }
     }));
     Ok(endpoint)
 }
@@ -203,5 +222,9 @@ mod tests {
         let names: HashSet<_> = habits.iter().map(|habit| &habit.name).collect();
         assert_eq!(names.len(), habits.len());
         assert!(habits.iter().all(|habit| !habit.source.is_empty() && !habit.replies.is_empty()));
+        for interface in [Interface::Messages, Interface::Responses] {
+            let played = by(interface).len();
+            assert!(played >= 100, "{interface:?}: {played}");
+        }
     }
 }

@@ -170,8 +170,8 @@ impl Store for MemoryStore {
         Ok(self.tables()?.standing_of(organization))
     }
 
-    async fn live_sessions(&self) -> Result<Vec<(String, u64)>, Error> {
-        Ok(self.tables()?.live_sessions())
+    async fn live_sessions(&self, organization: Option<OrganizationId>) -> Result<Vec<(String, u64)>, Error> {
+        Ok(self.tables()?.live_sessions(organization))
     }
 
     async fn backlog(&self, default_limit: u64, count: u32) -> Result<Backlog, Error> {

@@ -6,6 +6,8 @@ import { after, before, test } from 'node:test';
 import { agentOf, launch, signedIn, startServer } from '../world.js';
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const RUN_AXE = `axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] })
+  .then((found) => found.violations.map((one) => one.id + ': ' + one.nodes.slice(0, 3).map((node) => node.html.slice(0, 160)).join(' | ')))`;
 const PICTURES = process.env.QUARTERDECK_TEST_PICTURES;
 
 let server, browser, main, failed;
@@ -28,26 +30,27 @@ before(async () => {
 });
 after(async () => { await browser?.close(); await server?.remove(); });
 
-/** Every page and the narrowest and widest it is seen at. */
+/** Every page, and what it shows once it has everything. */
 const pages = () => [
-  ['sessions', '/agent-view'], ['session', `/agent-view/${main}?event=8`], ['log', `/agent-view/${main}?view=log`], ['failed', `/agent-view/${failed}`],
-  ['new', `/agent-view/new?from=${main}`], ['agents', '/agent-view/agents'], ['agent', '/agent-view/agents/h/web-surfer-pro'], ['about', '/agent-view/about'], ['compare', `/agent-view/${main}/compare/${failed}`],
+  ['sessions', '/agent-view', 'tbody tr'], ['session', `/agent-view/${main}?event=8`, '#timeline li.at'], ['log', `/agent-view/${main}?view=log`, '.log article'],
+  ['failed', `/agent-view/${failed}`, '.failure'], ['new', `/agent-view/new?from=${main}`, 'details[open]'], ['agents', '/agent-view/agents', '.catalog td'],
+  ['agent', '/agent-view/agents/h/web-surfer-pro', 'textarea.code'], ['about', '/agent-view/about', '.about dd:last-of-type:not(:text-is("…"))'], ['compare', `/agent-view/${main}/compare/${failed}`, '.compare'],
 ];
 
 for (const colorScheme of ['light', 'dark']) {
   for (const width of [1440, 390, 320]) {
     test(`accessible and without sideways scrolling: ${colorScheme}, ${width} px`, async () => {
       const { context, complaints } = await signedIn(browser, server, { colorScheme, viewport: { width, height: width > 1000 ? 900 : 844 }, bypassCSP: false });
-      for (const [name, path] of pages()) {
+      for (const [name, path, whole] of pages()) {
         const page = await context.newPage();
         await page.goto(server.url + path);
         await page.locator('main h1').first().waitFor();
-        await page.waitForTimeout(400);
+        await page.locator(whole).first().waitFor();
         const session = await context.newCDPSession(page);
         // Past the page's policy, as a debugger is.
         await session.send('Runtime.evaluate', { expression: AXE });
         const { result } = await session.send('Runtime.evaluate', { awaitPromise: true, returnByValue: true,
-          expression: 'axe.run(document, {runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}).then((r) => r.violations.map((v) => `${v.id}: ${v.nodes.slice(0, 3).map((n) => n.html.slice(0, 160)).join(" | ")}`))' });
+          expression: RUN_AXE });
         assert.deepEqual(result.value, [], name);
         assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${name} scrolls sideways`);
         if (PICTURES && (width !== 320) && ['sessions', 'session', 'new', 'failed'].includes(name)) {

@@ -71,6 +71,6 @@ mod tests {
             description: "A tool.".into(),
             input_schema: empty_input_schema(),
         };
-        section(&tools.iter().map(tool).collect::<Vec<_>>(), Vision { coordinates, images_max: 3 })
+        section(&tools.iter().map(tool).collect::<Vec<_>>(), Vision { coordinates, ..Vision::default() })
     }
 }

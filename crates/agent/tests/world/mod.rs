@@ -4,7 +4,7 @@ pub(crate) mod tools;
 
 use async_trait::async_trait;
 use quarterdeck_agent::{
-    ApiKey, Media, ModelClient, ModelRunner, NoMedia, NoTools, OpenAiClient, OpenAiSettings, Recorded, Recorder,
+    ApiKey, EndpointClient, EndpointSettings, Media, ModelClient, ModelRunner, NoMedia, NoTools, Recorded, Recorder,
     Runner, RunnerSettings, StepContext, StepError, Superseded, Toolbox,
 };
 use quarterdeck_api::{
@@ -59,10 +59,10 @@ impl World {
     }
 
     /// A session driven by the model at `model`; of `client` its address and key are filled in.
-    pub(crate) fn asking(model: &FakeModel, fields: Value, settings: RunnerSettings, client: OpenAiSettings) -> Self {
+    pub(crate) fn asking(model: &FakeModel, fields: Value, settings: RunnerSettings, client: EndpointSettings) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let api_key = Some(ApiKey::new("CANARY-KEY"));
-        let client = OpenAiClient::new(OpenAiSettings { base_url: model.base_url(), api_key, ..client }).unwrap();
+        let client = EndpointClient::new(EndpointSettings { base_url: model.base_url(), api_key, ..client }).unwrap();
         Self::new(Arc::new(client), fields, settings)
     }
 

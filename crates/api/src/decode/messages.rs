@@ -7,7 +7,7 @@ use super::place::{Fault, Place};
 use super::rules::{base64, ensure, files};
 use super::scalars::{integer, text, text_ref, word};
 use crate::messages::default_caller;
-use crate::{FileContent, Messages, Skill, SourceType, UserMessage};
+use crate::{FileContent, Messages, Skill, SourceType, UserMessage, picture_ending};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -50,12 +50,30 @@ impl Decode for UserMessage {
         let fields = Fields::of(value, at)?;
         let kind = fields.tag("type", "user_message");
         let message = fields.required("message", text);
-        let images = fields.or_empty("images", list(text));
+        let images = fields.or_empty("images", list(picture));
         let files = fields.or_empty("files", attached_files);
         let skills = fields.or_empty("skills", skills_without_files);
         let caller_id = fields.or_else("caller_id", default_caller, text);
         kind?;
         Some(Self { message: message?, images: images?, files: files?, skills: skills?, caller_id: caller_id? })
+    }
+}
+
+/// A picture that comes with a message.
+pub(crate) fn picture(value: &Value<'_>, at: &Place<'_>) -> Option<String> {
+    checked(text, |source: &String| {
+        ensure(is_picture(source), "must be a picture: a data URI, base64, or an address that begins with http")
+    })(value, at)
+}
+
+/// Addresses are taken as they are; what stands here must be what it says.
+fn is_picture(source: &str) -> bool {
+    if ["http://", "https://", "/api/v2/sessions/"].iter().any(|start| source.starts_with(start)) {
+        return true;
+    }
+    match source.strip_prefix("data:image/") {
+        Some(rest) => rest.split_once(";base64,").is_some_and(|(_, data)| base64::decode(data).is_some()),
+        None => base64::decode(source).is_some_and(|bytes| picture_ending(&bytes).is_some()),
     }
 }
 

@@ -86,6 +86,8 @@ pub struct SessionListQuery {
     pub finished_before: Option<Timestamp>,
     /// Ended after.
     pub finished_after: Option<Timestamp>,
+    /// Whether each entry says how far it came and what it used.
+    pub include_summary: bool,
     /// Which part.
     pub paging: Paging,
     /// In which order.
@@ -121,6 +123,8 @@ impl DecodeQuery for SessionListQuery {
         let created_after = query.optional("created_after", datetime);
         let finished_before = query.optional("finished_before", datetime);
         let finished_after = query.optional("finished_after", datetime);
+        let include_summary =
+            query.or("include", false, |value, at| word("literal_error", &[("summary", true)], value, at));
         let paging = Paging::decode(query, 10, 100);
         let sort = sort(query, descending(SessionSort::CreatedAt));
         Some(Self {
@@ -135,6 +139,7 @@ impl DecodeQuery for SessionListQuery {
             created_after: created_after?,
             finished_before: finished_before?,
             finished_after: finished_after?,
+            include_summary: include_summary?,
             paging: paging?,
             sort: sort?,
         })

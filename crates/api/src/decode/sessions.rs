@@ -7,7 +7,7 @@ use super::place::{Fault, Place};
 use super::rules::ensure;
 use super::scalars::{Bounds, at_least, boolean, number_where, plain, positive, text, text_ref};
 use super::schemas::schema;
-use crate::{Agent, JsonObject, Messages, Reference, SessionRequest, overrides};
+use crate::{Agent, JsonObject, Messages, Reference, Retention, SessionRequest, overrides};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -36,7 +36,12 @@ impl Decode for SessionRequest {
         let agent_artifact = fields.or("agent_artifact", None, nullable(plain));
         let overrides = fields.or_empty("overrides", override_map);
         let answer_format = fields.or("answer_format", None, nullable(schema));
+        let explicit = |name: &str, value: Option<i64>| fields.raw(name).and(value);
         let mut request = Self {
+            explicit_retention: Retention {
+                delete_after_min: explicit("delete_after_min", delete_after_min?),
+                delete_screenshot_after_min: explicit("delete_screenshot_after_min", delete_screenshot_after_min?),
+            },
             agent: agent?,
             messages: messages?,
             max_steps: max_steps?,

@@ -6,7 +6,7 @@ use crate::decode::agents::{agent_name, environments, tools};
 use crate::decode::environments::{key, pip_packages, screenshot_max_width, server_name, settle_s};
 use crate::decode::fields::{list, map, nullable, some};
 use crate::decode::json::Value;
-use crate::decode::messages::skills_without_files;
+use crate::decode::messages::{picture, skills_without_files};
 use crate::decode::place::Place;
 use crate::decode::scalars::{at_least, boolean, filled, plain, positive, text, uuid, word};
 use crate::decode::schemas::schema;
@@ -164,7 +164,7 @@ static AGENT: [Field; 10] = [
 static MESSAGE: &[Field] = &[
     constant!("type", "user_message"),
     field!("message", text),
-    field!("images", list(text)),
+    field!("images", list(picture)),
     field!("files", list(FileContent::decode)),
     field!("skills", skills_without_files),
     field!("caller_id", text),

@@ -6,8 +6,8 @@ use crate::{
 };
 use chrono::{DateTime, TimeDelta};
 use quarterdeck_api::{
-    Answer, ErrorCode, ModelUsage, OrganizationId, Outcome, SessionId, Status, Timestamp, ToolError, ToolRequest,
-    ToolResult, ToolResultItem, UserId, UserMessage,
+    Answer, ErrorCode, ModelUsage, OrganizationId, Outcome, Retention, SessionId, Status, Timestamp, ToolError,
+    ToolRequest, ToolResult, ToolResultItem, UserId, UserMessage,
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -93,12 +93,23 @@ impl Run {
 
     fn commit(&mut self, effect: Effect) -> Vec<String> {
         let Effect::Changed(transition) = effect else { return Vec::new() };
+        check_passed(&transition.passed, self.status(), transition.session.state.status());
         let words = transition.events.iter().map(word).collect();
         self.log.extend(transition.events);
         self.inbox.extend(transition.accepted.into_iter().map(|(_, message)| message));
         self.session = transition.session;
         words
     }
+}
+
+/// The statuses of a transition lead from the one before it to the one after it, without a gap and without standing still.
+fn check_passed(passed: &[(Option<Status>, Status)], before: Status, after: Status) {
+    let mut at = before;
+    for (from, to) in passed {
+        assert_eq!((*from, *to == at), (Some(at), false), "{passed:?} does not lead on from {before:?}");
+        at = *to;
+    }
+    assert_eq!(at, after, "{passed:?} does not lead to the status of the session");
 }
 
 /// Every state a session can be in, with the name the tables use.
@@ -168,6 +179,7 @@ pub(super) fn one_shot() -> Settings {
         client_tools: vec!["ask".into(), "look".into()],
         delegates: true,
         depth: 0,
+        retention: Retention::default(),
         answer_grace_s: AnswerGrace::default(),
     }
 }
@@ -250,7 +262,7 @@ pub(super) fn reply() -> Reply {
         output_tokens: 2,
         reasoning_tokens: 0,
     };
-    Reply { reasoning: None, content: Some("thinking".into()), usage: Some(usage), kept: None }
+    Reply { reasoning: None, content: Some("thinking".into()), usage: Some(usage), ..Reply::default() }
 }
 
 pub(super) fn running() -> State {

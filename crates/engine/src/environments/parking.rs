@@ -8,8 +8,8 @@ use crate::{
     shared::{OpenEnvironment, Shared, close},
 };
 use async_trait::async_trait;
-use quarterdeck_api::EnvironmentKind;
-use quarterdeck_environments::ParkedEnvironments;
+use quarterdeck_api::{EnvironmentKind, OrganizationId};
+use quarterdeck_environments::{ParkedEnvironments, TakeOver};
 use quarterdeck_store::ReplicaId;
 use std::{fmt, sync::Arc};
 use tokio::time::sleep;
@@ -74,5 +74,9 @@ impl ParkedEnvironments for ParkingLot {
         let is_any = !evicted.is_empty();
         close(evicted).await;
         is_any
+    }
+
+    fn take_over(&self, organization: OrganizationId, kind: EnvironmentKind, id: &str) -> TakeOver {
+        self.0.parked.take_over(organization, kind, id)
     }
 }

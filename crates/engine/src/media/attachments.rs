@@ -6,12 +6,10 @@
 use super::{address, ending_of, key_of, media_type_of};
 use crate::shared::Shared;
 use bytes::Bytes;
-use quarterdeck_api::{FileContent, ImageContent, SessionId, SourceType, UserMessage};
-use quarterdeck_store::{BlobName, Error};
+use quarterdeck_api::{FileContent, ImageContent, SessionId, SourceType, UserMessage, picture_ending};
+use quarterdeck_store::{BlobClass, BlobName, Error};
 use uuid::Uuid;
 
-/// Where attached files are among a session's resources.
-const BUCKET: &str = "attachments";
 /// Bytes on their way to the blobs.
 pub(crate) struct Attachment {
     name: BlobName,
@@ -45,28 +43,17 @@ fn detach_picture(session: SessionId, image: &mut String, id: Uuid) -> Option<At
     };
     let content = ImageContent { source_type: SourceType::Base64, source: source.to_owned(), media_type: None };
     let bytes = Bytes::from(content.bytes()?);
-    let ending = sniffed(&bytes).or_else(|| declared.and_then(ending_of))?;
-    let (name, source) = address(session, BUCKET, &format!("{}.{ending}", id.simple()));
+    let ending = picture_ending(&bytes).or_else(|| declared.and_then(ending_of))?;
+    let (name, source) = address(session, BlobClass::Attachments, &format!("{}.{ending}", id.simple()));
     *image = source;
     Some(Attachment { name: name?, bytes })
-}
-
-/// The kind of a picture by its first bytes, as the ending of a name.
-fn sniffed(bytes: &[u8]) -> Option<&'static str> {
-    match bytes {
-        [0xFF, 0xD8, 0xFF, ..] => Some("jpg"),
-        [0x89, b'P', b'N', b'G', ..] => Some("png"),
-        [b'G', b'I', b'F', b'8', ..] => Some("gif"),
-        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some("webp"),
-        _ => None,
-    }
 }
 
 /// None for a file that is elsewhere already.
 fn detach_file(session: SessionId, file: &mut FileContent, id: Uuid) -> Option<Attachment> {
     let bytes = Bytes::from(file.bytes()?);
     let media_type = file.media_type.get_or_insert_with(|| media_type_of(&file.name).to_owned());
-    let (name, source) = address(session, BUCKET, &key_of(id, &file.name, media_type));
+    let (name, source) = address(session, BlobClass::Attachments, &key_of(id, &file.name, media_type));
     let name = name?;
     file.source_type = SourceType::Url;
     file.source = source;

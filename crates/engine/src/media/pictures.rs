@@ -8,11 +8,9 @@ use bytes::Bytes;
 use quarterdeck_agent::Media;
 use quarterdeck_api::{AgentEvent, ImageContent, SessionId, SourceType};
 use quarterdeck_core::Report;
-use quarterdeck_store::{Blobs, Error};
+use quarterdeck_store::{BlobClass, Blobs, Error};
 use std::fmt;
 
-/// Where pictures are among a session's resources.
-const BUCKET: &str = "screenshots";
 /// Pictures of one session that are kept; beyond them its agent sees words only.
 const PICTURES_MAX: u64 = 2_000;
 /// Tries to keep one.
@@ -38,7 +36,8 @@ impl Shared {
     async fn keep_picture(&self, session: SessionId, image: ImageContent) -> Result<ImageContent, &'static str> {
         let Some(bytes) = image.bytes().map(Bytes::from) else { return Ok(image) };
         let ending = image.media_type.as_deref().and_then(ending_of).ok_or(NOT_KEPT)?;
-        let (name, source) = address(session, BUCKET, &format!("{}.{ending}", self.clock.id().simple()));
+        let (name, source) =
+            address(session, BlobClass::Screenshots, &format!("{}.{ending}", self.clock.id().simple()));
         let name = name.ok_or(NOT_KEPT)?;
         for _ in 0..TRIES {
             match self.blobs.put(&name, bytes.clone()).await {

@@ -9,12 +9,14 @@ use serde_json::value::RawValue;
 use std::sync::Arc;
 
 /// An organization's slots.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quota {
     /// How many sessions may hold one.
     pub limit: u64,
     /// How many do.
     pub active: u64,
+    /// How many of its sessions are in each status that is no end; statuses of none are left out.
+    pub by_status: Vec<(String, u64)>,
 }
 
 impl Sessions {
@@ -24,8 +26,9 @@ impl Sessions {
     /// When the store fails.
     pub async fn quota(&self, caller: Caller) -> Result<Quota, Error> {
         let standing = self.shared.store.standing(caller.organization).await?;
+        let by_status = self.shared.store.live_sessions(Some(caller.organization)).await?;
         let limit = standing.limit(self.shared.settings.limits.concurrent);
-        Ok(Quota { limit, active: standing.active })
+        Ok(Quota { limit, active: standing.active, by_status })
     }
 
     /// Where a session stands.

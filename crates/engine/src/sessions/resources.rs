@@ -4,7 +4,7 @@ use super::Sessions;
 use crate::{SubmitError, media::media_type_of};
 use bytes::Bytes;
 use quarterdeck_api::SessionId;
-use quarterdeck_store::{BlobName, Caller, Located, ServedAs};
+use quarterdeck_store::{BlobClass, BlobName, Caller, Located, ServedAs};
 
 impl Sessions {
     /// A file of a session that the caller may see. `present` says how a file of some media type is to be served; the
@@ -35,7 +35,7 @@ impl Sessions {
         key: &str,
     ) -> Result<Option<BlobName>, SubmitError> {
         self.find(caller, id).await?;
-        Ok(BlobName::new(id, bucket, key))
+        Ok(BlobClass::named(bucket).and_then(|class| BlobName::new(id, class, key)))
     }
 
     /// The bytes of a file, wherever it lies. None when there is no such file.

@@ -3,8 +3,8 @@
 //! They are in the memory of one process, and lost with it.
 
 use futures_util::future::join_all;
-use quarterdeck_api::{EnvironmentKind, SessionId};
-use quarterdeck_environments::{Environment, Parking};
+use quarterdeck_api::{EnvironmentKind, OrganizationId, SessionId};
+use quarterdeck_environments::{Environment, Parking, TakeOver};
 use std::{
     collections::HashMap,
     sync::{
@@ -25,14 +25,28 @@ pub(crate) struct OpenEnvironment {
     /// Its place among the environments of the agent.
     pub(crate) place: usize,
     pub(crate) kind: EnvironmentKind,
-    pub(crate) environment: Box<dyn Environment>,
+    pub(crate) organization: OrganizationId,
+    pub(crate) environment: Arc<dyn Environment>,
     pub(crate) runner_session_id: Uuid,
+    /// The ids under which the log names its starts.
+    pub(crate) ids: Mutex<Vec<Uuid>>,
     /// How many of its starts the log names.
     pub(crate) announced: AtomicU32,
     pub(crate) looked_at: AtomicBool,
 }
 
 impl OpenEnvironment {
+    /// Whether an organization means this one by an id that the log gave to it.
+    fn is_meant(&self, organization: OrganizationId, kind: EnvironmentKind, id: &str) -> bool {
+        let ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        self.belongs_to(organization, kind) && ids.iter().any(|own| own.to_string() == id)
+    }
+
+    /// Whether it is an organization's, and of a kind.
+    fn belongs_to(&self, organization: OrganizationId, kind: EnvironmentKind) -> bool {
+        self.organization == organization && self.kind == kind
+    }
+
     /// Whether it may wait for its session without a worker.
     pub(crate) fn may_park(&self) -> bool {
         self.environment.parking() == Parking::Keep
@@ -111,6 +125,27 @@ impl Parked {
         let oldest = waiting.min_by_key(|(_, entry)| entry.number).map(|(id, _)| *id);
         let taken = oldest.and_then(|id| sessions.by_id.remove(&id));
         taken.map(|entry| entry.environments).unwrap_or_default()
+    }
+
+    /// Takes an environment that waits from its session, for another one of the same organization.
+    pub(crate) fn take_over(&self, organization: OrganizationId, kind: EnvironmentKind, id: &str) -> TakeOver {
+        let mut sessions = self.lock();
+        let place_in = |session: &SessionId, entry: &Entry| {
+            let is_session = session.to_string() == id;
+            entry.environments.iter().position(|open| {
+                open.is_meant(organization, kind, id) || is_session && open.belongs_to(organization, kind)
+            })
+        };
+        let found = sessions.by_id.iter().find_map(|(session, entry)| Some((*session, place_in(session, entry)?)));
+        let Some((session, place)) = found else { return TakeOver::Unknown };
+        let Some(entry) = sessions.by_id.get_mut(&session).filter(|entry| entry.waiting.is_some()) else {
+            return TakeOver::InUse;
+        };
+        let open = entry.environments.remove(place);
+        if entry.environments.is_empty() {
+            sessions.by_id.remove(&session);
+        }
+        TakeOver::Taken(Arc::clone(&open.environment))
     }
 
     /// Nothing panics while it holds the lock.

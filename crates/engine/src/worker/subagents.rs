@@ -58,6 +58,7 @@ impl Task {
             timezone: request.timezone.clone(),
             delete_after_min: request.delete_after_min,
             delete_screenshot_after_min: request.delete_screenshot_after_min,
+            explicit_retention: parent.settings.retention,
             queue: true,
             group_id: request.group_id.clone(),
             parent_session_id: Some(parent.id.to_string()),

@@ -2,7 +2,7 @@
 //! that calls `ask` waits until the test lets it go on.
 
 use crate::team::{Team, agent, boss, delegate, helper, team_of};
-use quarterdeck_api::{SessionId, Status};
+use quarterdeck_api::{Retention, SessionId, Status};
 use quarterdeck_core::Command;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -13,7 +13,8 @@ async fn children_work_side_by_side_and_their_answers_come_back() {
     let both = delegate("@call", "helper", "@call ask\n@outcome partial\n@answer one")
         + &delegate("@and", "helper", "@call ask\n@answer two")
         + "@answer done";
-    let id = team.create(boss(), &both, json!({"group_id": "g", "timezone": "Europe/Paris"})).await;
+    let fields = json!({"group_id": "g", "timezone": "Europe/Paris", "delete_after_min": 60});
+    let id = team.create(boss(), &both, fields).await;
     let [first, second] = team.children(id, 2).await[..] else { panic!("two children") };
     for child in [first, second] {
         team.until(child, Status::AwaitingToolResults).await;
@@ -22,6 +23,9 @@ async fn children_work_side_by_side_and_their_answers_come_back() {
     assert_eq!(request.parent_session_id, Some(id.to_string()));
     assert_eq!((request.group_id.as_deref(), request.timezone.as_deref()), (Some("g"), Some("Europe/Paris")));
     assert_eq!((request.max_time_s, request.idle_timeout_s), (None, None));
+    assert_eq!((request.delete_after_min, request.delete_screenshot_after_min), (Some(60), None));
+    let said = Retention { delete_after_min: Some(60), delete_screenshot_after_min: None };
+    assert_eq!(team.session(first).await.settings.retention, said);
     team.settle(second).await;
     team.until(second, Status::Completed).await;
     team.settle(first).await;

@@ -143,7 +143,9 @@ pub(crate) fn request(fields: Value) -> SessionRequest {
     });
     let Value::Object(fields) = fields else { panic!("fields are an object") };
     request.as_object_mut().unwrap().extend(fields);
-    serde_json::from_value(request).unwrap()
+    let mut request: SessionRequest = serde_json::from_value(request).unwrap();
+    request.explicit_retention.delete_after_min = request.delete_after_min;
+    request
 }
 
 /// An agent whose client runs these tools.

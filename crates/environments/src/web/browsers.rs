@@ -1,7 +1,9 @@
 //! The browsers of this server: how they are run, and how many at once.
 
 use super::{
-    chromium::{Chromium, find::Executable, process::Launch, profile::sweep, state::TabSetup},
+    chromium::{Chromium, find::Executable, memory::MemoryWatch, process::Launch, profile::sweep, state::TabSetup},
+    coordinates::{Size, scale},
+    driver::Driver,
     proxy::{OwnPorts, Proxy, Upstream},
 };
 use crate::{Guard, OpenContext};
@@ -29,7 +31,7 @@ pub struct BrowserSettings {
     pub profiles: PathBuf,
     /// Browsers at once. Each takes about 80 MB with a small page.
     pub count_max: usize,
-    /// Megabytes of data that each process of a browser may hold. Default: 1,000.
+    /// Megabytes that a browser may hold: each of its processes, of data, and all together. Default: 1,000.
     pub memory_mb: u64,
     /// The user that browsers run as, if not the server's own.
     pub user: Option<u32>,
@@ -52,6 +54,7 @@ pub(crate) struct Browsers {
     guard: Guard,
     own_ports: OwnPorts,
     places: Arc<Semaphore>,
+    memory: Arc<MemoryWatch>,
 }
 
 /// What one session wants of its browser.
@@ -71,13 +74,15 @@ impl Browsers {
         }
         let own_ports = OwnPorts::of(settings.own_ports.iter().copied());
         let places = Arc::new(Semaphore::new(settings.count_max.max(1)));
-        Self { settings, guard, own_ports, places }
+        let memory = MemoryWatch::new(settings.memory_mb.saturating_mul(1_000));
+        Self { settings, guard, own_ports, places, memory }
     }
 
     /// How tabs are set up for a session.
-    pub(crate) fn tab_setup(&self, size: super::coordinates::Size, timezone: Option<String>) -> TabSetup {
+    pub(crate) fn tab_setup(&self, size: Size, timezone: Option<String>, picture_side_max: Option<u32>) -> TabSetup {
         TabSetup {
             size,
+            picture_scale: scale(size, picture_side_max),
             user_agent: self.settings.user_agent.clone(),
             language: self.settings.language.clone(),
             timezone: timezone.or_else(|| self.settings.timezone.clone()),
@@ -119,6 +124,24 @@ impl Browsers {
     /// # Errors
     /// A sentence for the session's owner; the cause is logged.
     pub(crate) async fn start(&self, wanted: &Wanted) -> Result<Chromium, String> {
+        self.launch(wanted).await.map_err(|cause| {
+            tracing::error!(cause, "a browser could not be started");
+            "no browser could be started; the server's log says why".to_owned()
+        })
+    }
+
+    /// Starts a browser and ends it again.
+    ///
+    /// # Errors
+    /// A sentence for the operator.
+    pub(crate) async fn try_one(&self) -> Result<(), String> {
+        let setup = self.tab_setup(Size { width: 200, height: 200 }, None, None);
+        let browser = self.launch(&Wanted { setup, settle: Duration::ZERO, upstream: None }).await?;
+        browser.close().await;
+        Ok(())
+    }
+
+    async fn launch(&self, wanted: &Wanted) -> Result<Chromium, String> {
         let settings = &self.settings;
         let launch = Launch {
             executable: settings.executable.clone(),
@@ -127,13 +150,9 @@ impl Browsers {
             user: settings.user,
             no_sandbox: settings.no_sandbox,
         };
-        let failed = |cause: String| {
-            tracing::error!(cause, "a browser could not be started");
-            "no browser could be started; the server's log says why".to_owned()
-        };
         let proxy =
             Proxy::start(self.guard.clone(), self.own_ports.clone(), wanted.upstream.clone(), TRAFFIC_MAX_BYTES);
-        let proxy = proxy.await.map_err(|error| failed(error.to_string()))?;
-        Chromium::start(&launch, proxy, wanted.setup.clone(), wanted.settle).await.map_err(failed)
+        let proxy = proxy.await.map_err(|error| format!("no port is free for its proxy: {error}"))?;
+        Chromium::start((&launch, &self.memory), proxy, wanted.setup.clone(), wanted.settle).await
     }
 }

@@ -6,6 +6,7 @@ pub(crate) mod find;
 mod input;
 pub(crate) mod keyboard;
 mod look;
+pub(crate) mod memory;
 mod navigation;
 pub(crate) mod process;
 pub(crate) mod profile;
@@ -15,7 +16,7 @@ pub(crate) mod state;
 pub(crate) mod tab;
 
 use super::{
-    coordinates::{Point, Size},
+    coordinates::{Area, Point},
     driver::{Action, ActionError, Done, Driver, Element, PageText, Sight},
     proxy::Proxy,
 };
@@ -23,13 +24,14 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cdp::{Cdp, CdpError};
 use downloads::{DownloadLimits, Downloads};
+use memory::{MemoryWatch, Watched};
 use process::{Launch, Process};
 use script::Page;
 use serde_json::{Value, json};
 use settle::{Settle, Signs, Verdict};
 use state::{Shared, TabSetup, Watcher, auto_attach};
 use std::{
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 use tab::TabId;
@@ -55,10 +57,10 @@ pub(crate) struct Chromium {
     context: String,
     proxy: Proxy,
     process: tokio::sync::Mutex<Option<Process>>,
+    _watched: Option<Watched>,
     uploads: std::path::PathBuf,
     user: Option<u32>,
-    size: Size,
-    settle: Duration,
+    settle: Mutex<Duration>,
     mouse: Mutex<Point>,
     /// The picture after the last action.
     picture: Mutex<Option<Bytes>>,
@@ -79,15 +81,14 @@ impl Chromium {
     /// # Errors
     /// A sentence for the operator.
     pub(crate) async fn start(
-        launch: &Launch,
+        (launch, memory): (&Launch, &Arc<MemoryWatch>),
         proxy: Proxy,
         setup: TabSetup,
         settle: Duration,
     ) -> Result<Self, String> {
-        let shared = Shared::new(Downloads::into(std::path::Path::new(""), DownloadLimits::USUAL));
-        let size = setup.size;
+        let shared = Shared::new(Downloads::into(std::path::Path::new(""), DownloadLimits::USUAL), setup);
         let (process, cdp) = launch.start(proxy.address(), |cdp| {
-            let watcher = Watcher { cdp, shared: shared.clone(), setup };
+            let watcher = Watcher { cdp, shared: shared.clone() };
             move |event| watcher.take_in(&event)
         })?;
         shared.lock().downloads = Downloads::into(&process.profile().downloads(), DownloadLimits::USUAL);
@@ -104,9 +105,9 @@ impl Chromium {
             proxy,
             uploads: process.profile().uploads(),
             user: launch.user,
+            _watched: process.group().map(|group| memory.over(group)),
             process: tokio::sync::Mutex::new(Some(process)),
-            size,
-            settle,
+            settle: Mutex::new(settle),
             mouse: Mutex::default(),
             picture: Mutex::default(),
         })
@@ -139,6 +140,10 @@ impl Chromium {
         open_tab(&self.cdp, &self.shared, &self.context).await
     }
 
+    fn settle(&self) -> Duration {
+        *self.settle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn mouse_at(&self, at: Point) {
         *self.mouse.lock().unwrap_or_else(PoisonError::into_inner) = at;
     }
@@ -163,7 +168,7 @@ impl Chromium {
 
     /// Waits until the page is still. Says what was not finished.
     async fn settled(&self) -> Option<String> {
-        let settle = Settle { since: Instant::now(), cap: self.settle };
+        let settle = Settle { since: Instant::now(), cap: self.settle() };
         loop {
             let signs = self.signs().await;
             match settle.verdict(Instant::now(), signs) {
@@ -188,7 +193,7 @@ impl Chromium {
             Signs { loading_since: tab.and_then(tab::Tab::loading_since), is_requesting, unchanged: None }
         };
         // A page that is being replaced does not answer; and the answer would not matter.
-        if known.loading_since.is_some() || self.settle.is_zero() {
+        if known.loading_since.is_some() || self.settle().is_zero() {
             return known;
         }
         let Some(page) = self.active_page() else { return known };
@@ -212,7 +217,7 @@ impl Chromium {
         let load = self.settled().await;
         done.load = done.load.or(load);
         self.downloads_settled().await;
-        let picture = self.capture().await;
+        let picture = self.capture(None).await;
         let (active, documents, moves) = self.standing();
         done.moved_on = active != before.active || documents != before.documents;
         let is_elsewhere = done.moved_on || moves != before.moves;
@@ -243,6 +248,7 @@ impl Chromium {
 async fn open(cdp: &Cdp, shared: &Shared, process: &Process) -> Result<String, CdpError> {
     let context = cdp.call(None, "Target.createBrowserContext", json!({"disposeOnDetach": true})).await?;
     let context = state::text(&context, "browserContextId").to_owned();
+    shared.lock().context.clone_from(&context);
     let downloads = json!({
         "behavior": "allowAndName", "browserContextId": context, "eventsEnabled": true,
         "downloadPath": process.profile().downloads(),
@@ -294,11 +300,18 @@ async fn told(process: Process, error: &CdpError, launch: &Launch) -> String {
     let ended = process.end().await;
     let at = launch.executable.path.display();
     match ended {
-        Some(how) => {
-            format!("{at} ended at its start ({how}); as root it needs --browser-user or --browser-no-sandbox")
-        }
+        Some(how) => format!("{at} ended at its start ({how}){}", sandbox_hint(launch)),
         None => format!("{at} did not start as it should: {error}"),
     }
+}
+
+/// The usual cause.
+fn sandbox_hint(launch: &Launch) -> &'static str {
+    if launch.no_sandbox {
+        return "";
+    }
+    "; its sandbox needs a user that is not root, and user namespaces, which a container's seccomp profile or the system may \
+     forbid: docs/web.md says how to allow them, and --browser-no-sandbox does without"
 }
 
 fn failed(error: &CdpError) -> ActionError {
@@ -335,12 +348,15 @@ impl Driver for Chromium {
         self.look_around().await
     }
 
-    async fn picture(&self) -> Option<Bytes> {
+    async fn picture(&self, of: Option<Area>) -> Option<Bytes> {
+        if of.is_some() {
+            return self.capture(of).await;
+        }
         let kept = self.picture.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if kept.is_some() {
             return kept;
         }
-        let picture = self.capture().await;
+        let picture = self.capture(None).await;
         self.picture.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&picture);
         picture
     }
@@ -356,6 +372,21 @@ impl Driver for Chromium {
     async fn cookies(&self) -> Option<Vec<Value>> {
         let got = self.cdp.call(None, "Storage.getCookies", json!({"browserContextId": self.context})).await;
         got.ok()?["cookies"].as_array().cloned()
+    }
+
+    async fn set_up(&self, setup: TabSetup, settle: Duration) {
+        *self.settle.lock().unwrap_or_else(PoisonError::into_inner) = settle;
+        *self.picture.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        let sessions: Vec<String> = {
+            let mut state = self.shared.lock();
+            state.setup = setup.clone();
+            state.tabs.iter().map(|tab| tab.session.clone()).collect()
+        };
+        for session in sessions {
+            setup.apply_to_tab(&self.cdp, &session);
+        }
+        // The page lays itself out anew.
+        let _ = self.settled().await;
     }
 
     fn has_ended(&self) -> bool {

@@ -4,15 +4,15 @@ use super::{
     chromium::{
         downloads::Arrived,
         keyboard::{Chord, Modifiers},
-        state::{DialogAnswer, News},
+        state::{DialogAnswer, News, TabSetup},
         tab::TabId,
     },
-    coordinates::{Point, Size},
+    coordinates::{Area, Point, Size},
 };
 use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::Value;
-use std::fmt::Debug;
+use std::{fmt::Debug, time::Duration};
 use thiserror::Error;
 use url::Url;
 
@@ -177,8 +177,8 @@ pub(crate) trait Driver: Debug + Send + Sync {
     /// What it shows.
     async fn sight(&self) -> Result<Sight, ActionError>;
 
-    /// A JPEG of the visible part; none if there is none in time.
-    async fn picture(&self) -> Option<Bytes>;
+    /// A JPEG of the visible part, or of this part of it, enlarged; none if there is none in time.
+    async fn picture(&self, of: Option<Area>) -> Option<Bytes>;
 
     /// The text of the page, or of its visible part.
     async fn text(&self, only_visible: bool) -> Result<PageText, ActionError>;
@@ -188,6 +188,9 @@ pub(crate) trait Driver: Debug + Send + Sync {
 
     /// Cookies, to give to another browser if this one is lost.
     async fn cookies(&self) -> Option<Vec<Value>>;
+
+    /// Sets it up anew, for a session that takes it over.
+    async fn set_up(&self, setup: TabSetup, settle: Duration);
 
     /// Whether it is gone.
     fn has_ended(&self) -> bool;

@@ -3,6 +3,8 @@
 
 use super::{
     browsers::{Browsers, Wanted},
+    chromium::state::TabSetup,
+    coordinates::{Area, Pointing},
     driver::{Action, ActionError, Done, Driver},
     observe,
     spec::WebSpec,
@@ -11,12 +13,13 @@ use super::{
 };
 use crate::{
     CallError, Environment, FileBytes, Observation, OpenContext, OpenError, Order, Output, OutputFile, Parking,
-    Picture, Tool,
+    Picture, TakeOver, Tool,
 };
 use async_trait::async_trait;
 use quarterdeck_api::{EnvironmentKind, JsonObject};
 use serde_json::{Value, json};
 use std::{
+    any::Any,
     path::PathBuf,
     sync::{
         Arc,
@@ -42,6 +45,7 @@ pub(crate) struct WebEnvironment {
     browsers: Arc<Browsers>,
     spec: WebSpec,
     context: OpenContext,
+    pointing: Pointing,
     offered: Vec<Tool>,
     /// How often a browser was started for it.
     starts: AtomicU32,
@@ -67,6 +71,8 @@ struct Inner {
     moved_on: bool,
     text: Option<Chunks>,
     chunk: usize,
+    /// What the next picture shows enlarged.
+    zoom: Option<Area>,
     searched: (String, usize),
     pictures: usize,
     pictures_bytes: usize,
@@ -80,18 +86,17 @@ impl WebEnvironment {
     /// # Errors
     /// [`OpenError`] when no browser can be had.
     pub(crate) async fn open(browsers: Arc<Browsers>, spec: WebSpec, context: OpenContext) -> Result<Self, OpenError> {
-        let offered = tools::offered(spec.mode, context.vision.coordinates, spec.size);
-        let mut inner = Inner { url: spec.start_url.clone(), chunk: 1, ..Inner::default() };
-        if context.reopened {
-            inner.told.push(
-                "The browser was lost with its server and a new one was started. What was on its pages is gone, and \
-                 you are signed out."
-                    .into(),
-            );
-        }
-        let environment =
-            Self { browsers, spec, context, offered, starts: AtomicU32::default(), inner: Mutex::new(inner) };
-        if !environment.spec.lazy {
+        let vision = context.vision;
+        let pointing = Pointing::new(vision.coordinates, spec.size, vision.image_side_max);
+        let mut offered = tools::offered(spec.mode, &pointing);
+        offered.retain(|tool| vision.images_max > 0 || tool.name != tools::ZOOM);
+        let inner = match &spec.session_id {
+            Some(id) if !context.reopened => take_over(&browsers, &spec, &context, id).await?,
+            Some(_) | None => fresh(&spec, &context),
+        };
+        let starts = AtomicU32::new(inner.live.is_some().into());
+        let environment = Self { browsers, spec, context, pointing, offered, starts, inner: Mutex::new(inner) };
+        if !environment.spec.lazy || environment.starts() > 0 {
             let mut inner = environment.inner.lock().await;
             environment.browser(&mut inner).await.map_err(|CallError(cause)| OpenError(cause))?;
         }
@@ -113,7 +118,7 @@ impl WebEnvironment {
     async fn start(&self, inner: &mut Inner) -> Result<Live, CallError> {
         let place = self.browsers.place(&self.context).await.map_err(CallError)?;
         let wanted = Wanted {
-            setup: self.browsers.tab_setup(self.spec.size, self.context.timezone.clone()),
+            setup: setup(&self.browsers, &self.spec, &self.context),
             settle: self.spec.settle,
             upstream: self.spec.upstream.clone(),
         };
@@ -144,12 +149,12 @@ impl WebEnvironment {
     }
 
     async fn run(&self, inner: &mut Inner, name: &str, given: &JsonObject) -> Result<Output, CallError> {
-        let arguments = Arguments::new(given, self.context.vision.coordinates, self.spec.size);
+        let arguments = Arguments::new(given, self.pointing);
         let element = given.get("element").and_then(Value::as_str);
         let call = tools::read(name, &arguments)?;
         self.browser(inner).await?;
         let (action, done) = match call {
-            Call::Act { by_position: true, .. } | Call::Upload { .. } if inner.moved_on => {
+            Call::Act { by_position: true, .. } | Call::Upload { .. } | Call::Zoom(_) if inner.moved_on => {
                 return Err(CallError("the page changed with the call before; look again".into()));
             }
             Call::Act { action, done, .. } => (action, done),
@@ -169,6 +174,10 @@ impl WebEnvironment {
                 (Action::Find { text: text.clone(), next }, format!("searched for {text:?}"))
             }
             Call::Read(chunk) => return self.read_chunk(inner, chunk).await,
+            Call::Zoom(area) => {
+                inner.zoom = Some(area);
+                return Ok(Output::of(json!({"done": format!("the next picture shows {area} enlarged")})));
+            }
         };
         let leaves_text = !matches!(action, Action::Wait { .. } | Action::AnswerDialog(_));
         let came = self.act(inner, action).await?;
@@ -195,6 +204,9 @@ impl WebEnvironment {
         match browser.act(action).await {
             Ok(done) => {
                 inner.moved_on |= done.moved_on;
+                if inner.moved_on {
+                    inner.zoom = None;
+                }
                 Ok(done)
             }
             Err(ActionError::Refused(sentence)) => Err(CallError(sentence)),
@@ -268,8 +280,13 @@ impl WebEnvironment {
                 ("textual_web", shown, Vec::new())
             }
             Mode::Visual { markdown } => {
+                let zoom = inner.zoom.take();
+                if let Some(area) = zoom {
+                    metadata.insert("zoom".into(), observe::zoomed(area));
+                    inner.told.push(self.told_of_zoom(area));
+                }
                 let text = self.visible_text(inner, markdown).await?;
-                ("web", text, self.picture(inner).await?.into_iter().collect())
+                ("web", text, self.picture(inner, zoom).await?.into_iter().collect())
             }
         };
         inner.moved_on = false;
@@ -284,6 +301,14 @@ impl WebEnvironment {
         Ok(Observation { source: source.into(), text, images, metadata })
     }
 
+    fn told_of_zoom(&self, area: Area) -> String {
+        let ((left, top), (right, bottom)) = (self.pointing.written(area.first()), self.pointing.written(area.last()));
+        format!(
+            "The picture shows a part enlarged: x from {left} to {right}, y from {top} to {bottom}. Positions stay those of \
+             the whole visible page."
+        )
+    }
+
     async fn visible_text(&self, inner: &mut Inner, markdown: bool) -> Result<Option<String>, CallError> {
         let vision = self.context.vision;
         let browser = self.browser(inner).await?;
@@ -294,17 +319,17 @@ impl WebEnvironment {
         }
         if vision.images_max == 0 {
             let elements = browser.elements(ELEMENTS_MAX).await.unwrap_or_default();
-            parts.push(observe::listed(&elements, vision.coordinates, self.spec.size));
+            parts.push(observe::listed(&elements, &self.pointing));
         }
         Ok((!parts.is_empty()).then(|| parts.join("\n\n")))
     }
 
-    async fn picture(&self, inner: &mut Inner) -> Result<Option<Picture>, CallError> {
+    async fn picture(&self, inner: &mut Inner, of: Option<Area>) -> Result<Option<Picture>, CallError> {
         let is_used_up = inner.pictures >= PICTURES_MAX || inner.pictures_bytes >= PICTURES_MAX_BYTES;
         if is_used_up || self.context.vision.images_max == 0 {
             return Ok(None);
         }
-        let taken = self.browser(inner).await?.picture().await;
+        let taken = self.browser(inner).await?.picture(of).await;
         if let Some(bytes) = &taken {
             inner.pictures += 1;
             inner.pictures_bytes += bytes.len();
@@ -323,6 +348,44 @@ impl WebEnvironment {
         }
         inner.cookies = cookies;
     }
+}
+
+/// What is known of a browser before it is started.
+fn fresh(spec: &WebSpec, context: &OpenContext) -> Inner {
+    let told = context.reopened.then(|| {
+        "The browser is gone: its server was started anew, or another session took the browser over. A new one was started. \
+         What was on its pages is lost, and you are signed out."
+            .to_owned()
+    });
+    Inner { url: spec.start_url.clone(), chunk: 1, told: told.into_iter().collect(), ..Inner::default() }
+}
+
+/// Takes the browser of another session, with its pages and its login.
+async fn take_over(browsers: &Browsers, spec: &WebSpec, context: &OpenContext, id: &str) -> Result<Inner, OpenError> {
+    let refused = |why: &str| Err(OpenError(format!("session_id: the browser {id:?} {why}")));
+    let environment = match context.parked.take_over(context.organization, EnvironmentKind::Web, id) {
+        TakeOver::Taken(environment) => environment,
+        TakeOver::InUse => return refused("is in use; it can be had while its session waits"),
+        TakeOver::Unknown => return refused("is not open on this server"),
+    };
+    let any: &dyn Any = &*environment;
+    let Some(web) = any.downcast_ref::<WebEnvironment>() else { return refused("is not one of this server's") };
+    let Inner { live, url, cookies, pictures, pictures_bytes, .. } = std::mem::take(&mut *web.inner.lock().await);
+    let live = live.filter(|live| !live.browser.has_ended());
+    let what = if live.is_some() {
+        "with its pages and its login"
+    } else {
+        "that had ended; it is started again with its login"
+    };
+    let told = vec![format!("You go on in the browser of another session, {what}.")];
+    if let Some(live) = &live {
+        live.browser.set_up(setup(browsers, spec, context), spec.settle).await;
+    }
+    Ok(Inner { live, url, cookies, told, pictures, pictures_bytes, chunk: 1, ..Inner::default() })
+}
+
+fn setup(browsers: &Browsers, spec: &WebSpec, context: &OpenContext) -> TabSetup {
+    browsers.tab_setup(spec.size, context.timezone.clone(), context.vision.image_side_max)
 }
 
 /// The files that came with an action, to be handed over.

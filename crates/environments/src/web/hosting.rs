@@ -22,6 +22,14 @@ impl WebHosting {
     pub fn new(settings: BrowserSettings, guard: Guard) -> Self {
         Self { browsers: Arc::new(Browsers::new(settings, guard.clone())), guard }
     }
+
+    /// Starts a browser and ends it again.
+    ///
+    /// # Errors
+    /// A sentence for the operator, when no session will get one.
+    pub async fn try_one(&self) -> Result<(), String> {
+        self.browsers.try_one().await
+    }
 }
 
 /// The browser that this server would have to run; none if it is on the user's own machine.

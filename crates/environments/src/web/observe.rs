@@ -1,11 +1,10 @@
 //! What an agent is shown of its browser.
 
 use super::{
-    coordinates::{self, Size},
+    coordinates::{Area, Pointing, Size},
     driver::{Element, Sight},
 };
 use quarterdeck_api::JsonObject;
-use quarterdeck_core::Coordinates;
 use serde_json::{Value, json};
 use std::fmt::Write;
 
@@ -38,14 +37,19 @@ pub(crate) fn metadata(sight: &Sight) -> JsonObject {
 }
 
 /// The elements that can be acted on, with their positions, for models that see no pictures.
-pub(crate) fn listed(elements: &[Element], convention: Coordinates, size: Size) -> String {
+pub(crate) fn listed(elements: &[Element], pointing: &Pointing) -> String {
     let mut text = "What can be acted on in the visible part, with its position (x, y):".to_owned();
     for element in elements {
-        let (x, y) = coordinates::written(convention, element.at, size);
+        let (x, y) = pointing.written(element.at);
         let _ = write!(text, "\n({x}, {y}) {}", element.called);
         if let Some(value) = element.value.as_ref().filter(|value| !value.is_empty()) {
             let _ = write!(text, ": {value}");
         }
     }
     text
+}
+
+/// A part that is shown enlarged, as it stands beside its picture.
+pub(crate) fn zoomed(area: Area) -> Value {
+    json!({"x": area.x, "y": area.y, "width": area.width, "height": area.height})
 }

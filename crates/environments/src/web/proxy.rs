@@ -7,8 +7,10 @@
 mod dial;
 mod forward;
 mod traffic;
+mod upstream;
 
-pub(crate) use dial::{OwnPorts, Upstream};
+pub(crate) use dial::OwnPorts;
+pub(crate) use upstream::Upstream;
 
 use crate::Guard;
 use dial::Dialer;

@@ -1,16 +1,25 @@
 //! A small site for the tests: what browsers find hard, a page each.
 
+use super::{BrowserExecutable, find_browser};
 use axum::{
     Router,
     body::Body,
-    extract::{Path, Request},
+    extract::{Path as Part, Request},
     http::{HeaderMap, StatusCode, Uri, header},
     response::{Html, IntoResponse, Redirect, Response},
     routing::{get, post},
 };
-use std::{collections::HashMap, net::SocketAddr, time::Duration};
+use std::{collections::HashMap, ffi::OsStr, net::SocketAddr, path::Path, time::Duration};
 use tokio::net::TcpListener;
 use url::Url;
+
+/// The browser that tests run: the one that `QUARTERDECK_TEST_BROWSER` names, else the best one that is installed.
+pub(crate) async fn browser() -> BrowserExecutable {
+    #[expect(clippy::disallowed_methods, reason = "a choice of who runs the tests")]
+    let named = std::env::var_os("QUARTERDECK_TEST_BROWSER");
+    let found = find_browser(named.as_deref().map(Path::new), OsStr::new("/usr/bin:/bin")).await;
+    found.expect("a browser for the tests")
+}
 
 /// Starts the site on a loopback port.
 pub(crate) async fn start() -> Site {
@@ -62,7 +71,7 @@ async fn sent(uri: Uri) -> Html<String> {
     Html(format!("<meta charset=utf-8><title>Sent</title><h1>Sent</h1>{}", fields.concat()))
 }
 
-async fn slow(Path(ms): Path<u64>) -> Html<&'static str> {
+async fn slow(Part(ms): Part<u64>) -> Html<&'static str> {
     tokio::time::sleep(Duration::from_millis(ms)).await;
     Html("<title>Slow</title><p>here at last</p>")
 }
@@ -78,7 +87,7 @@ async fn chapters() -> Html<String> {
     Html(format!("<title>Chapters</title>{}", (1..=40).map(part).collect::<String>()))
 }
 
-async fn chapter(Path(number): Path<u32>) -> Html<String> {
+async fn chapter(Part(number): Part<u32>) -> Html<String> {
     Html(format!("<title>Chapter {number}</title><p>The figure of chapter {number} is {}.</p>", number * 7))
 }
 

@@ -32,6 +32,8 @@ pub(crate) struct WebSpec {
     pub(crate) settle: Duration,
     pub(crate) lazy: bool,
     pub(crate) upstream: Option<Upstream>,
+    /// The browser of another session, to go on in.
+    pub(crate) session_id: Option<String>,
 }
 
 impl WebSpec {
@@ -41,8 +43,11 @@ impl WebSpec {
     /// [`Refused`] names the field and says what is wrong with it.
     pub(crate) fn read(browser: &Browser, guard: &Guard) -> Result<Self, Refused> {
         let invalid = |sentence: &str| Err(Refused::Invalid(sentence.to_owned()));
-        if browser.session_id.as_ref().is_some_and(|id| !id.is_empty()) {
-            return invalid("session_id: this server does not hand an open browser to another session");
+        let session_id = browser.session_id.clone().filter(|id| !id.is_empty());
+        if session_id.is_some() && browser.network.is_some() {
+            return invalid(
+                "network: a browser that is open already, as session_id names one, keeps its own; leave it out",
+            );
         }
         if browser.vault_id.is_some() {
             return invalid("vault_id: this server has no vaults");
@@ -61,6 +66,7 @@ impl WebSpec {
             settle: Duration::from_secs_f64(browser.settle_s.clamp(0.0, 10.0)),
             lazy: browser.lazy,
             upstream: upstream(browser, guard)?,
+            session_id,
         })
     }
 }
@@ -103,7 +109,7 @@ fn upstream(browser: &Browser, guard: &Guard) -> Result<Option<Upstream>, Refuse
     let Some(address) = network.proxy_url.as_deref().filter(|address| !address.is_empty()) else { return Ok(None) };
     let refused = |cause: String| Refused::Invalid(format!("network.proxy_url: {cause}"));
     let upstream = Upstream::parse(address).map_err(refused)?;
-    guard.parse(address).map_err(|cause| refused(cause.to_string()))?;
+    guard.check(&upstream.url().map_err(refused)?).map_err(|cause| refused(cause.to_string()))?;
     Ok(Some(upstream))
 }
 
@@ -128,6 +134,8 @@ mod tests {
         let spec = read(json!({"network": {"proxy_url": "http://u:p@example.com:3128"}})).unwrap();
         assert_eq!((spec.size, spec.mode), (Size { width: 1_200, height: 800 }, Mode::Visual { markdown: false }));
         assert!(spec.upstream.is_some() && !format!("{spec:?}").contains("u:p"));
+        assert_eq!(read(json!({"session_id": "x"})).unwrap().session_id.as_deref(), Some("x"));
+        assert_eq!(read(json!({"session_id": ""})).unwrap().session_id, None);
         assert_eq!(read(json!({"start_url": "about:blank"})).unwrap().start_url, None);
         let text = read(json!({"mode": {"type": "text", "chunk_size": 5}})).unwrap();
         assert_eq!((text.mode, text.chunk_size), (Mode::Text, 1_000));
@@ -142,10 +150,11 @@ mod tests {
             (visual(4_097), "mode.width"),
             (json!({"start_url": "http://127.0.0.1/"}), "start_url: the host"),
             (json!({"start_url": "file:///etc/passwd"}), "start_url: pages are opened by http"),
-            (json!({"network": {"proxy_url": "socks5://u:secret@example.com:1"}}), "network.proxy_url: "),
+            (json!({"network": {"proxy_url": "socks4://u:secret@example.com:1"}}), "network.proxy_url: "),
+            (json!({"network": {"proxy_url": "socks5://u:secret@127.0.0.1:1"}}), "network.proxy_url: the host"),
             (json!({"network": {"proxy_url": "http://u:secret@10.0.0.1:1"}}), "network.proxy_url: the host"),
             (json!({"network": {"managed_proxy": {"sticky": true, "pool": "isp"}}}), "network.managed_proxy"),
-            (json!({"session_id": "x"}), "session_id"),
+            (json!({"session_id": "x", "network": {"proxy_url": "http://example.com:1"}}), "session_id"),
             (json!({"vault_id": id}), "vault_id"),
             (json!({"browser_profile_id": id}), "browser_profile_id"),
         ] {

@@ -1,13 +1,13 @@
 //! The environment as the engine sees it, with a real browser on pages of our own.
 
 use super::{
-    BrowserSettings, WebHosting, find_browser,
+    BrowserSettings, WebHosting,
     site::{self, Site},
 };
 use crate::{CallError, Environment, Guard, Observation, OpenContext, OpenError, Output, Provider};
 use quarterdeck_core::Coordinates;
 use serde_json::{Value, json};
-use std::{ffi::OsStr, ops::Deref, path::Path};
+use std::{ops::Deref, path::Path};
 
 /// An open environment on the site.
 struct Fixture {
@@ -27,7 +27,7 @@ impl Deref for Fixture {
 
 async fn settings(profiles: &Path, count_max: usize) -> BrowserSettings {
     BrowserSettings {
-        executable: find_browser(None, OsStr::new("/usr/bin:/bin")).await.expect("a browser for the tests"),
+        executable: site::browser().await,
         profiles: profiles.to_owned(),
         count_max,
         memory_mb: 1_000,

@@ -15,14 +15,16 @@ use super::{
         state::DialogAnswer,
         tab::TabId,
     },
-    coordinates::{Point, Size, explained},
+    coordinates::{Area, Point, Pointing},
     driver::{Action, Button},
 };
 use crate::Tool;
-use quarterdeck_core::{CallError, Coordinates};
+use quarterdeck_core::CallError;
 use serde_json::{Value, json};
 use url::Url;
 
+/// The tool that only models have use for that see pictures.
+pub(crate) const ZOOM: &str = "zoom_web";
 /// Characters that are written at once.
 const CONTENT_MAX_CHARS: usize = 20_000;
 /// Keys of one call.
@@ -55,10 +57,12 @@ pub(crate) enum Call {
     Read(Option<usize>),
     /// A file of the session, given where the page asks for one.
     Upload { file: String, at: Point },
+    /// The next picture shows this part, enlarged.
+    Zoom(Area),
 }
 
 /// The tools of a mode.
-pub(crate) fn offered(mode: Mode, coordinates: Coordinates, size: Size) -> Vec<Tool> {
+pub(crate) fn offered(mode: Mode, pointing: &Pointing) -> Vec<Tool> {
     let mut tools = vec![
         tool(
             "go_to_web",
@@ -108,7 +112,7 @@ pub(crate) fn offered(mode: Mode, coordinates: Coordinates, size: Size) -> Vec<T
         ),
     ];
     if let Mode::Visual { .. } = mode {
-        tools.extend(visual(coordinates, size));
+        tools.extend(visual(pointing));
     }
     if mode != (Mode::Visual { markdown: false }) {
         tools.push(tool(
@@ -123,8 +127,8 @@ pub(crate) fn offered(mode: Mode, coordinates: Coordinates, size: Size) -> Vec<T
     tools
 }
 
-fn visual(coordinates: Coordinates, size: Size) -> Vec<Tool> {
-    let explained = explained(coordinates, size);
+fn visual(pointing: &Pointing) -> Vec<Tool> {
+    let explained = pointing.explained();
     let at = |more: Value| {
         let mut fields = json!({
             "element": text("what you mean to act on, in a few words"),
@@ -217,6 +221,16 @@ fn visual(coordinates: Coordinates, size: Size) -> Vec<Tool> {
             }),
             &["accept"],
         ),
+        tool(
+            ZOOM,
+            "Shows a part of the visible page enlarged in the next picture, to read what is small. Positions stay those of \
+             the whole visible page.",
+            &at(json!({
+                "width": {"type": "number", "description": "of the part, in the unit of positions; a third of the page if left out"},
+                "height": {"type": "number"},
+            })),
+            &["x", "y"],
+        ),
     ]
 }
 
@@ -266,6 +280,13 @@ pub(crate) fn read(tool: &str, given: &Arguments<'_>) -> Result<Call, CallError>
             Ok(Call::Read(given.integer("chunk", 1, 1_000_000)?.and_then(|chunk| chunk.try_into().ok())))
         }
         "upload_file_web" => Ok(Call::Upload { file: given.required_text("file", 500)?, at: given.point("x", "y")? }),
+        ZOOM => {
+            let page = given.size();
+            let third = |side: u32| f64::from(side) / 3.0;
+            let width = given.width("width")?.unwrap_or(third(page.width));
+            let height = given.height("height")?.unwrap_or(third(page.height));
+            Ok(Call::Zoom(Area::around(given.point("x", "y")?, width, height, page)))
+        }
         "answer_dialog_web" => {
             let accept = given.flag("accept")?.ok_or_else(|| arguments::missing("accept"))?;
             let text = given.text("text", 1_000)?.unwrap_or_default();
@@ -444,7 +465,8 @@ fn scroll(given: &Arguments<'_>) -> Result<Call, CallError> {
     let direction = given.word("direction", &["up", "down", "left", "right"])?.unwrap_or_else(|| "down".into());
     let is_horizontal = matches!(direction.as_str(), "left" | "right");
     let side = if is_horizontal { visible.width } else { visible.height };
-    let length = given.length("amount", side)?.unwrap_or(f64::from(side) * 0.75).round();
+    let length = if is_horizontal { given.width("amount")? } else { given.height("amount")? };
+    let length = length.unwrap_or(f64::from(side) * 0.75).round();
     let signed = if matches!(direction.as_str(), "up" | "left") { -length } else { length };
     let (x, y) = if is_horizontal { (signed, 0.0) } else { (0.0, signed) };
     let done = format!("scrolled {direction} by {length} pixels");

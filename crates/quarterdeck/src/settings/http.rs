@@ -10,6 +10,16 @@ pub struct ListenSettings {
     pub listen: String,
 }
 
+/// Where clients reach the server.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "HTTP")]
+pub struct PublicSettings {
+    /// Address that clients know the server by, with its path behind a proxy; links in answers begin with it
+    /// [default: the address that each request was sent to]
+    #[arg(long, value_name = "URL", value_parser = text)]
+    pub public_url: Option<String>,
+}
+
 /// How clients reach the server.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "HTTP")]
@@ -26,12 +36,11 @@ pub struct HttpSettings {
     #[arg(long, value_name = "TOKEN")]
     pub metrics_token: Option<Secret>,
 
-    /// Address that clients know the server by, with its path behind a proxy; links in answers begin with it
-    /// [default: the address that each request was sent to]
-    #[arg(long, value_name = "URL", value_parser = text)]
-    pub public_url: Option<String>,
+    #[command(flatten)]
+    /// Where clients reach the server.
+    pub public: PublicSettings,
 
-    /// Believe X-Forwarded-Host and X-Forwarded-Proto; only behind a proxy that sets both
+    /// Believe X-Forwarded-Host, X-Forwarded-Proto and X-Forwarded-For; only behind a proxy that sets all of them
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
         default_value = "false", action = ArgAction::Set)]
     pub trust_forwarded: bool,

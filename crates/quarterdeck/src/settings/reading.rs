@@ -229,12 +229,36 @@ fn parse(path: &Path, text: &str) -> anyhow::Result<Said> {
             let hint = similar(&name).map(|key| format!("; did you mean {key:?}?")).unwrap_or_default();
             anyhow::bail!("{}: there is no setting {name:?}{hint}", place(at));
         }
-        let texts = texts(value.get_ref()).ok_or_else(|| {
+        let tables = if TABLES.contains(&name.as_ref()) { tables(text, &name) } else { None };
+        let texts = tables.or_else(|| texts(value.get_ref())).ok_or_else(|| {
             anyhow::anyhow!("{}: {name} is neither a text, a number, true or false, nor a list of these", place(at))
         })?;
         said.insert(name.into_owned(), (texts, Source::File(path.to_owned(), line(at))));
     }
     Ok(said)
+}
+
+/// The settings that may be tables in the file.
+const TABLES: [&str; 2] = ["model-endpoint", "model-names"];
+
+/// As on a command line: an inline table for each table of a list, `NAME=VALUE,VALUE` for each member of a single one. None
+/// when it is neither.
+fn tables(text: &str, name: &str) -> Option<Vec<OsString>> {
+    let file: toml::Table = text.parse().ok()?;
+    match file.get(name)? {
+        toml::Value::Array(tables) => {
+            tables.iter().map(|table| table.is_table().then(|| table.to_string().into())).collect()
+        }
+        toml::Value::Table(members) => {
+            let one = |value: &toml::Value| value.as_str().map(str::to_owned);
+            let value = |value: &toml::Value| match value {
+                toml::Value::Array(values) => Some(values.iter().map(one).collect::<Option<Vec<_>>>()?.join(",")),
+                single => one(single),
+            };
+            members.iter().map(|(name, said)| Some(format!("{name}={}", value(said)?).into())).collect()
+        }
+        _ => None,
+    }
 }
 
 /// As on a command line.
@@ -304,7 +328,8 @@ fn value(arg: &Arg, matches: &ArgMatches, said: &Said) -> Option<Value> {
 }
 
 fn is_secret(arg: &Arg) -> bool {
-    arg.get_value_parser().type_id() == std::any::TypeId::of::<super::Secret>()
+    let kind = arg.get_value_parser().type_id();
+    kind == std::any::TypeId::of::<super::Secret>() || kind == std::any::TypeId::of::<super::EndpointEntry>()
 }
 
 #[cfg(test)]

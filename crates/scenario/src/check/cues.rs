@@ -12,9 +12,8 @@ use serde_json::Value;
 use std::time::Duration;
 
 /// What a step can do.
-pub(crate) const ACTS: [&str; 13] = [
-    "answer", "text", "call", "calls", "empty", "garbage", "fail", "ask", "end", "observe", "result", "error", "if",
-];
+pub(crate) const ACTS: [&str; 13] =
+    ["answer", "text", "call", "calls", "empty", "garbage", "fail", "ask", "end", "observe", "result", "error", "if"];
 /// What says more about it.
 pub(crate) const MODIFIERS: [&str; 8] = ["say", "think", "outcome", "wait", "usage", "times", "after", "then"];
 const ELSE: &str = "else";
@@ -215,7 +214,10 @@ impl Reader<'_, '_> {
             }
             Kind::Null | Kind::Bool(_) | Kind::Number(..) | Kind::List(_) | Kind::Text(_) => {
                 let is = node.told();
-                self.notes.add(node.at, format!("a call is the name of a tool with its arguments, such as look: {{at: 1}}, not {is}"));
+                self.notes.add(
+                    node.at,
+                    format!("a call is the name of a tool with its arguments, such as look: {{at: 1}}, not {is}"),
+                );
                 Vec::new()
             }
         }
@@ -245,7 +247,9 @@ impl Reader<'_, '_> {
     fn settle(&mut self, kind: &str, node: &Node, calls: &mut [Call]) {
         let Kind::Map(members) = &node.kind else {
             let is = node.told();
-            return self.notes.add(node.at, format!("`{kind}` names the tool, such as {kind}: {{look: …}}; this is {is}"));
+            return self
+                .notes
+                .add(node.at, format!("`{kind}` names the tool, such as {kind}: {{look: …}}; this is {is}"));
         };
         for (key, value) in members {
             let result = match kind {

@@ -53,7 +53,8 @@ impl Reader<'_, '_> {
         let on = self.text(node, "on")?;
         let known = self.known.operations;
         if on != "*" && !known.is_empty() && !known.contains(&on) {
-            let message = format!("there is no operation `{on}`; their ids are in /openapi.yaml, and `*` is all of them");
+            let message =
+                format!("there is no operation `{on}`; their ids are in /openapi.yaml, and `*` is all of them");
             self.notes.add_meant(node.at, message, meant(&on, known.iter().map(String::as_str)));
             return None;
         }

@@ -6,8 +6,7 @@ use crate::{
     condition::compiled,
     distance::meant,
     fault::Notes,
-    template,
-    units,
+    template, units,
     yaml::{Key, Kind, Node},
 };
 use std::{collections::BTreeMap, time::Duration};

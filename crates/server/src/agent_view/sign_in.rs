@@ -47,17 +47,20 @@ pub(super) async fn sign_in(State(app): State<App>, input: Input) -> Result<Resp
     same_origin(&input)?;
     let shown: Shown =
         serde_json::from_slice(input.body_bytes()).map_err(|_| Problem::bad_request("a key or a link is needed"))?;
+    let (address, now) = (app.client_address(&input), app.sessions.clock().now());
+    app.tries.take(address, now).map_err(ApiError::too_many_tries)?;
     let proof = match &shown {
         Shown::Key(key) => Proof::Key(key_hash(key.trim().as_bytes())),
         Shown::Link(link) => Proof::Link(TokenHash(sha256(link.as_bytes()))),
     };
     let token = new_token(app.sessions.clock().random());
     let hash = TokenHash(sha256(token.as_bytes()));
-    if !app.store.sign_in(proof, hash, app.sessions.clock().now()).await? {
+    if !app.store.sign_in(proof, hash, now).await? {
         return Err(
             Problem::new(401, "this does not sign you in: the key or link is unknown, used or out of date").into()
         );
     }
+    app.tries.give_back(address);
     let cookie = cookie::set(&app.settings, input.headers(), Some(&token));
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie)]).into_response())
 }

@@ -56,7 +56,9 @@ pub(crate) async fn create(
         ("sort" = inline(Option<Vec<AgentOrder>>), Query,
             description = "`created_at` or `agent_name`, each also with `-`; `-created_at` when absent.")),
     responses(
-        (status = 200, description = "A page of agents.", body = Page<ListedAgent>),
+        (status = 200, description = "A page of agents.", body = Page<ListedAgent>,
+            headers(("ETag" = String, description = "Names what the page says."))),
+        (status = 304, description = "The page that `If-None-Match` names says the same."),
         (status = 401, description = "A key that does not work.", body = ErrorBody),
         (status = 413, description = "The specifications on the page are too large together; ask for fewer.",
             body = ErrorBody),

@@ -50,7 +50,9 @@ pub(crate) async fn create(
         ("sort" = inline(Option<Vec<EnvironmentOrder>>), Query,
             description = "`created_at` or `id`, each also with `-`; `-created_at` when absent.")),
     responses(
-        (status = 200, description = "A page of environments.", body = Page<Environment>),
+        (status = 200, description = "A page of environments.", body = Page<Environment>,
+            headers(("ETag" = String, description = "Names what the page says."))),
+        (status = 304, description = "The page that `If-None-Match` names says the same."),
         (status = 401, description = "A key that does not work.", body = ErrorBody),
         (status = 413, description = "The specifications on the page are too large together; ask for fewer.",
             body = ErrorBody),

@@ -1,6 +1,6 @@
 //! Files of a session. Users and pages bring them, so a browser must never take one for a page of ours.
 
-use crate::{App, authentication::MaybeAuthenticated, error::ApiError, input::Input};
+use crate::{App, authentication::MaybeAuthenticated, error::ApiError, input::Input, tags};
 use axum::{
     extract::State,
     response::{IntoResponse, Response},
@@ -9,7 +9,6 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use quarterdeck_api::{ErrorBody, Errors, Problem, SessionId};
 use quarterdeck_store::{Located, ServedAs};
-use sha2::{Digest, Sha256};
 
 /// What a browser may show by itself: nothing of it can run.
 const SHOWN: [&str; 9] = [
@@ -49,12 +48,12 @@ pub(crate) async fn get(
         let (bucket, key) = (input.variable("bucket"), input.variable("key"));
         let found = app.sessions.resource_bytes(caller, id, bucket, key, present).await?;
         let (bytes, served) = found.ok_or_else(no_file)?;
-        return Ok(answer(bytes, served, caller.is_some(), known(&input)));
+        return Ok(answer(bytes, served, caller.is_some(), input.headers()));
     }
     let found = app.sessions.resource(caller, id, input.variable("bucket"), input.variable("key"), present).await?;
     let (located, served) = found.ok_or_else(no_file)?;
     match located {
-        Located::Here(bytes) => Ok(answer(bytes, served, caller.is_some(), known(&input))),
+        Located::Here(bytes) => Ok(answer(bytes, served, caller.is_some(), input.headers())),
         // What a link holds must not stay anywhere longer than the link works.
         Located::At(link) => {
             Ok((StatusCode::FOUND, [(header::LOCATION, link), (header::CACHE_CONTROL, "no-store".into())])
@@ -79,21 +78,16 @@ fn present(media_type: &'static str) -> ServedAs {
     }
 }
 
-fn known(input: &Input) -> Option<&HeaderValue> {
-    input.headers().get(header::IF_NONE_MATCH)
-}
-
 /// A file never changes: whoever has it need not ask again, and whoever asks again need not get it again. What a link shows
 /// must be gone once it is not shared any more.
-fn answer(bytes: Bytes, served: ServedAs, is_member: bool, known: Option<&HeaderValue>) -> Response {
+fn answer(bytes: Bytes, served: ServedAs, is_member: bool, asked: &HeaderMap) -> Response {
     let caching = if is_member { "private, max-age=31536000, immutable" } else { "private, no-store" };
-    let etag = etag(&bytes);
-    let is_known = known.and_then(|known| known.to_str().ok()).is_some_and(|known| names(known, &etag));
+    let etag = tags::of(&bytes);
     let mut headers = vec![
         (header::CACHE_CONTROL, HeaderValue::from_static(caching)),
         (header::ETAG, HeaderValue::from_str(&etag).unwrap_or(HeaderValue::from_static("\"\""))),
     ];
-    if is_known {
+    if tags::is_known(asked, &etag) {
         return (StatusCode::NOT_MODIFIED, HeaderMap::from_iter(headers)).into_response();
     }
     let others: [(HeaderName, HeaderValue); 4] = [
@@ -104,31 +98,4 @@ fn answer(bytes: Bytes, served: ServedAs, is_member: bool, known: Option<&Header
     ];
     headers.extend(others);
     (HeaderMap::from_iter(headers), bytes).into_response()
-}
-
-/// Half of the hash of the bytes tells any two files apart.
-fn etag(bytes: &[u8]) -> String {
-    let hash = Sha256::digest(bytes);
-    let half = hash.iter().take(16).fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
-    format!("\"{half}\"")
-}
-
-/// Whether the header `If-None-Match` names this one.
-fn names(known: &str, etag: &str) -> bool {
-    known.split(',').map(|one| one.trim().trim_start_matches("W/")).any(|one| one == etag || one == "*")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_that_is_known_is_named_by_its_hash() {
-        let etag = etag(b"bytes");
-        assert_eq!((etag.len(), etag == super::etag(b"bytes"), etag == super::etag(b"other")), (34, true, false));
-        for known in [etag.clone(), format!("\"a\", W/{etag}"), "*".to_owned()] {
-            assert!(names(&known, &etag), "{known}");
-        }
-        assert!(!names("\"a\"", &etag) && !names("", &etag));
-    }
 }

@@ -15,15 +15,18 @@ use axum::{
 };
 use http::{StatusCode, header};
 use quarterdeck_api::{
-    ErrorBody, Errors, Event, EventOrder, EventsQuery, Owner, Page, QuotaScope, QuotaStatus, Session, SessionId,
-    SessionListQuery, SessionOrder, SessionRequest, SessionStatus, SessionSummary, TokenQuotaStatus, mask,
+    ErrorBody, Errors, Event, EventOrder, EventsQuery, Owner, Page, QuotaScope, QuotaStatus, Session, SessionFigures,
+    SessionId, SessionListQuery, SessionOrder, SessionRequest, SessionStatus, SessionSummary, TokenQuotaStatus, Tokens,
+    mask,
 };
 use quarterdeck_core::Command;
 use quarterdeck_engine::{Created, IdempotencyKey, Preparation, Repeatable};
 use quarterdeck_store::{Caller, EventFilter, SessionFilter, SessionRecord, SummaryRow};
+use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
+use utoipa::ToSchema;
 
 /// Creates a session and starts it, or queues it until its organization has a slot free.
 #[utoipa::path(post, path = "/api/v2/sessions", tag = "sessions", operation_id = "create_session",
@@ -99,28 +102,60 @@ pub(crate) async fn create(
         ("created_after" = Option<chrono::DateTime<chrono::Utc>>, Query, description = "Accepted after."),
         ("finished_before" = Option<chrono::DateTime<chrono::Utc>>, Query, description = "Ended before."),
         ("finished_after" = Option<chrono::DateTime<chrono::Utc>>, Query, description = "Ended after."),
+        ("include" = Option<String>, Query,
+            description = "`summary`: each entry says how far it came and what it used."),
         ("page" = Option<u64>, Query, minimum = 1, description = "The page, from 1."),
         ("size" = Option<u64>, Query, minimum = 1, maximum = 100, description = "Entries on a page; 10 when absent."),
         ("sort" = inline(Option<Vec<SessionOrder>>), Query, description = "`created_at` or `-created_at`, the default.")),
     responses(
-        (status = 200, description = "A page of sessions.", body = Page<SessionSummary>),
+        (status = 200, description = "A page of sessions.", body = Page<ListedSession>,
+            headers(("ETag" = String, description = "Names what the page says."))),
+        (status = 304, description = "The page that `If-None-Match` names says the same."),
         (status = 401, description = "No key, or one that does not work.", body = ErrorBody),
         (status = 422, description = "A value is wrong.", body = ErrorBody)))]
 pub(crate) async fn list(
     State(app): State<App>,
     Authenticated(caller, input): Authenticated,
-) -> Result<Json<Page<SessionSummary>>, ApiError> {
+) -> Result<Json<Page<ListedSession>>, ApiError> {
     let errors = Errors::default();
     let query = input.parameters::<SessionListQuery>(&errors);
     let query = errors.finish(query)?;
     let page = query.paging.page;
+    let with_figures = query.include_summary;
     let Some(filter) = session_filter(caller, query) else {
         return Ok(Json(Page { items: Vec::new(), total: 0, page }));
     };
     let listing = app.sessions.list(caller, filter).await?;
     let base = app.base(&input);
-    let items = listing.items.into_iter().map(|row| summary_view(row, &base)).collect();
+    let view = |row: SummaryRow| ListedSession {
+        figures: with_figures.then(|| figures(&row)),
+        session: summary_view(row, &base),
+    };
+    let items = listing.items.into_iter().map(view).collect();
     Ok(Json(Page { items, total: listing.total, page }))
+}
+
+/// A session in a listing.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ListedSession {
+    #[serde(flatten)]
+    session: SessionSummary,
+    /// Only when they were asked for: some clients refuse what they do not know.
+    #[serde(flatten)]
+    #[schema(ignore)]
+    figures: Option<SessionFigures>,
+}
+
+fn figures(row: &SummaryRow) -> SessionFigures {
+    let session = &row.session;
+    SessionFigures {
+        steps: signed(session.steps),
+        tokens: Tokens::of(&session.usage),
+        outcome: session.outcome,
+        error_code: session.error_code(),
+        group_id: row.group_id.clone(),
+        parent_session_id: row.parent,
+    }
 }
 
 /// None when nothing can match: no session has such a parent, or was started by a schedule.
@@ -167,7 +202,8 @@ pub(crate) async fn quota(
 ) -> Result<Json<QuotaStatus>, ApiError> {
     let quota = app.sessions.quota(caller).await?;
     let (limit, active) = (signed(quota.limit), signed(quota.active));
-    Ok(Json(QuotaStatus { scope: QuotaScope::Org, limit, active, available: (limit - active).max(0) }))
+    let by_status = quota.by_status.into_iter().map(|(status, count)| (status, signed(count))).collect();
+    Ok(Json(QuotaStatus { scope: QuotaScope::Org, limit, active, available: (limit - active).max(0), by_status }))
 }
 
 /// Tokens that may be used: without a limit, and not counted.

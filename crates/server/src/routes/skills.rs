@@ -41,7 +41,9 @@ pub(crate) async fn create(
         ("sort" = inline(Option<Vec<SkillOrder>>), Query,
             description = "`created_at` or `name`, each also with `-`; `-created_at` when absent.")),
     responses(
-        (status = 200, description = "A page of skills.", body = Page<Skill>),
+        (status = 200, description = "A page of skills.", body = Page<Skill>,
+            headers(("ETag" = String, description = "Names what the page says."))),
+        (status = 304, description = "The page that `If-None-Match` names says the same."),
         (status = 401, description = "A key that does not work.", body = ErrorBody),
         (status = 413, description = "The skills on the page are too large together; ask for fewer.", body = ErrorBody),
         (status = 422, description = "A value is wrong.", body = ErrorBody)))]

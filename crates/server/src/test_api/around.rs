@@ -50,6 +50,11 @@ pub(crate) async fn around(State(app): State<App>, request: Request, next: Next)
     });
     entry.fault = struck.as_ref().map(|(id, _)| *id);
     let note = Note { bed, world, entry: Some(entry) };
+    let mut parts = parts;
+    if struck.is_some() {
+        // What is spoiled is counted in bytes of the answer itself.
+        parts.headers.remove(header::ACCEPT_ENCODING);
+    }
     let request = Request::from_parts(parts, Body::from(body));
     match struck {
         None => note.of(next.run(request).await),

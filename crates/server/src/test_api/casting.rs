@@ -1,8 +1,7 @@
 //! Which scenario a new session plays.
 
 use super::{
-    TestBed,
-    journal,
+    TestBed, journal,
     world::{Loaded, World},
 };
 use crate::{App, error::ApiError, input::Input};

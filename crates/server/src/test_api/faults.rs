@@ -64,11 +64,7 @@ impl ActiveRule {
 }
 
 /// What goes wrong with a request: all rules count it, and the first whose turn it is strikes.
-pub(super) fn struck(
-    rules: &mut [ActiveRule],
-    asked: &Asked<'_>,
-    drawn: impl Fn(&str) -> f64,
-) -> Option<(u64, Deed)> {
+pub(super) fn struck(rules: &mut [ActiveRule], asked: &Asked<'_>, drawn: impl Fn(&str) -> f64) -> Option<(u64, Deed)> {
     let mut struck = None;
     for rule in rules {
         if struck.is_some() {

@@ -3,6 +3,7 @@
 use super::{faults::ActiveRule, journal::Journal};
 use quarterdeck_api::{OrganizationId, SessionId};
 use quarterdeck_scenario::{Rule, Scenario};
+use quarterdeck_store::KeyHash;
 use sha2::{Digest, Sha256};
 use std::{collections::HashMap, fmt::Write as _, sync::Arc};
 use uuid::Uuid;
@@ -15,7 +16,7 @@ pub(crate) struct World {
     /// Who made it; none for one that was there by itself.
     pub(super) creator: Option<OrganizationId>,
     /// Its key's id.
-    pub(super) key: Option<Uuid>,
+    pub(super) key: Option<(Uuid, KeyHash)>,
     /// In the order in which they are tried.
     pub(super) scenarios: Vec<Loaded>,
     pub(super) journal: Journal,

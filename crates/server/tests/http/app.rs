@@ -1,6 +1,6 @@
 //! A server of its own for each test, and a client that knows its key.
 
-use quarterdeck_agent::{ModelClient, ModelRunner, OpenAiClient, OpenAiSettings, RunnerSettings, ScriptedModel};
+use quarterdeck_agent::{EndpointClient, EndpointSettings, ModelClient, ModelRunner, RunnerSettings, ScriptedModel};
 use quarterdeck_engine::{Clock, Engine, EngineSettings, SystemClock};
 use quarterdeck_server::{App, ListenerSettings, Metrics, ServerSettings, key_hash, router};
 use quarterdeck_store::{Blobs, NewKey, Store};
@@ -54,8 +54,8 @@ impl TestApp {
     pub(crate) fn model(mut self, model: &FakeModel) -> Self {
         install_tls();
         let settings =
-            OpenAiSettings { reply_timeout: Duration::from_secs(1), ..OpenAiSettings::new(model.base_url()) };
-        self.model = Arc::new(OpenAiClient::new(settings).unwrap());
+            EndpointSettings { reply_timeout: Duration::from_secs(1), ..EndpointSettings::new(model.base_url()) };
+        self.model = Arc::new(EndpointClient::new(settings).unwrap());
         self
     }
 

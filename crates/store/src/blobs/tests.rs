@@ -1,25 +1,30 @@
-use super::{BlobName, Blobs, LINK_LIFE, Located, OpenBlobsError, ServedAs};
+use super::{BlobClass, BlobName, Blobs, LINK_LIFE, Located, OpenBlobsError, PutError, ServedAs};
 use bytes::Bytes;
 use object_store::signer::{Method, SignedUrlOptions};
 use quarterdeck_api::SessionId;
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 use uuid::Uuid;
 
 const ANN: SessionId = SessionId(Uuid::from_u128(1));
 const BOB: SessionId = SessionId(Uuid::from_u128(2));
 
-fn name(session: SessionId, bucket: &str, key: &str) -> BlobName {
-    BlobName::new(session, bucket, key).unwrap()
+fn name(session: SessionId, class: BlobClass, key: &str) -> BlobName {
+    BlobName::new(session, class, key).unwrap()
 }
 
 async fn check_place(blobs: &Blobs) {
-    let (ann, bob) = (name(ANN, "attachments", "a/b.png"), name(BOB, "attachments", "a/b.png"));
+    let (ann, bob) = (name(ANN, BlobClass::Attachments, "a/b.png"), name(BOB, BlobClass::Attachments, "a/b.png"));
     assert_eq!(blobs.get(&ann).await.unwrap(), None);
     blobs.put(&ann, Bytes::from_static(b"one")).await.unwrap();
     blobs.put(&ann, Bytes::from_static(b"two")).await.unwrap();
     assert_eq!(blobs.get(&ann).await.unwrap().as_deref(), Some(&b"two"[..]));
     assert_eq!(blobs.get(&bob).await.unwrap(), None);
     for absent in ["a", "a/b.png/c", "a/b.PNG.x"] {
-        assert_eq!(blobs.get(&name(ANN, "attachments", absent)).await.unwrap(), None, "{absent}");
+        assert_eq!(blobs.get(&name(ANN, BlobClass::Attachments, absent)).await.unwrap(), None, "{absent}");
     }
     blobs.delete(&ann).await.unwrap();
     blobs.delete(&ann).await.unwrap();
@@ -38,12 +43,90 @@ async fn blobs_in_a_folder_read_back_until_they_are_deleted() {
     check_place(&Blobs::open(&url, Vec::new()).unwrap()).await;
 }
 
+async fn places() -> [(tempfile::TempDir, Blobs); 2] {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("file://{}", folder.path().display());
+    [(tempfile::tempdir().unwrap(), Blobs::in_memory()), (folder, Blobs::open(&url, Vec::new()).unwrap())]
+}
+
+#[tokio::test]
+async fn a_stream_is_stored_whole_or_not_at_all() {
+    for (folder, blobs) in places().await {
+        let (long, empty) = (name(ANN, BlobClass::Files, "long"), name(ANN, BlobClass::Files, "empty"));
+        // More than two parts, and not a whole number of them.
+        let bytes: Vec<u8> = (0..20_000_001_u32).map(|number| number.to_le_bytes()[0]).collect();
+        assert_eq!(blobs.put_stream(&long, &bytes[..]).await.unwrap(), 20_000_001);
+        assert_eq!(blobs.get(&long).await.unwrap().unwrap(), bytes);
+        assert_eq!(blobs.put_stream(&empty, &b""[..]).await.unwrap(), 0);
+        assert_eq!(blobs.get(&empty).await.unwrap().unwrap().len(), 0);
+
+        let broken = name(ANN, BlobClass::Files, "broken");
+        let source = (&bytes[..9_000_000]).chain(Breaking);
+        assert!(matches!(blobs.put_stream(&broken, source).await, Err(PutError::Source(_))));
+        assert_eq!(blobs.get(&broken).await.unwrap(), None);
+        let names: Vec<_> = blobs.list(ANN, None).await.unwrap().into_iter().map(|(name, size)| (name, size)).collect();
+        assert!(names.len() == 2 && names.contains(&(long, 20_000_001)) && names.contains(&(empty, 0)), "{names:?}");
+        drop(folder);
+    }
+}
+
+/// A source that fails when it is read.
+struct Breaking;
+
+impl AsyncRead for Breaking {
+    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Err(std::io::Error::other("gone")))
+    }
+}
+
+#[tokio::test]
+async fn what_lies_below_a_session_or_a_class_of_it_is_listed_and_removed() {
+    for (folder, blobs) in places().await {
+        let [picture, file, deep] = [
+            name(ANN, BlobClass::Screenshots, "a.jpg"),
+            name(ANN, BlobClass::Files, "a.pdf"),
+            name(ANN, BlobClass::Files, "b/c d.pdf"),
+        ];
+        let other = name(BOB, BlobClass::Files, "a.pdf");
+        for blob in [&picture, &file, &deep, &other] {
+            blobs.put(blob, Bytes::from_static(b"12345")).await.unwrap();
+        }
+        let mut files = blobs.list(ANN, Some(BlobClass::Files)).await.unwrap();
+        files.sort_by_key(|(name, _)| name.0.to_string());
+        assert_eq!(files, [(file.clone(), 5), (deep, 5)]);
+        assert_eq!(blobs.delete_below(ANN, Some(BlobClass::Screenshots)).await.unwrap(), 1);
+        assert_eq!((blobs.get(&picture).await.unwrap(), blobs.list(ANN, None).await.unwrap().len()), (None, 2));
+        assert_eq!(blobs.delete_below(ANN, None).await.unwrap(), 2);
+        assert_eq!(blobs.delete_below(ANN, None).await.unwrap(), 0);
+        assert!(blobs.list(ANN, None).await.unwrap().is_empty());
+        assert_eq!(blobs.list(BOB, None).await.unwrap(), [(other, 5)]);
+        drop(folder);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_reads_a_blob_that_is_deleted_gets_all_of_it_or_nothing() {
+    for (folder, blobs) in places().await {
+        let blob = name(ANN, BlobClass::Files, "large");
+        let bytes = Bytes::from(vec![7; 4 << 20]);
+        for _ in 0..20 {
+            blobs.put(&blob, bytes.clone()).await.unwrap();
+            let (reader, name) = (blobs.clone(), blob.clone());
+            let reading = tokio::spawn(async move { reader.get(&name).await });
+            blobs.delete_below(ANN, None).await.unwrap();
+            let read = reading.await.unwrap().unwrap();
+            assert!(read.is_none_or(|read| read == bytes));
+        }
+        drop(folder);
+    }
+}
+
 #[tokio::test]
 async fn odd_names_stay_in_their_sessions_folder() {
     let folder = tempfile::tempdir().unwrap();
     let blobs = Blobs::open(&format!("file://{}", folder.path().display()), Vec::new()).unwrap();
     for key in ["%2e%2e", "%2e%2e%2fx", "..\\x", "C:\\x", "CON", "a b", "ünï", "~", "*?", "a#1", "...", " "] {
-        let blob = name(ANN, "b", key);
+        let blob = name(ANN, BlobClass::Files, key);
         blobs.put(&blob, Bytes::from_static(b"x")).await.unwrap();
         assert!(blobs.get(&blob).await.unwrap().is_some(), "{key}");
     }
@@ -53,25 +136,24 @@ async fn odd_names_stay_in_their_sessions_folder() {
 
 #[test]
 fn names_that_could_lead_elsewhere_cannot_be_made() {
-    for (bucket, key) in [
-        ("", "x"),
-        ("..", "x"),
-        (".", "x"),
-        ("a/b", "x"),
-        ("a", ""),
-        ("a", "/x"),
-        ("a", "x/"),
-        ("a", "x//y"),
-        ("a", "../x"),
-        ("a", "x/../../y"),
-        ("a", "./x"),
-        ("a", "x\0"),
-        ("a", "x\ny"),
-        ("a", &"x".repeat(256)),
-        ("a", &"é".repeat(100)),
-        ("a", &"x/".repeat(400)),
+    for key in [
+        "",
+        "/x",
+        "x/",
+        "x//y",
+        "../x",
+        "x/../../y",
+        "./x",
+        "x\0",
+        "x\ny",
+        &"x".repeat(256),
+        &"é".repeat(100),
+        &"x/".repeat(400),
     ] {
-        assert_eq!(BlobName::new(ANN, bucket, key), None, "{bucket:?} {key:?}");
+        assert_eq!(BlobName::new(ANN, BlobClass::Files, key), None, "{key:?}");
+    }
+    for folder in ["", ".", "..", "a/b", "Files", "files/"] {
+        assert_eq!(BlobClass::named(folder), None, "{folder:?}");
     }
 }
 
@@ -90,7 +172,7 @@ const AS_IMAGE: ServedAs = ServedAs { content_type: "image/png", disposition: "i
 #[tokio::test]
 async fn blobs_of_this_server_are_located_here() {
     let blobs = Blobs::in_memory();
-    let blob = name(ANN, "attachments", "a.png");
+    let blob = name(ANN, BlobClass::Attachments, "a.png");
     assert_eq!(blobs.locate(&blob, AS_IMAGE).await.unwrap(), None);
     blobs.put(&blob, Bytes::from_static(b"x")).await.unwrap();
     assert_eq!(blobs.locate(&blob, AS_IMAGE).await.unwrap(), Some(Located::Here(Bytes::from_static(b"x"))));
@@ -103,7 +185,7 @@ async fn a_link_into_a_bucket_is_signed_for_one_blob_and_five_minutes() {
     let options = [("AWS_REGION", "eu-west-3"), ("AWS_ACCESS_KEY_ID", "AKIA1"), ("AWS_SECRET_ACCESS_KEY", "CANARY")];
     let options = options.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
     let blobs = Blobs::open("s3://acme/below/this", options).unwrap();
-    let path = blobs.path(&name(ANN, "attachments", "a b.png"));
+    let path = blobs.path(&name(ANN, BlobClass::Attachments, "a b.png"));
     let signer = blobs.signer.clone().unwrap();
     let served = SignedUrlOptions::new().with_query([("response-content-disposition", "attachment")]);
     let link = signer.signed_url_opts(Method::GET, &path, LINK_LIFE, &served).await.unwrap();

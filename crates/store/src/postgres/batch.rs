@@ -38,8 +38,9 @@ const APPLY: &str = "WITH advanced AS ( \
             $26::uuid[], $27::timestamptz[]) \
         RETURNING id), \
     requested AS ( \
-        INSERT INTO session_requests (session_id, request, first_message, first_message_text) \
-        SELECT * FROM UNNEST($13::uuid[], $28::text[], $29::text[], $30::text[])), \
+        INSERT INTO session_requests (session_id, request, first_message, first_message_text, delete_after_min, \
+            delete_screenshot_after_min) \
+        SELECT * FROM UNNEST($13::uuid[], $28::text[], $29::text[], $30::text[], $42::bigint[], $43::bigint[])), \
     applied AS (SELECT id FROM advanced UNION ALL SELECT id FROM created), \
     logged AS ( \
         INSERT INTO events (session_id, event_index, type, body) \
@@ -126,6 +127,8 @@ struct NewRows {
     request: Vec<String>,
     first_message: Vec<Option<String>>,
     first_message_text: Vec<Option<String>>,
+    delete_after_min: Vec<Option<i64>>,
+    delete_screenshot_after_min: Vec<Option<i64>>,
 }
 
 impl<'a> Arrays<'a> {
@@ -171,6 +174,8 @@ impl<'a> Arrays<'a> {
         columns.request.push(seal::sealed(&rows::json(&*new.request)).into_owned());
         columns.first_message.push(first.as_ref().map(|message| rows::json(&message.clone().summary())));
         columns.first_message_text.push(first.map(|message| rows::searchable(&message.message)));
+        columns.delete_after_min.push(session.settings.retention.delete_after_min);
+        columns.delete_screenshot_after_min.push(session.settings.retention.delete_screenshot_after_min);
         self.log(transition);
     }
 
@@ -252,6 +257,8 @@ impl<'a> Arrays<'a> {
             .bind(&self.delivered.1)
             .bind(CHANNEL)
             .bind(self.payloads())
+            .bind(&created.delete_after_min)
+            .bind(&created.delete_screenshot_after_min)
             .fetch_all(connection)
             .await?;
         Ok(applied.into_iter().map(|(id, _)| SessionId(id)).collect())

@@ -142,8 +142,20 @@ const LIVE: &str = "SELECT status, COUNT(*) FROM sessions \
          WHERE status IN ('pending', 'running', 'paused', 'idle', 'awaiting_tool_results') GROUP BY status \
      UNION ALL SELECT status, COUNT(*) FROM sessions WHERE status = 'queued' GROUP BY status";
 
-pub(crate) async fn live_sessions(pool: &Pool) -> Result<Vec<(String, u64)>, Error> {
-    let rows: Vec<(String, i64)> = sqlx::query_as(LIVE).fetch_all(pool).await?;
+/// The same of one organization.
+const LIVE_OF_ONE: &str = "SELECT status, COUNT(*) FROM sessions WHERE organization_id = $1 \
+         AND status IN ('pending', 'running', 'paused', 'idle', 'awaiting_tool_results') GROUP BY status \
+     UNION ALL SELECT status, COUNT(*) FROM sessions WHERE organization_id = $1 AND status = 'queued' GROUP BY status";
+
+pub(crate) async fn live_sessions(
+    pool: &Pool,
+    organization: Option<OrganizationId>,
+) -> Result<Vec<(String, u64)>, Error> {
+    let query = match organization {
+        None => sqlx::query_as(LIVE),
+        Some(organization) => sqlx::query_as(LIVE_OF_ONE).bind(organization.0),
+    };
+    let rows: Vec<(String, i64)> = query.fetch_all(pool).await?;
     Ok(rows.into_iter().map(|(status, count)| (status, count.unsigned_abs())).collect())
 }
 

@@ -114,7 +114,7 @@ pub(crate) async fn sessions(
     );
     page.push_bind(FIRST_MESSAGE_MAX);
     page.push(
-        " THEN r.first_message END \
+        " THEN r.first_message END, s.group_id, s.parent_session_id \
          FROM page JOIN sessions s ON s.id = page.id JOIN session_requests r ON r.session_id = s.id",
     );
     page.push(order);

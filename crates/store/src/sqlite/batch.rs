@@ -87,14 +87,17 @@ async fn insert_session_rows(connection: &mut Connection, creations: &[(&NewSess
 
 async fn insert_requests(connection: &mut Connection, creations: &[(&NewSession, &Transition)]) -> Result<()> {
     let mut query = QueryBuilder::<Db>::new(
-        "INSERT INTO session_requests (session_id, request, first_message, first_message_text) ",
+        "INSERT INTO session_requests (session_id, request, first_message, first_message_text, delete_after_min, \
+         delete_screenshot_after_min) ",
     );
     query.push_values(creations, |mut row, (new, _)| {
         let first = rows::first_message(&new.request);
         row.push_bind(new.transition.session.id.0)
             .push_bind(seal::sealed(&rows::json(&*new.request)).into_owned())
             .push_bind(first.as_ref().map(|message| rows::json(&message.clone().summary())))
-            .push_bind(first.map(|message| rows::searchable(&message.message)));
+            .push_bind(first.map(|message| rows::searchable(&message.message)))
+            .push_bind(new.transition.session.settings.retention.delete_after_min)
+            .push_bind(new.transition.session.settings.retention.delete_screenshot_after_min);
     });
     query.build().execute(connection).await?;
     Ok(())

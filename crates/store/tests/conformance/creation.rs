@@ -117,9 +117,11 @@ pub(crate) async fn active_sessions_are_those_that_hold_a_slot(store: &dyn Store
     running(store, Draft::at(noon(), organization(2), json!({}))).await;
     assert_eq!(store.standing(organization(1)).await.unwrap().active, 3);
     assert_eq!(store.standing(organization(3)).await.unwrap().active, 0);
-    let mut live = store.live_sessions().await.unwrap();
+    let mut live = store.live_sessions(None).await.unwrap();
     live.sort_unstable();
     assert_eq!(live, [("idle".to_owned(), 1), ("pending".to_owned(), 1), ("running".to_owned(), 2)]);
+    assert_eq!(store.live_sessions(Some(organization(2))).await.unwrap(), [("running".to_owned(), 1)]);
+    assert_eq!(store.live_sessions(Some(organization(3))).await.unwrap(), []);
 }
 
 async fn count(store: &dyn Store, number: u128) -> u64 {

@@ -71,6 +71,8 @@ fn summary(row: &Row) -> SummaryRow {
         agent: agent_name(row),
         agent_revision: row.new.agent_revision,
         first_message: first_message(&row.new.request).and_then(|message| to_raw_value(&message.summary()).ok()),
+        group_id: row.new.request.group_id.clone(),
+        parent: row.new.parent,
     }
 }
 

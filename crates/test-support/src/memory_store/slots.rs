@@ -76,9 +76,10 @@ impl Tables {
         }
     }
 
-    pub(super) fn live_sessions(&self) -> Vec<(String, u64)> {
+    pub(super) fn live_sessions(&self, organization: Option<OrganizationId>) -> Vec<(String, u64)> {
         let mut live: BTreeMap<&str, u64> = BTreeMap::new();
-        for row in self.rows.values().filter(|row| !matches!(row.session.state, State::Ended(_))) {
+        let is_meant = |row: &&Row| organization.is_none_or(|wanted| row.session.organization == wanted);
+        for row in self.rows.values().filter(is_meant).filter(|row| !matches!(row.session.state, State::Ended(_))) {
             *live.entry(row.session.state.status().as_str()).or_default() += 1;
         }
         live.into_iter().map(|(status, count)| (status.to_owned(), count)).collect()

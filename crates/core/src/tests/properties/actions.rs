@@ -5,7 +5,7 @@ use crate::{
     tests::world::{answered, error_of, reply, result_of},
 };
 use proptest::{collection::vec, option, prelude::*, sample::subsequence};
-use quarterdeck_api::{ErrorCode, JsonObject, ToolRequest, ToolResultItem};
+use quarterdeck_api::{ErrorCode, JsonObject, Retention, ToolRequest, ToolResultItem};
 
 /// Something that may happen; what depends on the session is filled in when it does.
 #[derive(Clone, Debug)]
@@ -85,6 +85,7 @@ pub(super) fn any_settings() -> impl Strategy<Value = Settings> {
             client_tools: tools.into_iter().map(str::to_owned).collect(),
             delegates,
             depth,
+            retention: Retention { delete_after_min: max_time_ms.and(Some(60)), ..Retention::default() },
             answer_grace_s: AnswerGrace::default(),
         },
     )

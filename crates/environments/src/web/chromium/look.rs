@@ -6,7 +6,7 @@ use super::{
     state::{text, whole},
 };
 use crate::web::{
-    coordinates::Point,
+    coordinates::{Area, Point, Size},
     driver::{ActionError, Element, PageText, Sight, TabSight},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -16,6 +16,8 @@ use std::{sync::PoisonError, time::Duration};
 
 /// Time for a picture.
 const PICTURE_TIMEOUT: Duration = Duration::from_secs(3);
+/// Time to find shadow roots that are closed.
+const REVEAL_TIMEOUT: Duration = Duration::from_secs(2);
 /// Bytes of a picture.
 const PICTURE_MAX_BYTES: usize = 2 << 20;
 /// How good pictures are, and those that would be too large.
@@ -27,11 +29,15 @@ const DATA_URL_MAX_CHARS: usize = 100;
 const TITLE_MAX_CHARS: usize = 300;
 
 impl Chromium {
-    /// A JPEG of the visible part of the active tab.
-    pub(super) async fn capture(&self) -> Option<Bytes> {
+    /// A JPEG of the visible part of the active tab, or of a part of that in the same size.
+    pub(super) async fn capture(&self, of: Option<Area>) -> Option<Bytes> {
         let page = self.active_page()?;
+        let clip = self.clip(&page, of).await?;
         for quality in [QUALITY, QUALITY_OF_LARGE] {
-            let wanted = json!({"format": "jpeg", "quality": quality, "captureBeyondViewport": false});
+            let mut wanted = json!({"format": "jpeg", "quality": quality, "captureBeyondViewport": false});
+            if let Some(clip) = &clip {
+                wanted["clip"] = clip.clone();
+            }
             let captured = page.call_within(PICTURE_TIMEOUT, "Page.captureScreenshot", wanted).await.ok()?;
             let picture = STANDARD.decode(text(&captured, "data")).ok()?;
             if !picture.is_empty() && picture.len() <= PICTURE_MAX_BYTES {
@@ -39,6 +45,28 @@ impl Chromium {
             }
         }
         None
+    }
+
+    /// What a picture shows, in pixels of the whole page, and how large. None within if it is all that is visible as it is;
+    /// none at all if the page does not say where it is.
+    async fn clip(&self, page: &Page, of: Option<Area>) -> Option<Option<Value>> {
+        let (size, scale) = {
+            let setup = &self.shared.lock().setup;
+            (setup.size, setup.picture_scale)
+        };
+        if of.is_none() && scale >= 1.0 {
+            return Some(None);
+        }
+        let Size { width, height } = size;
+        let (width, height) = (f64::from(width), f64::from(height));
+        let area = of.unwrap_or(Area { x: 0.0, y: 0.0, width, height });
+        let enlarged = (width / area.width).min(height / area.height) * scale;
+        let place = page.call_within(PICTURE_TIMEOUT, "Page.getLayoutMetrics", json!({})).await.ok()?;
+        let from = |name: &str| place["cssVisualViewport"][name].as_f64().unwrap_or_default();
+        Some(Some(json!({
+            "x": from("pageX") + area.x, "y": from("pageY") + area.y, "width": area.width, "height": area.height,
+            "scale": enlarged,
+        })))
     }
 
     pub(super) async fn look_around(&self) -> Result<Sight, ActionError> {
@@ -68,7 +96,7 @@ impl Chromium {
             url: url.unwrap_or_default(),
             title: title.unwrap_or_default(),
             active: state.active,
-            screen: self.size,
+            screen: state.setup.size,
             page: page_size.map(|(width, height)| (width.unsigned_abs(), height.unsigned_abs())),
             scroll: pair("scroll", "x", "y"),
             mouse,
@@ -80,6 +108,7 @@ impl Chromium {
     /// The text of the page with that of its frames on other sites.
     pub(super) async fn read(&self, only_visible: bool) -> Result<PageText, ActionError> {
         let page = self.page().await?;
+        page.reveal(REVEAL_TIMEOUT).await;
         let written = page.markdown(SCRIPT_TIMEOUT, only_visible).await.map_err(|error| failed(&error))?;
         let mut whole = PageText::default();
         append(&mut whole, &written);
@@ -110,6 +139,7 @@ impl Chromium {
 
     pub(super) async fn list_elements(&self, max: usize) -> Result<Vec<Element>, ActionError> {
         let page = self.page().await?;
+        page.reveal(REVEAL_TIMEOUT).await;
         let found = page.helper(SCRIPT_TIMEOUT, "elements", &[max.into()]).await.map_err(|error| failed(&error))?;
         let element = |value: &Value| {
             let at = Point { x: value["x"].as_f64()?, y: value["y"].as_f64()? };

@@ -6,8 +6,10 @@ use std::{net::SocketAddr, os::unix::process::ExitStatusExt, path::PathBuf, proc
 use tokio::process::{Child, Command};
 
 /// The browser takes commands from descriptor 3 and answers on 4. A shell in between moves its own standard streams
-/// there, and bounds what each process of the browser may hold: no core dumps, and only so much data.
-const STARTER: &str = r#"ulimit -c 0; ulimit -d "$1" || exit 97; shift; exec "$@" 3<&0 4>&1 </dev/null >/dev/null"#;
+/// there, and bounds what each process of the browser may hold: no core dumps, only so much data, and no file of more than
+/// 256 MiB (in blocks of 512 bytes). A write beyond that fails; without the trap it would end the process.
+const STARTER: &str = r#"ulimit -c 0; ulimit -f 524288; trap '' XFSZ; ulimit -d "$1" || exit 97; shift
+exec "$@" 3<&0 4>&1 </dev/null >/dev/null"#;
 /// How long its end is waited for after it was killed.
 const END_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -112,6 +114,11 @@ const FLAGS: [&str; 27] = [
 ];
 
 impl Process {
+    /// The group of its processes.
+    pub(crate) fn group(&self) -> Option<Pid> {
+        self.group
+    }
+
     /// Its folder.
     pub(crate) fn profile(&self) -> &Profile {
         &self.profile

@@ -1,6 +1,10 @@
 //! A page of the browser as our scripts see it: from a world of their own, beside that of the page's scripts.
 
-use super::cdp::{Cdp, CdpError};
+use super::{
+    GLANCE,
+    cdp::{Cdp, CdpError},
+    state::text,
+};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -8,6 +12,9 @@ const HELPERS: &str = include_str!("script/page.js");
 const MARKDOWN: &str = include_str!("script/markdown.js");
 /// The name of our world.
 const WORLD: &str = "quarterdeck";
+/// Elements of a page whose closed shadow roots are read, and roots of one page. To find them, all of it is told to us.
+const REVEALED_MAX_ELEMENTS: u64 = 20_000;
+const REVEALED_MAX: usize = 100;
 
 /// A page, for calls to it.
 #[derive(Clone, Debug)]
@@ -51,15 +58,52 @@ impl Page {
         self.run(limit, &body, &[only_visible.into()]).await
     }
 
+    /// Shows our scripts the shadow roots of the page that its own scripts keep closed.
+    pub(crate) async fn reveal(&self, limit: Duration) {
+        // What cannot be shown is not read; the page is read all the same.
+        if let Ok(Err(error)) = tokio::time::timeout(limit, self.reveal_all()).await {
+            tracing::debug!(%error, "closed shadow roots are not read");
+        }
+    }
+
+    async fn reveal_all(&self) -> Result<(), CdpError> {
+        let count = self.helper(GLANCE, "count", &[]).await?;
+        if count.as_u64().is_none_or(|count| count > REVEALED_MAX_ELEMENTS) {
+            return Ok(());
+        }
+        let document = self.call("DOM.getDocument", json!({"depth": -1, "pierce": true})).await;
+        self.post("DOM.disable", json!({}));
+        let mut roots = Vec::new();
+        closed_roots(&document?["root"], &mut roots);
+        let body = format!("function(root) {{ (globalThis.quarterdeck ??= {HELPERS}).reveal(root); }}");
+        for root in roots {
+            let world = self.world().await?;
+            let node = json!({"backendNodeId": root, "executionContextId": world});
+            let Ok(node) = self.call("DOM.resolveNode", node).await else { continue };
+            let call = json!({
+                "functionDeclaration": body, "executionContextId": world,
+                "arguments": [{"objectId": node["object"]["objectId"]}],
+            });
+            self.call("Runtime.callFunctionOn", call).await?;
+        }
+        Ok(())
+    }
+
+    async fn world(&self) -> Result<Value, CdpError> {
+        let world = json!({"frameId": self.frame, "worldName": WORLD});
+        let mut world = self.call("Page.createIsolatedWorld", world).await?;
+        Ok(world["executionContextId"].take())
+    }
+
     async fn run(&self, limit: Duration, function: &str, arguments: &[Value]) -> Result<Value, CdpError> {
         tokio::time::timeout(limit, self.run_without_limit(function, arguments)).await.unwrap_or(Err(CdpError::Late))
     }
 
     async fn run_without_limit(&self, function: &str, arguments: &[Value]) -> Result<Value, CdpError> {
-        let world = self.call("Page.createIsolatedWorld", json!({"frameId": self.frame, "worldName": WORLD})).await?;
+        let world = self.world().await?;
         let arguments: Vec<Value> = arguments.iter().map(|value| json!({"value": value})).collect();
         let call = json!({
-            "functionDeclaration": function, "executionContextId": world["executionContextId"],
+            "functionDeclaration": function, "executionContextId": world,
             "arguments": arguments, "returnByValue": true,
         });
         let mut answer = self.call("Runtime.callFunctionOn", call).await?;
@@ -69,5 +113,18 @@ impl Page {
             return Err(CdpError::Refused("a script failed in the page".into()));
         }
         Ok(answer["result"]["value"].take())
+    }
+}
+
+/// The closed shadow roots below a node, outer ones first.
+fn closed_roots(node: &Value, found: &mut Vec<i64>) {
+    if text(node, "shadowRootType") == "closed" && found.len() < REVEALED_MAX {
+        found.extend(node["backendNodeId"].as_i64());
+    }
+    for members in ["shadowRoots", "children"] {
+        node[members].as_array().into_iter().flatten().for_each(|inner| closed_roots(inner, found));
+    }
+    if node["contentDocument"].is_object() {
+        closed_roots(&node["contentDocument"], found);
     }
 }

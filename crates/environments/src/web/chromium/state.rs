@@ -16,6 +16,8 @@ use tokio::sync::Notify;
 
 /// Tabs of a browser. Chromium's shell blocks no pop-ups.
 pub(crate) const TABS_MAX: usize = 20;
+/// Tabs beyond them between two looks, after which the page that opens them is stopped; after twice as many it is closed.
+const TABS_REFUSED_MAX: u32 = 20;
 /// Dialogs between two looks, after which the page is stopped; and after which its tab is closed.
 const DIALOGS_MAX: u32 = 20;
 const DIALOGS_MAX_STOPPED: u32 = 40;
@@ -59,6 +61,10 @@ pub(crate) struct State {
     pub(crate) news: News,
     pub(crate) next_answer: Option<DialogAnswer>,
     pub(crate) downloads: Downloads,
+    /// How tabs are set up.
+    pub(crate) setup: TabSetup,
+    /// The browser's context that all is in.
+    pub(crate) context: String,
     next_tab: u32,
     dialogs: u32,
     /// Sessions of frames on other sites: the tab that each belongs to.
@@ -74,13 +80,15 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(downloads: Downloads) -> Self {
+    pub(crate) fn new(downloads: Downloads, setup: TabSetup) -> Self {
         let state = State {
             tabs: Vec::new(),
             active: None,
             news: News::default(),
             next_answer: None,
             downloads,
+            setup,
+            context: String::new(),
             next_tab: 1,
             dialogs: 0,
             frames: HashMap::new(),
@@ -139,7 +147,6 @@ impl State {
 pub(crate) struct Watcher {
     pub(crate) cdp: Cdp,
     pub(crate) shared: Shared,
-    pub(crate) setup: TabSetup,
 }
 
 /// How each tab is set up before its first request.
@@ -149,6 +156,20 @@ pub(crate) struct TabSetup {
     pub(crate) user_agent: Option<String>,
     pub(crate) language: Option<String>,
     pub(crate) timezone: Option<String>,
+    /// By how much pictures are made smaller; 1 is not at all.
+    pub(crate) picture_scale: f64,
+}
+
+impl TabSetup {
+    /// Sets up what is a tab's own, not its frames'.
+    pub(super) fn apply_to_tab(&self, cdp: &Cdp, session: &str) {
+        let Size { width, height } = self.size;
+        let size = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
+        cdp.post(Some(session), "Emulation.setDeviceMetricsOverride", size);
+        if let Some(timezone) = &self.timezone {
+            cdp.post(Some(session), "Emulation.setTimezoneOverride", json!({"timezoneId": timezone}));
+        }
+    }
 }
 
 impl Watcher {
@@ -181,7 +202,9 @@ impl Watcher {
 
     fn cancel(&self, download: Option<String>) {
         if let Some(guid) = download {
-            self.cdp.post(None, "Browser.cancelDownload", json!({"guid": guid}));
+            // Without its context none is found.
+            let download = json!({"guid": guid, "browserContextId": self.shared.lock().context});
+            self.cdp.post(None, "Browser.cancelDownload", download);
         }
     }
 
@@ -203,7 +226,8 @@ impl Watcher {
                 if let Some(tab) = tab {
                     self.shared.lock().frames.insert(session.to_owned(), tab);
                 }
-                self.set_up_frame(session);
+                let setup = self.shared.lock().setup.clone();
+                self.set_up_frame(session, &setup);
             }
             _ => self.cdp.post(Some(session), "Runtime.runIfWaitingForDebugger", json!({})),
         }
@@ -214,6 +238,7 @@ impl Watcher {
         let mut state = self.shared.lock();
         if state.tabs.len() >= TABS_MAX {
             state.news.tabs_refused += 1;
+            self.refused_too_many(&state, text(target, "openerId"));
             self.cdp.post(None, "Target.closeTarget", json!({"targetId": id}));
             // One that stood still to its end would hold its opener, which waits for it in the same process.
             self.cdp.post(Some(session), "Runtime.runIfWaitingForDebugger", json!({}));
@@ -232,28 +257,35 @@ impl Watcher {
         self.set_up_tab(session);
     }
 
+    /// A page that does nothing but open tabs is stopped, and at last closed: the tabs that it did open share its process.
+    fn refused_too_many(&self, state: &State, opener: &str) {
+        let Some(tab) = state.tabs.iter().find(|tab| tab.target == opener) else { return };
+        if state.news.tabs_refused == TABS_REFUSED_MAX {
+            self.cdp.post(Some(&tab.session), "Page.stopLoading", json!({}));
+            self.cdp.post(Some(&tab.session), "Runtime.terminateExecution", json!({}));
+        } else if state.news.tabs_refused == 2 * TABS_REFUSED_MAX {
+            self.cdp.post(None, "Target.closeTarget", json!({"targetId": tab.target}));
+        }
+    }
+
     fn set_up_tab(&self, session: &str) {
-        let Size { width, height } = self.setup.size;
-        let size = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
+        let setup = self.shared.lock().setup.clone();
         let post = |method, params| self.cdp.post(Some(session), method, params);
         post("Page.enable", json!({}));
         post("Inspector.enable", json!({}));
-        post("Emulation.setDeviceMetricsOverride", size);
         post("Emulation.setFocusEmulationEnabled", json!({"enabled": true}));
         post("Page.setInterceptFileChooserDialog", json!({"enabled": true}));
-        if let Some(timezone) = &self.setup.timezone {
-            post("Emulation.setTimezoneOverride", json!({"timezoneId": timezone}));
-        }
-        self.set_up_frame(session);
+        setup.apply_to_tab(&self.cdp, session);
+        self.set_up_frame(session, &setup);
     }
 
     /// What tabs and frames on other sites have in common.
-    fn set_up_frame(&self, session: &str) {
+    fn set_up_frame(&self, session: &str, setup: &TabSetup) {
         let post = |method, params| self.cdp.post(Some(session), method, params);
-        if self.setup.user_agent.is_some() || self.setup.language.is_some() {
-            let agent = self.setup.user_agent.clone().unwrap_or_default();
+        if setup.user_agent.is_some() || setup.language.is_some() {
+            let agent = setup.user_agent.clone().unwrap_or_default();
             let mut agent = json!({"userAgent": agent});
-            if let Some(language) = &self.setup.language {
+            if let Some(language) = &setup.language {
                 agent["acceptLanguage"] = language.as_str().into();
             }
             post("Emulation.setUserAgentOverride", agent);

@@ -4,6 +4,7 @@ use super::*;
 use crate::{
     Guard,
     web::{
+        coordinates::Size,
         driver::Button,
         proxy::OwnPorts,
         site::{self, Site},
@@ -11,7 +12,7 @@ use crate::{
 };
 use keyboard::{Chord, Modifiers};
 use state::DialogAnswer;
-use std::{ffi::OsStr, ops::Deref, path::Path};
+use std::{ops::Deref, path::Path};
 
 mod acting;
 mod pages;
@@ -32,14 +33,14 @@ impl Deref for Fixture {
 }
 
 async fn launch(profiles: &Path) -> Launch {
-    let executable = find::find(None, OsStr::new("/usr/bin:/bin")).await.expect("a browser for the tests");
+    let executable = site::browser().await;
     let no_sandbox = rustix::process::getuid().is_root();
     Launch { executable, profiles: profiles.to_owned(), memory_kb: 1_000_000, user: None, no_sandbox }
 }
 
 fn setup() -> TabSetup {
     let size = Size { width: 800, height: 700 };
-    TabSetup { size, user_agent: None, language: None, timezone: None }
+    TabSetup { size, user_agent: None, language: None, timezone: None, picture_scale: 1.0 }
 }
 
 /// A browser that may reach this machine, on a page of the site.
@@ -49,7 +50,8 @@ async fn on(path: &str) -> Fixture {
     let guard = Guard::allowing("127.0.0.1,localhost").unwrap();
     let proxy = Proxy::start(guard, OwnPorts::default(), None, 1 << 30).await.unwrap();
     let launch = launch(profiles.path()).await;
-    let browser = Chromium::start(&launch, proxy, setup(), Duration::from_secs(1)).await.unwrap();
+    let browser =
+        Chromium::start((&launch, &MemoryWatch::new(1_000_000)), proxy, setup(), Duration::from_secs(1)).await.unwrap();
     let fixture = Fixture { browser, site, _profiles: profiles };
     let url = fixture.site.url(path);
     fixture.act(Action::Go(url)).await.unwrap();

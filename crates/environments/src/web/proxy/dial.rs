@@ -1,8 +1,10 @@
 //! Connecting to the outside: straight to an address that the guard lets through, or by a proxy of the session.
 
-use super::HOST_MAX;
+use super::{
+    HOST_MAX,
+    upstream::{Connection, Upstream},
+};
 use crate::{Guard, HostRefused, ResolveError};
-use base64::{Engine, engine::general_purpose::STANDARD};
 use std::{
     collections::BTreeSet,
     io,
@@ -11,17 +13,11 @@ use std::{
     time::Duration,
 };
 use thiserror::Error;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-    time::timeout,
-};
+use tokio::{net::TcpStream, time::timeout};
 use url::{Host, Url};
 
-/// Time to connect, for all addresses of a host together.
+/// Time to connect, for all addresses of a host together, and for what an upstream proxy has to say.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Bytes of what an upstream proxy answers to CONNECT.
-const ANSWER_MAX_BYTES: usize = 16 * 1024;
 
 /// Ports on which this server itself listens. No page reaches them, whatever the operator lets through.
 #[derive(Clone, Debug, Default)]
@@ -60,48 +56,6 @@ pub(super) enum DialError {
     Unreachable(String),
 }
 
-/// A proxy that a session wants its browser to use: `http://[user:password@]host:port`.
-#[derive(Clone)]
-pub(crate) struct Upstream {
-    host: String,
-    port: u16,
-    authorization: Option<String>,
-}
-
-impl std::fmt::Debug for Upstream {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Upstream").field("host", &self.host).finish_non_exhaustive()
-    }
-}
-
-impl Upstream {
-    /// Reads the address of a proxy. The fault names no secret.
-    ///
-    /// # Errors
-    /// A sentence for the session's owner.
-    pub(crate) fn parse(address: &str) -> Result<Self, String> {
-        let url = Url::parse(address).map_err(|_| "it is no address".to_owned())?;
-        if url.scheme() != "http" {
-            return Err("this server speaks to proxies by http:// only".into());
-        }
-        let host = url.host_str().ok_or("it names no host")?.to_owned();
-        let port = url.port_or_known_default().ok_or("it names no port")?;
-        let authorization = (!url.username().is_empty()).then(|| {
-            let password = url.password().unwrap_or_default();
-            let pair = format!("{}:{}", unescaped(url.username()), unescaped(password));
-            format!("Basic {}", STANDARD.encode(pair))
-        });
-        Ok(Self { host, port, authorization })
-    }
-}
-
-fn unescaped(text: &str) -> String {
-    url::form_urlencoded::parse(format!("v={}", text.replace('+', "%2B")).as_bytes())
-        .next()
-        .map(|(_, value)| value.into_owned())
-        .unwrap_or_default()
-}
-
 /// Opens connections for a proxy.
 #[derive(Debug)]
 pub(super) struct Dialer {
@@ -116,10 +70,10 @@ impl Dialer {
     }
 
     /// Connects to a host, as it stands in an address.
-    pub(super) async fn dial(&self, host: &str, port: u16) -> Result<TcpStream, DialError> {
+    pub(super) async fn dial(&self, host: &str, port: u16) -> Result<Box<dyn Connection>, DialError> {
         let late = |_| DialError::Unreachable(format!("no connection to {:?} within 10 s", short(host)));
         match &self.upstream {
-            None => timeout(CONNECT_TIMEOUT, self.straight(host, port)).await.map_err(late)?,
+            None => Ok(Box::new(timeout(CONNECT_TIMEOUT, self.straight(host, port)).await.map_err(late)??)),
             Some(upstream) => timeout(CONNECT_TIMEOUT, self.by(upstream, host, port)).await.map_err(late)?,
         }
     }
@@ -144,38 +98,17 @@ impl Dialer {
     }
 
     /// Asks the upstream proxy for a tunnel. It resolves names itself; what is no name is decided on here.
-    async fn by(&self, upstream: &Upstream, host: &str, port: u16) -> Result<TcpStream, DialError> {
+    async fn by(&self, upstream: &Upstream, host: &str, port: u16) -> Result<Box<dyn Connection>, DialError> {
         let target = Host::parse(host).map_err(|_| HostRefused::NotHttp)?;
         let url = Url::parse(&format!("http://{target}:{port}/")).map_err(|_| HostRefused::NotHttp)?;
         self.guard.check(&url)?;
-        let mut stream = self.straight(&upstream.host, upstream.port).await?;
-        let failed = |cause: &str| DialError::Unreachable(format!("the session's proxy {cause}"));
-        let authorization = upstream.authorization.as_ref();
-        let authorization = authorization.map(|value| format!("Proxy-Authorization: {value}\r\n")).unwrap_or_default();
-        let request = format!("CONNECT {target}:{port} HTTP/1.1\r\nHost: {target}:{port}\r\n{authorization}\r\n");
-        stream.write_all(request.as_bytes()).await.map_err(|_| failed("hung up"))?;
-        let answer = head(&mut stream).await.map_err(|_| failed("hung up"))?;
-        let status = answer.split(' ').nth(1).unwrap_or_default();
-        match status {
-            "200" => Ok(stream),
-            "407" => Err(failed("wants other credentials")),
-            _ => Err(failed(&format!("refused to connect to {:?}", short(host)))),
-        }
+        let stream = self.straight(upstream.host(), upstream.port()).await?;
+        let refused =
+            |cause: String| DialError::Unreachable(format!("the session's proxy {cause} ({:?})", short(host)));
+        upstream.tunnel(stream, &target, port).await.map_err(refused)
     }
 }
 
 fn short(host: &str) -> &str {
     &host[..host.floor_char_boundary(HOST_MAX)]
-}
-
-/// Reads to the end of a head, byte by byte: what follows belongs to the tunnel.
-async fn head(stream: &mut TcpStream) -> io::Result<String> {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        if head.len() >= ANSWER_MAX_BYTES {
-            return Err(io::ErrorKind::InvalidData.into());
-        }
-        head.push(stream.read_u8().await?);
-    }
-    Ok(String::from_utf8_lossy(&head).into_owned())
 }

@@ -4,6 +4,7 @@ use super::{
     Shared,
     dial::DialError,
     traffic::{Counted, Traffic},
+    upstream::Connection,
 };
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, combinators::BoxBody};
@@ -16,7 +17,6 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use std::sync::Arc;
-use tokio::net::TcpStream;
 
 pub(super) type Answer = Response<BoxBody<Bytes, hyper::Error>>;
 
@@ -35,7 +35,7 @@ const OF_THE_CONNECTION: [&str; 8] = [
 /// A connection that a tunnel leads to.
 pub(super) struct Tunnel {
     inside: OnUpgrade,
-    outside: TcpStream,
+    outside: Box<dyn Connection>,
     traffic: Arc<Traffic>,
 }
 
@@ -91,7 +91,7 @@ pub(super) async fn forward(mut request: Request<Incoming>, shared: &Shared) -> 
     }
 }
 
-async fn dial(uri: &Uri, default_port: u16, shared: &Shared) -> Result<TcpStream, Answer> {
+async fn dial(uri: &Uri, default_port: u16, shared: &Shared) -> Result<Box<dyn Connection>, Answer> {
     let host = uri.host().unwrap_or_default();
     if shared.traffic.is_used_up() {
         return Err(told(StatusCode::TOO_MANY_REQUESTS, "This session has used up what it may load."));

@@ -84,9 +84,6 @@ async fn an_upstream_proxy_gets_names_and_no_private_addresses() {
     let refusing = by("").await.unwrap();
     assert!(ask(&refusing, &get("10.0.0.1")).await.starts_with("HTTP/1.1 403"));
     assert!(ask(&refusing, &get("example.com")).await.starts_with("HTTP/1.1 403"), "the upstream itself is inside");
-    for wrong in ["socks5://x:1", "https://x", "nope", "http://"] {
-        assert!(Upstream::parse(wrong).is_err(), "{wrong}");
-    }
 }
 
 #[tokio::test]

@@ -1,26 +1,25 @@
 //! Arguments as models write them.
 
-use crate::web::coordinates::{self, Point, Size};
+use crate::web::coordinates::{Point, Pointing, Size};
 use quarterdeck_api::JsonObject;
-use quarterdeck_core::{CallError, Coordinates};
+use quarterdeck_core::CallError;
 use serde_json::Value;
 
 /// The arguments of a call.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Arguments<'a> {
     fields: &'a JsonObject,
-    coordinates: Coordinates,
-    size: Size,
+    pointing: Pointing,
 }
 
 impl<'a> Arguments<'a> {
-    pub(crate) fn new(fields: &'a JsonObject, coordinates: Coordinates, size: Size) -> Self {
-        Self { fields, coordinates, size }
+    pub(crate) fn new(fields: &'a JsonObject, pointing: Pointing) -> Self {
+        Self { fields, pointing }
     }
 
     /// What the page's visible part measures.
     pub(crate) fn size(&self) -> Size {
-        self.size
+        self.pointing.page()
     }
 
     /// Names of arguments that are not among these.
@@ -108,10 +107,16 @@ impl<'a> Arguments<'a> {
         number.filter(|number| (min..=max).contains(number)).map(Some).ok_or_else(wrong)
     }
 
-    /// A length along a side, in pixels.
-    pub(super) fn length(&self, name: &str, side: u32) -> Result<Option<f64>, CallError> {
+    /// A length from left to right, in pixels of the page.
+    pub(super) fn width(&self, name: &str) -> Result<Option<f64>, CallError> {
         let length = self.number(name, 0.0, 1_000_000.0)?;
-        Ok(length.map(|length| coordinates::length(self.coordinates, length, side).clamp(1.0, 100_000.0)))
+        Ok(length.map(|length| self.pointing.width(length).clamp(1.0, 100_000.0)))
+    }
+
+    /// A length from top to bottom, in pixels of the page.
+    pub(super) fn height(&self, name: &str) -> Result<Option<f64>, CallError> {
+        let length = self.number(name, 0.0, 1_000_000.0)?;
+        Ok(length.map(|length| self.pointing.height(length).clamp(1.0, 100_000.0)))
     }
 
     /// A position.
@@ -121,11 +126,10 @@ impl<'a> Arguments<'a> {
 
     /// A position, if one is given.
     pub(super) fn optional_point(&self, x: &str, y: &str) -> Result<Option<Point>, CallError> {
-        let max = |side| coordinates::max(self.coordinates, side);
-        let horizontal = self.number(x, 0.0, max(self.size.width))?;
-        let vertical = self.number(y, 0.0, max(self.size.height))?;
+        let (right, bottom) = self.pointing.max();
+        let (horizontal, vertical) = (self.number(x, 0.0, right)?, self.number(y, 0.0, bottom)?);
         match (horizontal, vertical) {
-            (Some(x), Some(y)) => Ok(Some(coordinates::pixel(self.coordinates, x, y, self.size))),
+            (Some(x), Some(y)) => Ok(Some(self.pointing.place(x, y))),
             (None, None) => Ok(None),
             (Some(_), None) => Err(missing(y)),
             (None, Some(_)) => Err(missing(x)),

@@ -1,11 +1,15 @@
 use super::*;
+use crate::web::coordinates::Size;
+use quarterdeck_core::Coordinates;
 
-const SIZE: Size = Size { width: 1_200, height: 800 };
+fn pointing() -> Pointing {
+    Pointing::new(Coordinates::Pixels, Size { width: 1_200, height: 800 }, None)
+}
 
 #[expect(clippy::needless_pass_by_value, reason = "made by a macro where it is given")]
 fn call(tool: &str, fields: Value) -> Result<Call, String> {
     let fields = fields.as_object().cloned().unwrap();
-    read(tool, &Arguments::new(&fields, Coordinates::Pixels, SIZE)).map_err(|CallError(sentence)| sentence)
+    read(tool, &Arguments::new(&fields, pointing())).map_err(|CallError(sentence)| sentence)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "made by a macro where it is given")]
@@ -19,7 +23,7 @@ fn action(tool: &str, fields: Value) -> Action {
 #[test]
 fn each_mode_offers_its_tools_with_schemas_that_are_objects() {
     let names = |mode| -> Vec<String> {
-        let tools = offered(mode, Coordinates::Pixels, SIZE);
+        let tools = offered(mode, &pointing());
         for tool in &tools {
             assert_eq!(tool.input_schema["type"], "object", "{}", tool.name);
             let properties = tool.input_schema["properties"].as_object().unwrap();
@@ -56,6 +60,8 @@ fn arguments_are_read_as_models_write_them() {
     );
     assert_eq!(action("switch_tab_web", json!({"tab": "2"})), Action::SwitchTab(TabId(2)));
     assert_eq!(call("go_to_web", json!({"url": "#12"})), Ok(Call::Follow(12)));
+    let part = Area { x: 512.0, y: 290.0, width: 200.0, height: 100.0 };
+    assert_eq!(call("zoom_web", json!({"x": 612, "y": 340, "width": 200, "height": 100})), Ok(Call::Zoom(part)));
 }
 
 #[test]

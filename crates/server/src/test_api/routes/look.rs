@@ -7,11 +7,7 @@ use http::StatusCode;
 use quarterdeck_api::{AgentEvent, SessionId};
 use quarterdeck_scenario::{Player, Scenario};
 use serde_json::json as object;
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout_at};
 
 /// The longest that somebody waits for requests, in seconds.
@@ -113,7 +109,9 @@ pub(super) async fn counts(State(app): State<App>, tester: Tester) -> Result<Res
         let Played { sessions, cues, left, calls } = played(&app, &scenario, &sessions).await?;
         let left: usize = left.iter().map(|(_, left)| left).sum();
         let name = &scenario.name;
-        scenarios.push(object!({"name": name, "sessions": sessions, "cues_played": cues, "cues_left": left, "calls": calls}));
+        scenarios.push(
+            object!({"name": name, "sessions": sessions, "cues_played": cues, "cues_left": left, "calls": calls}),
+        );
     }
     let operations = tester.bed.world(tester.caller.organization, |world| world.journal.counts.clone());
     Ok(json(StatusCode::OK, &object!({"scenarios": scenarios, "operations": operations})))
@@ -134,7 +132,8 @@ fn broken(scenario: &Scenario, played: &Played) -> Vec<String> {
     let (name, place, expect) = (&scenario.name, scenario.place(), &scenario.expect);
     let mut failures = Vec::new();
     if let Some(wanted) = expect.sessions.filter(|wanted| *wanted != played.sessions) {
-        failures.push(format!("`{name}` ({place}) was to be played by {wanted} sessions, and was by {}", played.sessions));
+        failures
+            .push(format!("`{name}` ({place}) was to be played by {wanted} sessions, and was by {}", played.sessions));
     }
     for (tool, wanted) in &expect.calls {
         let made = played.calls.get(tool).copied().unwrap_or_default();

@@ -16,7 +16,8 @@ pub(super) fn read(bed: &TestBed, text: &str) -> Result<Vec<Scenario>, Response>
     let checked = quarterdeck_scenario::check(BODY, text, bed.known());
     let mut faults = checked.faults;
     for scenario in &checked.scenarios {
-        let images = scenario.script.cues().into_iter().flat_map(|cue| &cue.observations).filter_map(|seen| seen.image.as_ref());
+        let images =
+            scenario.script.cues().into_iter().flat_map(|cue| &cue.observations).filter_map(|seen| seen.image.as_ref());
         if let Some(image) = images.into_iter().find(|image| !image.starts_with("data:image/")) {
             faults.push(Fault {
                 file: BODY.into(),

@@ -59,7 +59,7 @@ pub(super) async fn create(State(app): State<App>, tester: Tester) -> Result<Res
     }
     tester.bed.world(caller.organization, |world| {
         world.creator = Some(tester.caller.organization);
-        world.key = Some(ids[0]);
+        world.key = Some((ids[0], hash));
         world.load(scenarios, false);
     });
     Ok(json(StatusCode::CREATED, &object!({"id": caller.organization.0, "api_key": key})))
@@ -70,12 +70,14 @@ pub(super) async fn remove(State(app): State<App>, tester: Tester) -> Result<Res
     let unknown = || Problem::not_found("there is no such world");
     let id = OrganizationId(tester.input.variable("id").parse().map_err(|_| unknown())?);
     let caller = tester.caller.organization;
-    let world = tester.bed.remove(id, |world| world.creator.is_some() && (id == caller || world.creator == Some(caller)));
+    let world =
+        tester.bed.remove(id, |world| world.creator.is_some() && (id == caller || world.creator == Some(caller)));
     let world = world.ok_or_else(unknown)?;
     let owner = quarterdeck_store::Caller { organization: id, ..tester.caller };
     app.sessions.forget_all(owner, &tester.bed.clock).await?;
-    if let Some(key) = world.key {
+    if let Some((key, hash)) = world.key {
         app.store.revoke_key(key, tester.bed.clock.now()).await?;
+        app.keys.forget(hash);
     }
     Ok(StatusCode::NO_CONTENT.into_response())
 }

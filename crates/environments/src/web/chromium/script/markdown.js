@@ -2,7 +2,7 @@
 ((helpers) => {
   "use strict";
 
-  const { isShown, cut, valueOf, nameOf } = helpers;
+  const { isShown, cut, valueOf, nameOf, shadowOf } = helpers;
 
   const TEXT_MAX = 4_000_000;
   const LINKS_MAX = 20_000;
@@ -65,7 +65,8 @@
     };
 
     const children = (node) => {
-      if (node.shadowRoot) return [...node.shadowRoot.childNodes];
+      const shadow = shadowOf(node);
+      if (shadow) return [...shadow.childNodes];
       if (node.localName === "slot") {
         const given = node.assignedNodes({ flatten: true });
         return given.length ? given : [...node.childNodes];

@@ -22,15 +22,27 @@
 
   const quiet = () => ({ unchanged: performance.now() - changedAt, changes });
 
+  // --- Shadow roots --------------------------------------------------------------------------------------------
+
+  // Roots that the page keeps closed, by their hosts; the driver shows them to us.
+  const closed = new WeakMap();
+
+  const reveal = (root) => {
+    closed.set(root.host, root);
+  };
+
+  const shadowOf = (element) => element.shadowRoot ?? closed.get(element) ?? null;
+
+  const count = () => document.getElementsByTagName("*").length;
+
   // --- Elements ------------------------------------------------------------------------------------------------
 
   // The innermost element at a place, through open shadow roots and frames of the same site.
   const elementAt = (x, y, root = document) => {
     const element = root.elementFromPoint(x, y);
     if (!element) return null;
-    if (element.shadowRoot && element.shadowRoot !== root) {
-      return elementAt(x, y, element.shadowRoot) ?? element;
-    }
+    const shadow = shadowOf(element);
+    if (shadow && shadow !== root) return elementAt(x, y, shadow) ?? element;
     if (element.localName === "iframe" || element.localName === "frame") {
       let inner = null;
       try {
@@ -92,8 +104,9 @@
   const focused = () => {
     let element = document.activeElement;
     for (;;) {
-      if (element?.shadowRoot?.activeElement) {
-        element = element.shadowRoot.activeElement;
+      const within = element && shadowOf(element)?.activeElement;
+      if (within) {
+        element = within;
         continue;
       }
       let inner = null;
@@ -212,20 +225,31 @@
     (element.localName === "option" || element.checkVisibility?.({ visibilityProperty: true, opacityProperty: false }) !== false ||
       getComputedStyle(element).display === "contents");
 
+  // Calls `visit` with each text that is shown, shadow roots included, for as long as it returns true.
+  const eachText = (root, visit) => {
+    const walk = document.createTreeWalker(root, NodeFilter.SHOW_ELEMENT | NodeFilter.SHOW_TEXT, (node) =>
+      node.nodeType === Node.TEXT_NODE || isShown(node) ? NodeFilter.FILTER_ACCEPT : NodeFilter.FILTER_REJECT);
+    for (let node = walk.currentNode; node; node = walk.nextNode()) {
+      if (node.nodeType === Node.TEXT_NODE) {
+        if (!visit(node)) return false;
+        continue;
+      }
+      const shadow = node.nodeType === Node.ELEMENT_NODE ? shadowOf(node) : null;
+      if (shadow && !eachText(shadow, visit)) return false;
+    }
+    return true;
+  };
+
   let searched = { text: "", at: -1 };
 
   const find = (wanted, next) => {
     const needle = cut(wanted, 200).toLowerCase();
     const places = [];
-    const walk = document.createTreeWalker(document.body ?? document, NodeFilter.SHOW_ELEMENT, (element) =>
-      isShown(element) ? NodeFilter.FILTER_ACCEPT : NodeFilter.FILTER_REJECT);
-    for (let element = walk.currentNode; element && places.length < 1000; element = walk.nextNode()) {
-      for (const child of element.childNodes) {
-        if (child.nodeType !== Node.TEXT_NODE) continue;
-        const text = child.data.replace(/\s+/g, " ").toLowerCase();
-        for (let at = text.indexOf(needle); at >= 0; at = text.indexOf(needle, at + needle.length)) places.push(child);
-      }
-    }
+    eachText(document.body ?? document, (node) => {
+      const text = node.data.replace(/\s+/g, " ").toLowerCase();
+      for (let at = text.indexOf(needle); at >= 0; at = text.indexOf(needle, at + needle.length)) places.push(node);
+      return places.length < 1000;
+    });
     if (!places.length) {
       const whole = cut(document.body?.innerText, 5e6).toLowerCase();
       return { count: 0, spread: whole.includes(needle) };
@@ -233,17 +257,23 @@
     const at = next && searched.text === needle ? (searched.at + 1) % places.length : 0;
     searched = { text: needle, at };
     const node = places[at];
-    node.parentElement.scrollIntoView({ block: "center", behavior: "instant" });
+    const around = node.parentElement ?? node.getRootNode().host;
+    around.scrollIntoView({ block: "center", behavior: "instant" });
     const range = document.createRange();
     range.selectNodeContents(node);
     const box = range.getBoundingClientRect();
     return {
       count: places.length, at: at + 1, x: Math.round(box.left + box.width / 2), y: Math.round(box.top + box.height / 2),
-      line: cut(node.parentElement.innerText ?? node.data, 200),
+      line: cut(around.innerText || node.data, 200),
     };
   };
 
-  const has = (wanted) => cut(document.body?.innerText, 5e6).toLowerCase().includes(cut(wanted, 200).toLowerCase());
+  const has = (wanted) => {
+    const needle = cut(wanted, 200).toLowerCase();
+    const isThere = (text) => cut(text, 5e6).toLowerCase().includes(needle);
+    if (isThere(document.body?.innerText)) return true;
+    return !eachText(document.body ?? document, (node) => !isThere(node.data));
+  };
 
   // Elements that can be acted on in the visible part, for models that see no pictures.
   const elements = (max) => {
@@ -251,7 +281,8 @@
     const visit = (root) => {
       for (const element of root.querySelectorAll("*")) {
         if (found.length >= max) return;
-        if (element.shadowRoot) visit(element.shadowRoot);
+        const shadow = shadowOf(element);
+        if (shadow) visit(shadow);
         if (!element.matches(ACTS) && getComputedStyle(element).cursor !== "pointer") continue;
         if (element.localName === "option" || (element.localName === "label" && element.control)) continue;
         if (element.parentElement?.closest("a[href],button") && !element.matches("input,select,textarea")) continue;
@@ -269,6 +300,6 @@
 
   return {
     quiet, hit, focus, setValue, select, scrolled, scrollToEnd, state, find, has, elements,
-    isShown, cut, valueOf, roleOf, nameOf,
+    isShown, cut, valueOf, roleOf, nameOf, reveal, shadowOf, count,
   };
 })()

@@ -4,7 +4,7 @@ use url::Url;
 #[tokio::test]
 async fn a_page_is_seen_with_its_picture_and_its_place() {
     let page = on("/tall").await;
-    let picture = page.picture().await.unwrap();
+    let picture = page.picture(None).await.unwrap();
     assert!(picture.starts_with(&[0xff, 0xd8, 0xff]) && picture.len() < 200_000, "{}", picture.len());
     let sight = page.sight().await.unwrap();
     assert_eq!((sight.title.as_str(), sight.url.as_str()), ("Tall", page.site.url("/tall").as_str()));

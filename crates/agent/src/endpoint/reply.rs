@@ -9,7 +9,7 @@ use quarterdeck_api::JsonObject;
 use serde_json::Value;
 
 /// Calls of one reply that are kept.
-const CALLS_MAX: usize = 128;
+pub(super) const CALLS_MAX: usize = 128;
 
 /// Why JSON is no reply.
 #[derive(Debug, PartialEq, Eq)]
@@ -49,6 +49,7 @@ pub(super) fn read(mut body: Value, model: &str) -> Result<ChatReply, ReplyFault
         calls: calls.into_iter().take(CALLS_MAX).map(call).collect(),
         finish,
         usage,
+        cost: None,
         kept: kept(&messages),
     })
 }
@@ -144,7 +145,7 @@ fn finish(choices: &[Value]) -> Result<Finish, ReplyFault> {
 }
 
 /// Words that are not known are no good end: the model stops by itself, at its limit, or for a reason to be told.
-fn read_finish(reason: &str) -> Result<Finish, ReplyFault> {
+pub(super) fn read_finish(reason: &str) -> Result<Finish, ReplyFault> {
     let word = reason.trim().to_ascii_lowercase();
     let word = word.strip_prefix("finish_reason_").unwrap_or(&word);
     Ok(match word {
@@ -235,10 +236,17 @@ fn call(call: &Value) -> RawCall {
     }
 }
 
+/// A number of tokens, however it is written; 0 when there is none.
+pub(super) fn counted(usage: &Value, place: &str) -> i64 {
+    number(usage, place).unwrap_or(0).max(0)
+}
+
+fn number(usage: &Value, place: &str) -> Option<i64> {
+    usage.pointer(place).and_then(|value| value.as_i64().or_else(|| rounded(value.as_f64()?)))
+}
+
 fn usage(usage: &Value) -> Option<TokenUsage> {
-    let number =
-        |place: &str| usage.pointer(place).and_then(|value| value.as_i64().or_else(|| rounded(value.as_f64()?)));
-    let tokens = |places: [&str; 2]| places.iter().find_map(|place| number(place)).unwrap_or(0).max(0);
+    let tokens = |places: [&str; 2]| places.iter().find_map(|place| number(usage, place)).unwrap_or(0).max(0);
     usage.is_object().then(|| TokenUsage {
         input: tokens(["/prompt_tokens", "/input_tokens"]),
         cached: tokens(["/prompt_tokens_details/cached_tokens", "/prompt_cache_hit_tokens"]),

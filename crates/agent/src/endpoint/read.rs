@@ -2,9 +2,9 @@
 
 use super::{
     ApiKey,
+    api::ModelApi,
     reply::ReplyFault,
     said::{self, ErrorInside, told},
-    stream::{Assembly, Events},
 };
 use crate::{loose, model::ModelError, text::one_line};
 use chrono::{DateTime, FixedOffset};
@@ -25,6 +25,7 @@ const SAID_MAX: usize = 300;
 /// The circumstances of an exchange.
 pub(super) struct Exchange<'a> {
     pub(super) host: &'a str,
+    pub(super) api: ModelApi,
     /// Cut out of whatever the host says.
     pub(super) key: Option<&'a ApiKey>,
     pub(super) reply_max_bytes: usize,
@@ -111,14 +112,10 @@ impl Exchange<'_> {
     }
 
     fn assembled(&self, body: &[u8]) -> Result<Value, Failure> {
-        let mut assembly = Assembly::default();
-        let mut events = Events::default();
-        events.push(body, |event, data| assembly.take(event, data));
-        events.finish(|event, data| assembly.take(event, data));
         let cut = || {
             ModelError::retryable(format!("the stream of the model at {} ended before the reply was whole", self.host))
         };
-        Ok(assembly.finish().ok_or_else(cut)?)
+        Ok(self.api.assembled(body).ok_or_else(cut)?)
     }
 
     async fn send(&self, request: RequestBuilder, idle: Option<Duration>) -> Result<Response, Failure> {
@@ -187,7 +184,7 @@ impl Exchange<'_> {
                 )));
             }
             body.extend_from_slice(&chunk);
-            if body.trim_ascii_end().ends_with(b"data: [DONE]") {
+            if self.api.is_over(&body) {
                 break;
             }
         }
@@ -285,7 +282,7 @@ mod tests {
 
     #[test]
     fn what_is_odd_about_json_does_not_cost_it() {
-        let exchange = Exchange { host: "h", key: None, reply_max_bytes: 1 };
+        let exchange = Exchange { host: "h", api: ModelApi::Chat, key: None, reply_max_bytes: 1 };
         let parsed = |body: &[u8]| exchange.parsed(body).map(|json| json["a"].clone());
         for body in [
             &b"{\"a\": \"x\"}"[..],

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use std::{borrow::Cow, fmt::Write as _};
 
 /// What stands where a picture was that a model cannot see.
-const UNSEEN: &str = "(A picture was here. You cannot see pictures.)";
+pub(super) const UNSEEN: &str = "(A picture was here. You cannot see pictures.)";
 /// What an assistant says where a user may not speak yet.
 const GO_ON: &str = "I have seen the result.";
 
@@ -47,7 +47,7 @@ pub(super) fn body(request: &ChatRequest, to: &Recipient<'_>, stream: bool) -> V
 }
 
 /// The highest word that all endpoints share is `high`.
-fn effort_word(effort: ReasoningEffort) -> &'static str {
+pub(super) fn effort_word(effort: ReasoningEffort) -> &'static str {
     match effort {
         ReasoningEffort::Disabled => "none",
         ReasoningEffort::Low => "low",
@@ -94,7 +94,7 @@ fn messages(messages: &[ChatMessage], to: &Recipient<'_>) -> Vec<Value> {
 }
 
 /// Some hosts refuse an assistant's message without a word or a call in it.
-fn says_something(message: &ChatMessage) -> bool {
+pub(super) fn says_something(message: &ChatMessage) -> bool {
     match message {
         ChatMessage::Assistant { content, calls, .. } => {
             !calls.is_empty() || content.as_deref().is_some_and(|content| !content.trim().is_empty())

@@ -1,6 +1,7 @@
 //! What is known of an endpoint's ways with one model: what it refused, and what it insists on. Found out from its
 //! refusals, remembered as long as the process lives, and heeded from then on.
 
+use super::{api::ModelApi, messages::OUTPUT_MAX_TOKENS};
 use crate::model::{ChatMessage, ChatRequest, Part};
 use std::{
     collections::HashMap,
@@ -32,6 +33,14 @@ pub(super) struct Profile {
     pub(super) nothing_kept: bool,
     /// It takes no tools: they are described in words.
     pub(super) no_tools: bool,
+    /// It takes no marks of what is worth being cached.
+    pub(super) no_cache_marks: bool,
+    /// It thinks as long as it sees fit, and takes no number of tokens for it.
+    pub(super) adaptive: bool,
+    /// It gives no thoughts in sealed form.
+    pub(super) no_include: bool,
+    /// How many tokens it writes at most, where that has to be said.
+    pub(super) output_tokens: Option<u64>,
     /// How many tokens it reads, found out by too many of them.
     pub(super) context: Option<usize>,
 }
@@ -60,6 +69,7 @@ impl Profiles {
 
 /// A refusal, as far as something can be learnt of it.
 pub(super) struct Refusal<'a> {
+    pub(super) api: ModelApi,
     pub(super) status: u16,
     /// The host's words.
     pub(super) said: &'a str,
@@ -73,6 +83,9 @@ impl Profile {
     pub(super) fn learn(&mut self, refusal: &Refusal<'_>) -> bool {
         let said = refusal.said.to_lowercase();
         let says = |words: &[&str]| words.iter().any(|word| said.contains(word));
+        if refusal.api == ModelApi::Messages && refusal.status == 400 && said.contains("max_tokens") {
+            return self.learn_output(&said);
+        }
         if refusal.status == 413 || says(&TOO_LONG) {
             return self.learn_context(&said, refusal.tokens);
         }
@@ -80,6 +93,9 @@ impl Profile {
             return false;
         }
         let wishes = Wishes::of(refusal.request);
+        if let Some(learnt) = self.learn_of_interface(refusal.api, wishes.effort, &said) {
+            return learnt;
+        }
         if wishes.tool_choice && !self.no_tools && says(&["tool_choice", "tool choice", "toolchoice"]) {
             return set(&mut self.no_tool_choice);
         }
@@ -105,6 +121,7 @@ impl Profile {
             return set(&mut self.nothing_kept);
         }
         if wishes.tools
+            && refusal.api == ModelApi::Chat
             && says(&[
                 "not support tool",
                 "tools are not",
@@ -121,7 +138,10 @@ impl Profile {
         if wishes.pictures && says(&["image", "vision", "multimodal", "multi-modal", "modalit", "picture", "visual"]) {
             return set(&mut self.no_pictures);
         }
-        if says(&["system"]) && says(&["role", "message", "instruction", "not supported"]) {
+        if refusal.api == ModelApi::Chat
+            && says(&["system"])
+            && says(&["role", "message", "instruction", "not supported"])
+        {
             return set(&mut self.no_system);
         }
         if says(&["role", "alternat", "after tool", "last message", "conversation"]) {
@@ -131,6 +151,37 @@ impl Profile {
             return set(&mut self.text_content) || wishes.pictures && set(&mut self.no_pictures);
         }
         refusal.status != 404 && refusal.status != 500 && self.leave_out_all(&wishes)
+    }
+
+    /// What only one of the interfaces has.
+    fn learn_of_interface(&mut self, api: ModelApi, thinks: bool, said: &str) -> Option<bool> {
+        let says = |words: &[&str]| words.iter().any(|word| said.contains(word));
+        match api {
+            ModelApi::Messages if !self.no_cache_marks && says(&["cache_control"]) => {
+                Some(set(&mut self.no_cache_marks))
+            }
+            ModelApi::Messages if thinks && !self.adaptive && says(&["adaptive", "budget_tokens", "thinking.type"]) => {
+                Some(set(&mut self.adaptive))
+            }
+            ModelApi::Responses if !self.no_include && says(&["include", "encrypted"]) => {
+                Some(set(&mut self.no_include))
+            }
+            ModelApi::Chat | ModelApi::Messages | ModelApi::Responses => None,
+        }
+    }
+
+    /// The limit of a reply that the host names, or half of what was too much.
+    fn learn_output(&mut self, said: &str) -> bool {
+        const LEAST: u64 = 1_024;
+        let asked = self.output_tokens.unwrap_or(OUTPUT_MAX_TOKENS);
+        let numbers = said.split(|char: char| !char.is_ascii_digit()).filter_map(|digits| digits.parse::<u64>().ok());
+        let named = numbers.filter(|number| (LEAST..asked).contains(number)).max();
+        let limit = named.unwrap_or(asked / 2);
+        let lower = limit >= LEAST;
+        if lower {
+            self.output_tokens = Some(limit);
+        }
+        lower
     }
 
     /// A refusal that names nothing: whatever is no need goes at once.
@@ -273,6 +324,26 @@ mod tests {
     }
 
     #[test]
+    fn what_only_one_interface_has_is_left_out_there() {
+        let learnt = |api, said: &str| {
+            let mut profile = Profile::default();
+            assert!(profile.learn(&Refusal { api, ..refusal(400, said, &full()) }), "{said}");
+            profile
+        };
+        let of_messages = |said| learnt(ModelApi::Messages, said);
+        let limit = "max_tokens: 16384 > 8192, which is the maximum allowed number of output tokens for claude-3-5";
+        assert_eq!(of_messages(limit), Profile { output_tokens: Some(8_192), ..Profile::default() });
+        let sum = "input length and `max_tokens` exceed context limit: 190000 + 16384 > 200000";
+        assert_eq!(of_messages(sum).output_tokens, Some(8_192));
+        assert!(of_messages("tools.0.cache_control: Extra inputs are not permitted").no_cache_marks);
+        let adaptive = "\"thinking.type.enabled\" is not supported for this model. Use \"thinking.type.adaptive\"";
+        assert_eq!(of_messages(adaptive), Profile { adaptive: true, ..Profile::default() });
+        assert!(of_messages("thinking is not supported on this model").no_effort);
+        let include = "Encrypted content is not supported with this model";
+        assert_eq!(learnt(ModelApi::Responses, include), Profile { no_include: true, ..Profile::default() });
+    }
+
+    #[test]
     fn models_are_remembered_apart_and_within_bounds() {
         let profiles = Profiles::default();
         let streams = Profile { streams: true, ..Profile::default() };
@@ -285,7 +356,7 @@ mod tests {
     }
 
     fn refusal<'a>(status: u16, said: &'a str, request: &'a ChatRequest) -> Refusal<'a> {
-        Refusal { status, said, request, tokens: 20_000 }
+        Refusal { api: ModelApi::Chat, status, said, request, tokens: 20_000 }
     }
 
     fn full() -> ChatRequest {

@@ -1,5 +1,6 @@
 //! A reply that comes in pieces, put together: what `chat.completion.chunk` objects of server-sent events amount to.
 
+use super::api::Assemble;
 use serde_json::{Map, Value, json};
 
 /// Choices, and calls of one choice, that are put together; a number in a chunk may be anything.
@@ -19,9 +20,9 @@ pub(super) struct Assembly {
     begun: bool,
 }
 
-impl Assembly {
-    /// Takes in the data of one event; data that is no JSON is passed over, as comments are.
-    pub(super) fn take(&mut self, event: &str, data: &str) {
+impl Assemble for Assembly {
+    /// Data that is no JSON is passed over, as comments are.
+    fn take(&mut self, event: &str, data: &str) {
         if data.trim() == "[DONE]" {
             self.done = true;
             return;
@@ -34,6 +35,17 @@ impl Assembly {
         self.chunk(&chunk);
     }
 
+    fn finish(self) -> Option<Value> {
+        let ended =
+            self.done || self.choices.iter().any(|choice| choice.get("finish_reason").is_some_and(|r| !r.is_null()));
+        if let Some(error) = self.error {
+            return Some(json!({"choices": self.choices, "error": error}));
+        }
+        (self.begun && ended).then(|| json!({"choices": self.choices, "usage": self.usage}))
+    }
+}
+
+impl Assembly {
     fn chunk(&mut self, chunk: &Value) {
         if let Some(usage) = chunk.get("usage").filter(|usage| usage.is_object()) {
             self.usage = Some(usage.clone());
@@ -75,16 +87,6 @@ impl Assembly {
             }
         }
     }
-
-    /// The completion, as it would have come in one piece; none when it ended before it was over.
-    pub(super) fn finish(self) -> Option<Value> {
-        let ended =
-            self.done || self.choices.iter().any(|choice| choice.get("finish_reason").is_some_and(|r| !r.is_null()));
-        if let Some(error) = self.error {
-            return Some(json!({"choices": self.choices, "error": error}));
-        }
-        (self.begun && ended).then(|| json!({"choices": self.choices, "usage": self.usage}))
-    }
 }
 
 fn merge_message(message: &mut Map<String, Value>, delta: &Map<String, Value>) {
@@ -108,7 +110,7 @@ fn merge_message(message: &mut Map<String, Value>, delta: &Map<String, Value>) {
 }
 
 /// Texts grow, lists grow by their entries' `index`, objects member by member; anything else is replaced.
-fn merge(known: &mut Value, more: &Value) {
+pub(super) fn merge(known: &mut Value, more: &Value) {
     match (known, more) {
         (Value::String(known), Value::String(more)) => known.push_str(more),
         (Value::Object(known), Value::Object(more)) => {

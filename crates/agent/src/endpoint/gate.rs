@@ -52,6 +52,18 @@ impl Gate {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether nothing may be sent just now.
+    pub(super) fn is_shut(&self) -> bool {
+        let state = self.state();
+        state.shut.is_some_and(|next| state.trying || next > Instant::now())
+    }
+
+    /// Tells metrics whether the endpoint is there.
+    pub(super) fn tell(&self, is_up: bool) {
+        let up = if is_up { 1.0 } else { 0.0 };
+        metrics::gauge!("quarterdeck_model_endpoint_up", "host" => self.host.clone()).set(up);
+    }
+
     /// Waits until a request may be sent; none when the endpoint is still away.
     pub(super) async fn pass(&self) -> Option<Leave<'_>> {
         let until = Instant::now() + WAIT_MAX;
@@ -88,7 +100,7 @@ impl Leave<'_> {
         };
         if was_shut {
             tracing::info!(host = %self.gate.host, "the model at {} answers again", self.gate.host);
-            self.tell(1.0);
+            self.gate.tell(true);
             self.gate.opened.send_modify(|opened| *opened = opened.wrapping_add(1));
         }
     }
@@ -107,12 +119,8 @@ impl Leave<'_> {
         };
         if shuts {
             tracing::warn!(host = %self.gate.host, %error, "the model at {} is away; sessions wait for it", self.gate.host);
-            self.tell(0.0);
+            self.gate.tell(false);
         }
-    }
-
-    fn tell(&self, up: f64) {
-        metrics::gauge!("quarterdeck_model_endpoint_up", "host" => self.gate.host.clone()).set(up);
     }
 }
 

@@ -1,0 +1,139 @@
+"""Uses and breaks the servers of docker-compose.yml, as `cargo xtask compose` has started them.
+
+    trial.py COMPOSE_WORD...    with QUARTERDECK_URL, QUARTERDECK_PROXY_URL and QUARTERDECK_API_KEY in the environment
+
+Each step prints one line; the first that fails ends it with its reason.
+"""
+
+import base64
+import os
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+
+from hai_agents import Client
+
+COMPOSE = sys.argv[1:]
+URL, PROXY_URL, KEY = (os.environ[name] for name in ("QUARTERDECK_URL", "QUARTERDECK_PROXY_URL", "QUARTERDECK_API_KEY"))
+AGENT = "h/web-surfer-pro"
+WAIT_S = 120
+FILE = b"price,19\n" * 1_000
+
+
+def say(line):
+    print(line, flush=True)
+
+
+def compose(*words):
+    subprocess.run([*COMPOSE, *words], check=True, stdout=subprocess.DEVNULL)
+
+
+def is_ready(url):
+    try:
+        with urllib.request.urlopen(f"{url}/readyz", timeout=5) as answer:
+            return answer.status == 200
+    except OSError:
+        return False
+
+
+def until(wanted, what):
+    deadline = time.monotonic() + WAIT_S
+    while not wanted():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what} did not come about within {WAIT_S} s")
+        time.sleep(0.5)
+
+
+def until_ready(url):
+    until(lambda: is_ready(url), f"{url} ready")
+
+
+def fetch(address):
+    request = urllib.request.Request(address, headers={"Authorization": f"Bearer {KEY}"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return answer.read()
+
+
+def attached(client, session):
+    """The bytes of the file that the session's first message brought."""
+    events = client.sessions.list_session_events(session, size=50).items
+    contents = [event.data.content for event in events if getattr(event.data, "kind", None) == "message_event"]
+    source = next(part.source for content in contents for part in content if hasattr(part, "source"))
+    return fetch(source if source.startswith("http") else URL + source)
+
+
+def answer_of(client, script, **options):
+    return client.run_session(agent=AGENT, messages=script, timeout_seconds=WAIT_S, **options).answer
+
+
+def with_file(script):
+    file = {"name": "prices.csv", "source": base64.b64encode(FILE).decode(), "source_type": "base64"}
+    return {"type": "user_message", "message": script, "files": [file]}
+
+
+def check_restarts(client):
+    session = client.start_session(agent=AGENT, messages=with_file("@answer 19"), idle_timeout_s=3_600)
+    assert session.wait_for_completion(timeout_seconds=WAIT_S).answer == "19"
+    assert attached(client, session.id) == FILE
+    say("ok: a session with an attached file")
+    for service in ("quarterdeck", "postgres"):
+        compose("restart", service)
+        until_ready(URL)
+        assert attached(client, session.id) == FILE
+        session.send_message(f"@answer after {service}")
+        until(lambda: answers(client, session.id)[-1] == f"after {service}", f"an answer after {service} was restarted")
+        say(f"ok: {service} restarted; the session, its file and the conversation go on")
+    session.cancel()
+
+
+def answers(client, session):
+    events = client.sessions.list_session_events(session, size=200).items
+    return [event.data.answer for event in events if getattr(event.data, "kind", None) == "answer_event"]
+
+
+def check_killed_database(client):
+    session = client.start_session(agent=AGENT, messages="@wait 8s\n@answer kept")
+    until(lambda: client.sessions.get_session_status(session.id).status == "running", "a session at work")
+    compose("kill", "-s", "SIGKILL", "postgres")
+    until(lambda: not is_ready(URL), "a server that is not ready without its database")
+    try:
+        fetch(f"{URL}/api/v2/sessions/{session.id}/status")
+        raise AssertionError("a status came without a database")
+    except urllib.error.HTTPError as error:
+        assert error.code == 503, error.code
+    compose("up", "-d", "postgres")
+    until_ready(URL)
+    until(lambda: client.sessions.get_session_status(session.id).status == "completed", "the end of the session")
+    assert answers(client, session.id) == ["kept"]
+    say("ok: the database was killed under a running session, which came to its answer")
+
+
+def check_replicas():
+    compose("--profile", "replicas", "up", "-d")
+    until_ready(PROXY_URL)
+    with Client(base_url=PROXY_URL, api_key=KEY, timeout=90) as client:
+        for number in range(8):
+            assert answer_of(client, f"@answer {number}") == str(number)
+        session = client.start_session(agent=AGENT, messages="@wait 6s\n@answer together", queue=True)
+        seen = []
+        waiting = threading.Thread(target=lambda: seen.append(session.wait_for_completion(timeout_seconds=WAIT_S)))
+        waiting.start()
+        compose("kill", "-s", "SIGKILL", "replica")
+        waiting.join(WAIT_S)
+        assert seen and seen[0].answer == "together", seen
+        assert answer_of(client, "@answer alone") == "alone"
+    say("ok: two servers behind a proxy; one of them killed, no session lost")
+
+
+def main():
+    until_ready(URL)
+    with Client(base_url=URL, api_key=KEY, timeout=90) as client:
+        check_restarts(client)
+        check_killed_database(client)
+    check_replicas()
+
+
+main()
