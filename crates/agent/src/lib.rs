@@ -2,7 +2,7 @@
 //!
 //! A runner takes one step at a time from a [`StepContext`] and reports every [`Report`](quarterdeck_core::Report)
 //! to a [`Recorder`] as it becomes known. Built in is the [`ModelRunner`], which asks a [`ModelClient`]:
-//! any endpoint that speaks chat completions, Anthropic's Messages or OpenAI's Responses ([`EndpointClient`]), several of
+//! any endpoint that speaks chat completions, Anthropic's Messages or `OpenAI`'s Responses ([`EndpointClient`]), several of
 //! these ([`Endpoints`]), or the [`ScriptedModel`].
 //!
 //! This crate never writes to the store and holds no state between steps: whatever a step needs to know of

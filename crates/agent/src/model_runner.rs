@@ -398,7 +398,7 @@ fn kept(reply: ChatReply, host_members: Option<JsonObject>) -> Reply {
         output_tokens: usage.output,
         reasoning_tokens: usage.reasoning,
     });
-    let cost = reply.cost;
+    let cost = reply.cost.map(Box::new);
     let reasoning = reply.reasoning.map(|thought| cut(&without_nul(thought), WORDS_MAX_BYTES / 4));
     Reply { reasoning, content: reply.content, usage, cost, kept: host_members.map(Box::new) }
 }

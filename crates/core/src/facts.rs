@@ -302,7 +302,7 @@ impl Transition {
     }
 
     fn decided(&mut self, mode: StepMode, reply: Reply, calls: Vec<ToolRequest>, validation_errors: Vec<String>) {
-        self.count_step(reply.usage.as_ref(), reply.cost);
+        self.count_step(reply.usage.as_ref(), reply.cost.as_deref().copied());
         let rejected = !validation_errors.is_empty();
         self.write_agent(AgentEvent::PolicyEvent {
             reasoning_content: reply.reasoning,
@@ -381,7 +381,7 @@ impl Transition {
     }
 
     fn answered(&mut self, reply: Reply, call: Option<ToolRequest>, answer: Answer, outcome: Option<Outcome>) {
-        self.count_step(reply.usage.as_ref(), reply.cost);
+        self.count_step(reply.usage.as_ref(), reply.cost.as_deref().copied());
         self.write_agent(AgentEvent::PolicyEvent {
             reasoning_content: reply.reasoning,
             content: reply.content,
@@ -398,7 +398,7 @@ impl Transition {
 
     /// As an answer that nobody gave: the session waits for a message, whether or not it was to be talked to.
     fn asked(&mut self, reply: Reply) {
-        self.count_step(reply.usage.as_ref(), reply.cost);
+        self.count_step(reply.usage.as_ref(), reply.cost.as_deref().copied());
         self.write_agent(AgentEvent::PolicyEvent {
             reasoning_content: reply.reasoning,
             content: reply.content,
@@ -430,16 +430,13 @@ impl Transition {
         self.session.recoveries = 0;
         self.session.turn.steps += 1;
         let Some(usage) = usage else { return };
-        let is_new = match self.session.usage.iter_mut().find(|known| known.name == usage.name) {
-            Some(known) => {
-                add(known, usage);
-                false
-            }
-            None => {
-                self.session.usage.push(usage.clone());
-                true
-            }
-        };
+        let known = self.session.usage.iter_mut().find(|known| known.name == usage.name);
+        let is_new = known.is_none();
+        if let Some(known) = known {
+            add(known, usage);
+        } else {
+            self.session.usage.push(usage.clone());
+        }
         self.count_cost(&usage.name, cost, is_new);
     }
 

@@ -63,7 +63,7 @@ pub struct Reply {
     pub usage: Option<ModelUsage>,
     /// What they cost; none when they have no price.
     #[serde(default)]
-    pub cost: Option<Cost>,
+    pub cost: Option<Box<Cost>>,
     /// What the model's host put into it beside this, and wants back. Recorded, and shown to nobody.
     #[serde(default)]
     pub kept: Option<Box<JsonObject>>,

@@ -188,7 +188,7 @@ fn raw_call(block: &Value) -> RawCall {
         Value::Null => "{}".to_owned(),
         Value::String(text) if text.trim().is_empty() => "{}".to_owned(),
         Value::String(text) => text.clone(),
-        other => other.to_string(),
+        other @ (Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => other.to_string(),
     };
     RawCall {
         id: block["id"].as_str().map(str::to_owned),

@@ -146,7 +146,7 @@ fn raw_call(item: &Value) -> RawCall {
         Value::Null => "{}".to_owned(),
         Value::String(text) if text.trim().is_empty() => "{}".to_owned(),
         Value::String(text) => text.clone(),
-        other => other.to_string(),
+        other @ (Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => other.to_string(),
     };
     RawCall {
         id: ["call_id", "id"].iter().find_map(|name| item[name].as_str()).map(str::to_owned),

@@ -245,19 +245,17 @@ const TABLES: [&str; 2] = ["model-endpoint", "model-names"];
 /// when it is neither.
 fn tables(text: &str, name: &str) -> Option<Vec<OsString>> {
     let file: toml::Table = text.parse().ok()?;
-    match file.get(name)? {
-        toml::Value::Array(tables) => {
-            tables.iter().map(|table| table.is_table().then(|| table.to_string().into())).collect()
-        }
-        toml::Value::Table(members) => {
-            let one = |value: &toml::Value| value.as_str().map(str::to_owned);
-            let value = |value: &toml::Value| match value {
-                toml::Value::Array(values) => Some(values.iter().map(one).collect::<Option<Vec<_>>>()?.join(",")),
-                single => one(single),
+    let one = |value: &toml::Value| value.as_str().map(str::to_owned);
+    match (file.get(name)?.as_array(), file.get(name)?.as_table()) {
+        (Some(tables), _) => tables.iter().map(|table| table.is_table().then(|| table.to_string().into())).collect(),
+        (None, Some(members)) => {
+            let value = |value: &toml::Value| match value.as_array() {
+                Some(values) => Some(values.iter().map(one).collect::<Option<Vec<_>>>()?.join(",")),
+                None => one(value),
             };
             members.iter().map(|(name, said)| Some(format!("{name}={}", value(said)?).into())).collect()
         }
-        _ => None,
+        (None, None) => None,
     }
 }
 
