@@ -18,7 +18,7 @@ from site_pages import site
 from steps import read_all, wait_for_status
 from web_server import BROWSER
 
-STEPS, STARTS = 100, 20
+STEPS, STARTS = 50, 20
 ACTIONS = {
     "a still page: the mouse moves": ("/", ("move_mouse_web", {"x": 900, "y": 900})),
     "a click that writes into the page": ("/acts", ("click_web", {"x": 170, "y": 40})),

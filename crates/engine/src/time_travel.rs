@@ -78,18 +78,18 @@ async fn go(shared: &Arc<Shared>, clock: &VirtualClock, target: Target) -> Resul
     let mut all_settled = settle(shared, clock).await?;
     loop {
         let now = clock.now();
-        let due = [shared.store.next_due().await?, clock.next_end()].into_iter().flatten().min();
+        // What was due and did not settle in time must not hold time up.
+        let due = [shared.store.next_due().await?, clock.next_end()];
+        let due = due.into_iter().flatten().filter(|due| *due > now).min();
         let stop = match (due, target) {
             (Some(due), Target::Moment(end)) if due > end => Some(end),
             (None, Target::Moment(end)) => Some(end),
             (None, Target::Next) => Some(now),
             (Some(due), _) => {
-                // What did not settle in time is due still: it must not hold time up for ever.
-                let step = if due > now || all_settled { due } else { now + chrono::TimeDelta::milliseconds(1) };
-                clock.leap_to(step);
+                clock.leap_to(due);
                 shared.work_due.notify_one();
                 all_settled &= settle(shared, clock).await?;
-                (target == Target::Next).then_some(step)
+                (target == Target::Next).then_some(due)
             }
         };
         if let Some(end) = stop {
@@ -122,5 +122,5 @@ async fn is_calm(shared: &Shared, clock: &VirtualClock) -> Result<bool, Error> {
     // In this order: what was claimed meanwhile has its worker by now, or is being claimed still.
     let is_claiming = shared.is_claiming();
     let at_work = shared.held().len().saturating_sub(clock.resting() + shared.waits());
-    Ok(!is_due && !is_claiming && at_work == 0)
+    Ok(!is_due && !clock.is_due() && !is_claiming && at_work == 0)
 }

@@ -39,6 +39,8 @@ struct State {
     skips_waits: bool,
     /// Scripts that wait, by their ends.
     resting: BTreeMap<(Timestamp, u64), ()>,
+    /// Everything that waits for a moment, scripts included.
+    timers: BTreeMap<(Timestamp, u64), ()>,
     rests: u64,
 }
 
@@ -74,6 +76,7 @@ impl VirtualClock {
             same: HashMap::new(),
             skips_waits: false,
             resting: BTreeMap::new(),
+            timers: BTreeMap::new(),
             rests: 0,
         };
         Self { state: Mutex::new(state), leaps: watch::Sender::new(0) }
@@ -134,9 +137,16 @@ impl VirtualClock {
         self.state().skips_waits
     }
 
-    /// When the next wait of a script ends.
+    /// The next moment that something waits for, after now.
     pub(crate) fn next_end(&self) -> Option<Timestamp> {
-        self.state().resting.keys().next().map(|(end, _)| *end)
+        let now = self.time();
+        self.state().timers.range((now, u64::MAX)..).next().map(|((end, _), ())| *end)
+    }
+
+    /// Whether a moment has come for something that has not noticed yet.
+    pub(crate) fn is_due(&self) -> bool {
+        let now = self.time();
+        self.state().timers.keys().next().is_some_and(|(end, _)| *end <= now)
     }
 
     /// How many scripts wait for a later time than now.
@@ -177,25 +187,30 @@ impl VirtualClock {
     }
 }
 
-/// A wait of a script, for as long as it lasts.
+/// A wait for a moment, for as long as it lasts.
 struct Rest<'a> {
     clock: &'a VirtualClock,
     key: (Timestamp, u64),
 }
 
 impl<'a> Rest<'a> {
-    fn begin(clock: &'a VirtualClock, end: Timestamp) -> Self {
+    fn begin(clock: &'a VirtualClock, end: Timestamp, is_script: bool) -> Self {
         let mut state = clock.state();
         state.rests += 1;
         let key = (end, state.rests);
-        state.resting.insert(key, ());
+        state.timers.insert(key, ());
+        if is_script {
+            state.resting.insert(key, ());
+        }
         Self { clock, key }
     }
 }
 
 impl Drop for Rest<'_> {
     fn drop(&mut self) {
-        self.clock.state().resting.remove(&self.key);
+        let mut state = self.clock.state();
+        state.resting.remove(&self.key);
+        state.timers.remove(&self.key);
     }
 }
 
@@ -226,6 +241,7 @@ impl Clock for VirtualClock {
     fn sleep_until(&self, moment: Timestamp) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             let mut leaps = self.leaps.subscribe();
+            let _timer = Rest::begin(self, moment, false);
             loop {
                 let left = (moment - self.time()).to_std().unwrap_or_default();
                 if left.is_zero() {
@@ -252,7 +268,7 @@ impl Pace for VirtualClock {
     async fn rest(&self, time: Duration) {
         let mut leaps = self.leaps.subscribe();
         let end = self.time() + TimeDelta::from_std(time).unwrap_or(TimeDelta::days(1));
-        let rest = Rest::begin(self, end);
+        let rest = Rest::begin(self, end, true);
         loop {
             if self.skips_waits() || self.time() >= end {
                 break;

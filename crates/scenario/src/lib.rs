@@ -30,3 +30,4 @@ pub use recording::{Mark, Recorded};
 pub use rule::{Cut, Deed as FaultDeed, Rule, RuleMatch};
 pub use schema::SCHEMA;
 pub use template::{Facts, TemplateFault};
+pub use units::duration;

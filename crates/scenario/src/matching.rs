@@ -84,7 +84,7 @@ pub struct Audition<'a> {
     /// Its label.
     pub group_id: Option<&'a str>,
     /// Headers of the creating request, by small letters.
-    pub header: &'a dyn Fn(&str) -> Option<String>,
+    pub header: &'a (dyn Fn(&str) -> Option<String> + Sync),
 }
 
 /// Why a scenario is not played.

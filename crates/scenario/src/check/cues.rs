@@ -84,6 +84,7 @@ impl Reader<'_, '_> {
         let acts: Vec<&'static str> =
             ACTS.into_iter().filter(|act| members.iter().any(|(key, _)| key.name == **act)).collect();
         let main = acts.iter().copied().find(|act| acts.iter().all(|other| other == act || is_beside(act, other)));
+        let mut is_misspelt = false;
         for (key, _) in members {
             let name = key.name.as_str();
             if Some(name) == main || main.is_some_and(|main| is_beside(main, name)) {
@@ -92,6 +93,7 @@ impl Reader<'_, '_> {
             let is_known = ACTS.contains(&name) || MODIFIERS.contains(&name) || name == ELSE;
             match main {
                 _ if !is_known => {
+                    is_misspelt = true;
                     let words = ACTS.into_iter().chain(MODIFIERS);
                     self.notes.add_meant(key.at, format!("there is no cue `{name}`"), meant(name, words));
                 }
@@ -103,10 +105,8 @@ impl Reader<'_, '_> {
                 None => {}
             }
         }
-        let Some(main) = main else {
-            let is_misspelt = members.iter().any(|(key, _)| {
-                !ACTS.contains(&key.name.as_str()) && !MODIFIERS.contains(&key.name.as_str()) && key.name != ELSE
-            });
+        // What else is wrong with such a step follows from that.
+        let Some(main) = main.filter(|_| !is_misspelt) else {
             if !is_misspelt && acts.is_empty() {
                 self.notes.add(item.at, format!("this step does nothing: it needs one of {}", ACTS.join(", ")));
             }

@@ -166,6 +166,9 @@ impl Reader<'_, '_> {
         let mut fields = self.fields(node, &format!("`{what}`"), &KEYS)?;
         let given: Vec<(&str, &Node)> =
             KEYS.into_iter().filter_map(|key| fields.take(key).map(|node| (key, node))).collect();
+        if given.is_empty() && !fields.rest().is_empty() {
+            return None; // it was told of what stands there in its place
+        }
         let &[(key, value)] = given.as_slice() else {
             self.notes.add(node.at, format!("`{what}` asks one of {}, not {}", KEYS.join(", "), given.len()));
             return None;

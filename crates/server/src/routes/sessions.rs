@@ -6,6 +6,7 @@ use crate::{
     error::ApiError,
     input::Input,
     public_url::Base,
+    test_api::{Audience, CreatedSession},
 };
 use axum::{
     Json,
@@ -53,23 +54,37 @@ pub(crate) async fn create(
         key: key.as_str().to_owned(),
         request_hash: Sha256::digest(input.body_bytes()).into(),
     });
+    let audience = Audience::of(&app, caller, &request, &input).await?;
     let base = app.base(&input);
     let render = |record: &SessionRecord| to_json(&session_view(record, base.as_str()));
+    let mut created = None;
     let json = match app.sessions.prepare(caller, request, key.as_ref()).await? {
         Preparation::Replayed(json) => base.in_answer(json),
         Preparation::New(prepared) => {
+            let prepared = match audience.as_ref().and_then(Audience::cast) {
+                Some(cast) => prepared.cast_as(cast),
+                None => prepared,
+            };
             let repeatable = key.map(|key| Repeatable {
                 key,
                 started: render(prepared.started()),
                 queued: prepared.queued().map(render),
             });
             match app.sessions.admit(*prepared, repeatable).await? {
-                Created::New(record) => base.in_text(render(&record), record.session.id),
+                Created::New(record) => {
+                    created = Some(record.session.id);
+                    base.in_text(render(&record), record.session.id)
+                }
                 Created::Replayed(json) => base.in_answer(json),
             }
         }
     };
-    Ok((StatusCode::CREATED, [(header::CONTENT_TYPE, "application/json")], json).into_response())
+    let mut response = (StatusCode::CREATED, [(header::CONTENT_TYPE, "application/json")], json).into_response();
+    if let (Some(audience), Some(id)) = (audience, created) {
+        audience.created(id);
+        response.extensions_mut().insert(CreatedSession(id));
+    }
+    Ok(response)
 }
 
 /// Lists sessions, newest first.
