@@ -166,8 +166,9 @@ export function open(what) {
   app.open = what;
   app.paletteText = '';
   app.paletteAt = 0;
-  update();
-  requestAnimationFrame(() => requestAnimationFrame(() => document.getElementById('palette')?.focus()));
+  // At once: what is typed next is meant for it.
+  draw();
+  document.getElementById('palette')?.focus();
 }
 
 function commands() {
