@@ -82,6 +82,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments, report: &mut Rep
     if arguments.includes(Part::Sdk) {
         report.step("Python environment", || python::SDK.prepare(workspace));
         report.step("SDK tests", || sdk::run(workspace, &postgres));
+        report.step("example of the pytest fixture", || sdk::run_fixture(workspace));
     }
     if arguments.includes(Part::Typescript) {
         typescript::steps(workspace, &postgres, report);

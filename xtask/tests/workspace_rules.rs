@@ -10,7 +10,7 @@ use std::process::Command;
 /// Bottom to top. A crate may use those in rows above this one's line, never those beside or below it.
 const ROWS: &[&[&str]] = &[
     &["quarterdeck-api"],
-    &["quarterdeck-core"],
+    &["quarterdeck-core", "quarterdeck-scenario"],
     &["quarterdeck-store", "quarterdeck-agent", "quarterdeck-environments"],
     &["quarterdeck-engine"],
     &["quarterdeck-server"],

@@ -14,6 +14,9 @@ use quarterdeck_api::ToolDefinition;
 const PICTURE: usize = 1_500;
 /// Bytes of text that make a token, by a rule of thumb for most languages.
 pub(crate) const BYTES_A_TOKEN: usize = 4;
+/// What a message takes beside its words, and bytes that a call takes beside its name and arguments: marks of whose it is.
+const MESSAGE: usize = 8;
+const CALL_BYTES: usize = 80;
 /// Characters that stay of a result, a page or a remark that is left out.
 const STUB: usize = 200;
 /// Once there is too much, so many hundredths of the budget stay.
@@ -28,7 +31,7 @@ const MESSAGES_LEFT_OUT: &str =
 
 /// Tokens of a message, by estimate.
 pub(crate) fn tokens(message: &ChatMessage) -> usize {
-    let bytes = |text: &str| text.len() / BYTES_A_TOKEN + 4;
+    let bytes = |text: &str| text.len() / BYTES_A_TOKEN + MESSAGE;
     match message {
         ChatMessage::System(text) => bytes(text),
         ChatMessage::User(parts) | ChatMessage::Note(parts) => parts
@@ -39,11 +42,12 @@ pub(crate) fn tokens(message: &ChatMessage) -> usize {
             })
             .sum(),
         ChatMessage::Assistant { content, calls, kept } => {
-            let calls = calls.iter().map(|call| call.name.len() + json_len(&call.arguments) + 40).sum::<usize>();
+            let calls =
+                calls.iter().map(|call| call.name.len() + json_len(&call.arguments) + CALL_BYTES).sum::<usize>();
             let kept = kept
                 .as_ref()
                 .map_or(0, |kept| json_len(&kept.message) + kept.calls.iter().map(json_len).sum::<usize>());
-            content.as_deref().map_or(0, bytes) + (calls + kept) / BYTES_A_TOKEN
+            content.as_deref().map_or(MESSAGE, bytes) + (calls + kept) / BYTES_A_TOKEN
         }
         ChatMessage::Tool { content, .. } => bytes(content),
     }

@@ -4,6 +4,7 @@ use crate::{
     judge::WORDS_MAX_BYTES,
     runner::{Recorder, StepContext, Superseded},
     skills::{LOAD_SKILL, Skills},
+    staged::Results,
     text::{depth_is_within, without_nul},
     toolbox::{Look, Place},
 };
@@ -13,6 +14,7 @@ use futures_util::{
 };
 use quarterdeck_api::{AgentEvent, ImageContent, ToolError, ToolRequest, ToolResult, ToolResultItem};
 use quarterdeck_core::{CallError, Observation, Output, Picture, Report};
+use quarterdeck_scenario::CallResult;
 use serde_json::Value;
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
@@ -35,13 +37,13 @@ pub(crate) struct CallLimits {
 /// Runs the calls that a decision left to the server. Those to one environment are followed by a look at it.
 pub(crate) async fn run(
     context: &StepContext,
-    skills: &Skills<'_>,
+    (skills, staged): (&Skills<'_>, Results),
     calls: Vec<ToolRequest>,
     limits: &CallLimits,
     recorder: &mut dyn Recorder,
 ) -> Result<(), Superseded> {
     let at_once = Semaphore::new(limits.at_once.max(1));
-    let runner = CallRunner { context, skills, limits, at_once: &at_once };
+    let runner = CallRunner { context, skills, staged: &staged, limits, at_once: &at_once };
     let mut returned: SelectAll<_> =
         by_place(context, calls).into_iter().map(|(place, calls)| runner.group(place, calls)).collect();
     // Calls go on while one is recorded: a call that stood still could hold what the record needs, such as the only
@@ -87,6 +89,8 @@ struct Returned {
 struct CallRunner<'a> {
     context: &'a StepContext,
     skills: &'a Skills<'a>,
+    /// What a script says that calls return.
+    staged: &'a Results,
     limits: &'a CallLimits,
     at_once: &'a Semaphore,
 }
@@ -109,6 +113,13 @@ impl<'a> CallRunner<'a> {
     }
 
     async fn run_one(self, call: ToolRequest) -> (ToolRequest, Result<Output, CallError>) {
+        if let Some(result) = self.staged.take(&call.tool_name) {
+            let outcome = match result {
+                CallResult::Value(result) => Ok(Output { result, ..Output::default() }),
+                CallResult::Error(error) => Err(CallError(error)),
+            };
+            return (call, outcome);
+        }
         let arguments = call.args.clone().unwrap_or_default();
         if call.tool_name == LOAD_SKILL {
             let loaded = self.skills.load(&arguments);

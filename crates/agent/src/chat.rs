@@ -74,7 +74,7 @@ impl<'a> Chat<'a> {
         let covered = summary.as_ref().map_or(0, |summary| summary.covers);
         let mut chat = Self {
             messages: vec![ChatMessage::System(system)],
-            progress: Progress { turn_start: 1, failures: Vec::new() },
+            progress: Progress { turn_start: 1, failures: Vec::new(), transcript: transcript.to_vec() },
             open: Vec::new(),
             deferred: Vec::new(),
             replies: 0,

@@ -320,11 +320,6 @@ impl EndpointClient {
         self.gate.is_shut()
     }
 
-    /// Tells metrics that it is there, as far as is known.
-    pub fn is_told(&self) {
-        self.gate.tell(true);
-    }
-
     /// Whether the operator or the endpoint named this model.
     fn knows(&self, model: &str) -> bool {
         self.settings.model.as_deref() == Some(model) || self.known_models().iter().any(|name| name == model)

@@ -29,9 +29,11 @@ mod offer;
 mod offered_schema;
 mod prompt;
 mod runner;
+mod scene;
 mod schema;
 mod scripted;
 mod skills;
+mod staged;
 mod standing;
 mod structured;
 mod summary;
@@ -45,14 +47,15 @@ pub use endpoint::{ApiKey, EndpointClient, EndpointSettings, EndpointSettingsErr
 pub use endpoints::{Endpoints, NamedEndpoint, Price};
 pub use media::{Media, NoMedia};
 pub use model::{
-    ChatCall, ChatMessage, ChatReply, ChatRequest, Finish, Kept, ModelClient, ModelError, Part, Progress, RawCall,
-    TokenUsage,
+    ChatCall, ChatMessage, ChatReply, ChatRequest, Finish, Kept, ModelClient, ModelError, NextCue, Part, Progress,
+    RawCall, TokenUsage,
 };
 pub use model_runner::{ModelRunner, RunnerSettings};
 /// Of [`RunnerSettings`].
 pub use quarterdeck_core::Coordinates;
 pub use runner::{Recorded, Recorder, Runner, StepContext, StepError, Superseded};
-pub use scripted::ScriptedModel;
+pub use scene::{Pace, RealPace, Scene};
+pub use scripted::{Casting, ScriptedModel};
 pub use structured::StructuredReplies;
 pub use toolbox::{Look, NoTools, Place, Toolbox};
 

@@ -3,10 +3,12 @@
 //! A request is everything a model is told; a reply is taken down as it came, however odd: what is wrong
 //! with it is the loop's to judge, not the client's.
 
+use crate::scene::Scene;
 use async_trait::async_trait;
-use quarterdeck_api::{JsonObject, ReasoningEffort, ToolDefinition};
+use quarterdeck_api::{AgentEvent, JsonObject, ReasoningEffort, ToolDefinition};
 use quarterdeck_core::Cost;
-use std::time::Duration;
+use quarterdeck_scenario::Cue;
+use std::{sync::Arc, time::Duration};
 use thiserror::Error;
 
 /// Asks a language model. The future may be dropped at any await point; the request ends with it.
@@ -27,6 +29,22 @@ pub trait ModelClient: Send + Sync + 'static {
     fn context_tokens(&self, _name: Option<&str>) -> Option<usize> {
         None
     }
+    /// What a script says beside the reply to this request; nobody but a model that plays one knows any.
+    ///
+    /// # Errors
+    /// When the script cannot be played, and why.
+    fn cue(&self, _request: &ChatRequest) -> Result<Option<NextCue>, String> {
+        Ok(None)
+    }
+}
+
+/// What a script says about one reply.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NextCue {
+    /// The cue, with everything in it looked up.
+    pub cue: Cue,
+    /// How many of its observations the log has already.
+    pub seen: usize,
 }
 
 /// What a model is asked.
@@ -46,15 +64,19 @@ pub struct ChatRequest {
     pub reply_schema: Option<serde_json::Value>,
     /// Where in the conversation this request stands.
     pub progress: Progress,
+    /// What the session plays in the model's place.
+    pub scene: Option<Arc<Scene>>,
 }
 
 /// What the messages alone do not tell. A real model has no use for it, one that plays a script has.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Progress {
     /// Index of the first message after the latest answer.
     pub turn_start: usize,
     /// One entry for each failed attempt so far: how many messages there were.
     pub failures: Vec<usize>,
+    /// What the messages were made of.
+    pub transcript: Vec<Arc<AgentEvent>>,
 }
 
 /// A message of the conversation.

@@ -10,10 +10,12 @@ use crate::{
     host_members,
     judge::{Judge, Verdict, WORDS_MAX_BYTES, shown},
     meter,
-    model::{ChatReply, ChatRequest, ModelClient, ModelError, TokenUsage},
+    model::{ChatReply, ChatRequest, ModelClient, ModelError, NextCue, TokenUsage},
     offer, prompt,
     runner::{Recorder, Runner, StepContext, StepError},
+    scene::{Pace, RealPace},
     skills::Skills,
+    staged,
     standing::Standing,
     summary::Due,
     text::{cut, without_nul},
@@ -23,6 +25,7 @@ use crate::{
 use async_trait::async_trait;
 use quarterdeck_api::{Agent, AgentEvent, ErrorCode, JsonObject, ModelUsage, ToolDefinition, ToolRequest};
 use quarterdeck_core::{Coordinates, Cost, Fault, Reply, Report, StepMode, Vision};
+use quarterdeck_scenario::Cue;
 use std::{collections::HashSet, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
@@ -87,6 +90,15 @@ impl Default for RunnerSettings {
 pub struct ModelRunner {
     model: Arc<dyn ModelClient>,
     settings: RunnerSettings,
+    pace: Arc<dyn Pace>,
+}
+
+/// A reply, and what it was asked for.
+struct Asked {
+    request: ChatRequest,
+    reply: ChatReply,
+    /// What a script says beside it.
+    cue: Option<Cue>,
 }
 
 impl ModelRunner {
@@ -97,7 +109,13 @@ impl ModelRunner {
 
     /// A runner with these settings.
     pub fn with_settings(model: Arc<dyn ModelClient>, settings: RunnerSettings) -> Self {
-        Self { model, settings }
+        Self { model, settings, pace: Arc::new(RealPace) }
+    }
+
+    /// With tries of a script apart by this time.
+    #[must_use]
+    pub fn at_pace(self, pace: Arc<dyn Pace>) -> Self {
+        Self { pace, ..self }
     }
 }
 
@@ -114,9 +132,15 @@ impl Runner for ModelRunner {
         let (transcript, spent) =
             self.summarize(context, &servers, (transcript, &gallery), format.as_ref(), recorder).await?;
         let request = self.request(context, servers, (&transcript, &gallery), format.as_ref());
-        let (request, mut reply) = self.ask(context, request, &standing, recorder).await?;
+        let Asked { request, mut reply, cue } = self.ask(context, request, &standing, recorder).await?;
         reply.content = reply.content.map(without_nul);
         spent.add_to(&mut reply);
+        if let Some(act) = cue.as_ref().map(|cue| &cue.act)
+            && let Some(report) = staged::report(act, &reply)?
+        {
+            recorder.record(report).await?;
+            return Ok(());
+        }
         let judge = Judge {
             mode: context.mode,
             tools: &request.tools,
@@ -128,7 +152,8 @@ impl Runner for ModelRunner {
         let verdict = Judged { verdict, replies: judge.replies };
         let calls = self.record(context.mode, &standing, reply, verdict, recorder).await?;
         let limits = CallLimits { at_once: self.settings.calls_at_once, timeout: self.settings.call_timeout };
-        Ok(calls::run(context, &skills, calls, &limits, recorder).await?)
+        let staged = staged::results(cue.as_ref());
+        Ok(calls::run(context, (&skills, staged), calls, &limits, recorder).await?)
     }
 
     fn vision(&self, agent: &Agent) -> Vision {
@@ -170,6 +195,7 @@ impl ModelRunner {
             tool_required: context.mode == StepMode::AnswerOnly,
             reply_schema: None,
             progress,
+            scene: context.scene.clone(),
         }
     }
 
@@ -214,16 +240,17 @@ impl ModelRunner {
         mut request: ChatRequest,
         standing: &Standing,
         recorder: &mut dyn Recorder,
-    ) -> Result<(ChatRequest, ChatReply), StepError> {
+    ) -> Result<Asked, StepError> {
         let backoff = Backoff::new(context.session, &self.settings);
         let mut failures = standing.failures;
         let (begun, waited) = (Instant::now(), backoff.waited(failures));
         loop {
+            let cue = self.staged(&mut request, recorder).await?;
             let call = meter::Call::begin();
             let result = self.model.complete(&request).await;
             call.end(&result);
             let (message, retry_after, is_away) = match result {
-                Ok(reply) => return Ok((request, reply)),
+                Ok(reply) => return Ok(Asked { request, reply, cue }),
                 Err(ModelError::Fatal { message }) => {
                     return Err(StepError::Failed(Fault::because(ErrorCode::Internal, message)));
                 }
@@ -239,8 +266,26 @@ impl ModelRunner {
                 return Err(out_of_patience(failures, &message));
             }
             request.progress.failures.push(request.messages.len());
-            tokio::time::sleep(backoff.wait(failures, retry_after)).await;
+            let wait = backoff.wait(failures, retry_after);
+            if cue.is_some() { self.pace.rest(wait).await } else { tokio::time::sleep(wait).await }
         }
+    }
+
+    /// What a script has for the reply that is asked for: what the agent sees before it is recorded now, and tools whose
+    /// results it knows are on offer, whether or not anything would run them.
+    async fn staged(&self, request: &mut ChatRequest, recorder: &mut dyn Recorder) -> Result<Option<Cue>, StepError> {
+        let failed = |why| StepError::Failed(Fault::because(ErrorCode::Internal, why));
+        let Some(NextCue { cue, seen }) = self.model.cue(request).map_err(failed)? else { return Ok(None) };
+        for observe in cue.observations.iter().skip(seen) {
+            for event in staged::observed(observe) {
+                recorder.record(Report::Observed(event.clone())).await?;
+                request.progress.transcript.push(Arc::new(event));
+            }
+        }
+        if !request.tool_required {
+            staged::offer(&mut request.tools, &cue);
+        }
+        Ok(Some(cue))
     }
 
     /// Records what came of the reply, and returns the calls to make.

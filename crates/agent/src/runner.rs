@@ -1,6 +1,6 @@
 //! The port between the engine and whatever drives a session.
 
-use crate::{media::Media, toolbox::Toolbox};
+use crate::{media::Media, scene::Scene, toolbox::Toolbox};
 use async_trait::async_trait;
 use quarterdeck_api::{Agent, AgentEvent, SessionId, ToolRequest};
 use quarterdeck_core::{Fault, Report, Session, StepMode, Vision};
@@ -68,6 +68,8 @@ pub struct StepContext {
     pub toolbox: Arc<dyn Toolbox>,
     /// The pictures of the transcript.
     pub media: Arc<dyn Media>,
+    /// What the session plays in a model's place.
+    pub scene: Option<Arc<Scene>>,
     /// What the step may do.
     pub mode: StepMode,
 }

@@ -4,30 +4,39 @@
 //! after a crash goes on at the right line.
 
 mod sample;
-mod script;
 
 use crate::{
     answer::{ANSWER, answer_tool},
-    model::{ChatMessage, ChatReply, ChatRequest, ModelClient, ModelError, Part, RawCall, TokenUsage},
+    model::{ChatMessage, ChatReply, ChatRequest, ModelClient, ModelError, NextCue, Part, RawCall, TokenUsage},
+    scene::{Pace, RealPace, Scene},
     schema::off_the_workers,
     text::cut,
 };
 use async_trait::async_trait;
-use quarterdeck_api::JsonObject;
+use quarterdeck_api::{AgentEvent, JsonObject, MessageContent, ToolError};
+use quarterdeck_scenario::{Act, Cue, Facts, Failure, Player, Scenario, Script, ScriptFault, find};
 use sample::sample;
-use script::{Script, ScriptFault};
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// Characters of the task that an answer without a script repeats.
 const TASK_SHOWN: usize = 200;
 
 /// The model that answers when no other is configured, and in tests.
 ///
-/// The script is taken from the latest message of a person that holds one, else from the agent's instructions,
-/// else from [`ScriptedModel::playing`]. Without any, or past its end, it answers that no model is configured.
-#[derive(Clone, Debug, Default)]
+/// The script is taken from the latest message of a person that holds one, else from the agent's instructions, else from
+/// the scenario that the session was cast for, else from [`ScriptedModel::playing`]. Without any, or past its end, it
+/// answers that no model is configured.
+#[derive(Clone, Debug)]
 pub struct ScriptedModel {
     script: Option<String>,
+    pace: Arc<dyn Pace>,
+}
+
+impl Default for ScriptedModel {
+    fn default() -> Self {
+        Self { script: None, pace: Arc::new(RealPace) }
+    }
 }
 
 impl ScriptedModel {
@@ -38,48 +47,195 @@ impl ScriptedModel {
 
     /// A model that plays `script`, from its start in every turn, where the conversation holds none.
     pub fn playing(script: impl Into<String>) -> Self {
-        Self { script: Some(script.into()) }
+        Self { script: Some(script.into()), ..Self::default() }
     }
 
-    /// The script in force, and how many of its cues were played.
-    fn script(&self, request: &ChatRequest) -> Option<(Result<Script, ScriptFault>, usize)> {
-        let in_message = request.messages.iter().enumerate().rev().find_map(|(place, message)| {
-            Some((script::find(&words_of_a_person(message)?)?, played(request, place + 1)))
-        });
+    /// The model whose scripts wait by this time.
+    #[must_use]
+    pub fn at_pace(self, pace: Arc<dyn Pace>) -> Self {
+        Self { pace, ..self }
+    }
+
+    /// The script in force, and from which event of the transcript on it is played.
+    fn script(&self, request: &ChatRequest) -> Option<(Result<Source, ScriptFault>, usize)> {
+        let transcript = &request.progress.transcript;
+        let in_message = transcript
+            .iter()
+            .enumerate()
+            .rev()
+            .find_map(|(place, event)| Some((find(&words_of_a_message(event)?)?.map(Source::Lines), place + 1)));
         in_message.or_else(|| {
-            let instructions = request.messages.iter().find_map(|message| match message {
-                ChatMessage::System(text) => script::find(text),
-                ChatMessage::User(_)
-                | ChatMessage::Note(_)
-                | ChatMessage::Assistant { .. }
-                | ChatMessage::Tool { .. } => None,
-            });
-            let script = instructions.or_else(|| script::find(self.script.as_deref()?))?;
-            Some((script, played(request, request.progress.turn_start)))
+            let turn_start = transcript.iter().rposition(|event| matches!(**event, AgentEvent::AnswerEvent { .. }));
+            let turn_start = turn_start.map_or(0, |answer| answer + 1);
+            if let Some(script) = instructions(request).and_then(find) {
+                return Some((script.map(Source::Lines), turn_start));
+            }
+            if let Some(scene) = &request.scene {
+                return Some((Ok(Source::Scene(Arc::clone(scene))), 0));
+            }
+            Some((find(self.script.as_deref()?)?.map(Source::Lines), turn_start))
         })
     }
+
+    /// The cue whose turn it is; none past the end of the script, or without one.
+    fn next(&self, request: &ChatRequest) -> Result<Option<NextCue>, String> {
+        let Some((source, start)) = self.script(request) else { return Ok(None) };
+        match source.map_err(|fault| fault.to_string())? {
+            Source::Lines(script) => {
+                let mut player = played(&script, request, start);
+                let next = player.next().cloned();
+                Ok(next.map(|cue| NextCue { cue, seen: player.seen() }))
+            }
+            Source::Scene(scene) => {
+                let scenario = scene.part.as_ref().map_err(Clone::clone)?;
+                let mut player = played(&scenario.script, request, start);
+                let Some(cue) = player.next() else { return Err(past_its_end(scenario, player.played)) };
+                let facts = self.facts(&scene, &player);
+                let filled = facts.fill(cue, scenario);
+                let cue = filled.map_err(|fault| {
+                    format!("the scenario `{}` has a fault at {}: {fault}", scenario.name, scenario.place_of(cue.line))
+                })?;
+                Ok(Some(NextCue { cue, seen: player.seen() }))
+            }
+        }
+    }
+
+    fn facts(&self, scene: &Scene, player: &Player<'_>) -> Facts {
+        Facts {
+            agent: scene.agent.clone(),
+            session: scene.session.to_string(),
+            group_id: scene.group_id.clone(),
+            header: scene.header.clone(),
+            message: player.stage.first_message.clone(),
+            results: player.stage.results.clone(),
+            turn: player.stage.answers + 1,
+            now: self.pace.now().to_rfc3339(),
+        }
+    }
+}
+
+/// Where a script comes from.
+enum Source {
+    /// From directives, a line each.
+    Lines(Script),
+    /// From what the session was cast for.
+    Scene(Arc<Scene>),
+}
+
+/// A scenario says all that its sessions do: more is a fault of the test.
+fn past_its_end(scenario: &Scenario, played: usize) -> String {
+    let (name, place) = (&scenario.name, scenario.place());
+    format!("the scenario `{name}` ({place}) has no cue left: all of its {played} were played, and the session goes on")
+}
+
+fn instructions(request: &ChatRequest) -> Option<&str> {
+    request.messages.iter().find_map(|message| match message {
+        ChatMessage::System(text) => Some(text.as_str()),
+        ChatMessage::User(_) | ChatMessage::Note(_) | ChatMessage::Assistant { .. } | ChatMessage::Tool { .. } => None,
+    })
+}
+
+/// A player that has come to where the request stands. Failures of this very step are not in the transcript.
+fn played<'s>(script: &'s Script, request: &ChatRequest, start: usize) -> Player<'s> {
+    let transcript = &request.progress.transcript;
+    let mut player = Player::new(script);
+    player.follow(transcript.iter().skip(start).map(|event| &**event));
+    let is_failure = |event: &&Arc<AgentEvent>| matches!(&***event, AgentEvent::ErrorEvent(ToolError { origin, tool_req: None, .. }) if origin == "model");
+    let recorded = transcript.iter().filter(is_failure).count();
+    for _ in recorded..request.progress.failures.len() {
+        player.use_up();
+    }
+    player
+}
+
+fn words_of_a_message(event: &AgentEvent) -> Option<String> {
+    let AgentEvent::MessageEvent { content, .. } = event else { return None };
+    let texts = content.iter().filter_map(|part| match part {
+        MessageContent::Text(text) => Some(text.as_str()),
+        MessageContent::Image(_) | MessageContent::Unknown(_) => None,
+    });
+    Some(texts.collect::<Vec<_>>().join("\n"))
 }
 
 #[async_trait]
 impl ModelClient for ScriptedModel {
     async fn complete(&self, request: &ChatRequest) -> Result<ChatReply, ModelError> {
-        let Some((script, played)) = self.script(request) else {
+        let Some(NextCue { cue, .. }) = self.next(request).map_err(ModelError::fatal)? else {
             return Ok(finished(unscripted(request).await, request));
         };
-        let script = script.map_err(|fault| ModelError::fatal(fault.to_string()))?;
-        let Some(cue) = script.cue(played) else { return Ok(finished(unscripted(request).await, request)) };
         if !cue.wait.is_zero() {
-            tokio::time::sleep(cue.wait).await;
+            self.pace.rest(cue.wait).await;
         }
-        Ok(finished(cue.reply.clone()?, request))
+        Ok(finished(reply(cue)?, request))
+    }
+
+    fn cue(&self, request: &ChatRequest) -> Result<Option<NextCue>, String> {
+        self.next(request)
     }
 }
 
-/// Replies and failures from message `start` on.
-fn played(request: &ChatRequest, start: usize) -> usize {
-    let later = request.messages.iter().skip(start);
-    let replies = later.filter(|message| matches!(message, ChatMessage::Assistant { .. })).count();
-    replies + request.progress.failures.iter().filter(|place| **place >= start).count()
+/// A scripted model for sessions that were cast, and another one for the rest.
+pub struct Casting {
+    scripted: ScriptedModel,
+    other: Arc<dyn ModelClient>,
+}
+
+impl Casting {
+    /// Sessions that were not cast are left to `other`.
+    pub fn beside(scripted: ScriptedModel, other: Arc<dyn ModelClient>) -> Self {
+        Self { scripted, other }
+    }
+
+    fn model(&self, request: &ChatRequest) -> &dyn ModelClient {
+        if request.scene.is_some() { &self.scripted } else { &*self.other }
+    }
+}
+
+#[async_trait]
+impl ModelClient for Casting {
+    async fn complete(&self, request: &ChatRequest) -> Result<ChatReply, ModelError> {
+        self.model(request).complete(request).await
+    }
+
+    fn cue(&self, request: &ChatRequest) -> Result<Option<NextCue>, String> {
+        self.model(request).cue(request)
+    }
+}
+
+/// What a model makes of a cue.
+fn reply(cue: Cue) -> Result<ChatReply, ModelError> {
+    let usage = cue.usage.map(|usage| TokenUsage {
+        input: usage.input.into(),
+        cached: usage.cached.into(),
+        output: usage.output.into(),
+        reasoning: usage.reasoning.into(),
+    });
+    let said = ChatReply { content: cue.say, reasoning: cue.think, usage, ..ChatReply::default() };
+    match cue.act {
+        Act::Text(text) => Ok(ChatReply { content: Some(text), ..said }),
+        Act::Calls(calls) => {
+            let calls = calls.into_iter().map(|call| {
+                let arguments = call.arguments.text();
+                RawCall { name: call.tool, arguments, ..RawCall::default() }
+            });
+            Ok(ChatReply { calls: calls.collect(), ..said })
+        }
+        Act::Ask(question) => Ok(ChatReply { content: question.or(said.content.clone()), ..said }),
+        Act::End(_) => Ok(said),
+        Act::Fail(failure) => Err(error(failure)),
+    }
+}
+
+fn error(failure: Failure) -> ModelError {
+    let (message, retry_after) = match failure {
+        Failure::Status { status, after } => return ModelError::of_status("script", status, after, None),
+        Failure::Garbage => return ModelError::retryable("the scripted model sent a reply that is not JSON"),
+        Failure::Said(message) => return ModelError::retryable(message),
+        Failure::Timeout { after } => ("the scripted model took too long to reply", after),
+        Failure::Connect { after } => ("cannot connect to the scripted model", after),
+        Failure::Reset { after } => ("the connection to the scripted model broke", after),
+    };
+    ModelError::Retryable { message: message.into(), retry_after }
 }
 
 fn words_of_a_person(message: &ChatMessage) -> Option<String> {

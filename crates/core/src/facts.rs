@@ -108,6 +108,8 @@ impl Session {
             Report::Answered { reply, call, answer, outcome } => {
                 self.between_steps(transition, |t| t.answered(reply, call, answer, outcome))
             }
+            Report::Asked { reply } => self.between_steps(transition, |t| t.asked(reply)),
+            Report::TimedOut => self.while_running(transition, Transition::time_out),
             Report::Failed(fault) => self.failed(transition, fault),
         }
     }
@@ -392,6 +394,24 @@ impl Transition {
         self.session.outcome = outcome;
         self.write_metrics();
         self.close_turn();
+    }
+
+    /// As an answer that nobody gave: the session waits for a message, whether or not it was to be talked to.
+    fn asked(&mut self, reply: Reply) {
+        self.count_step(reply.usage.as_ref(), reply.cost);
+        self.write_agent(AgentEvent::PolicyEvent {
+            reasoning_content: reply.reasoning,
+            content: reply.content,
+            tool_reqs: Vec::new(),
+            validation_errors: Vec::new(),
+            kept: reply.kept,
+        });
+        self.write_metrics();
+        if self.session.inbox.waiting() > 0 {
+            self.open_turn();
+        } else {
+            self.wait_for_message();
+        }
     }
 
     /// A message that came in too late for this answer opens the next turn at once: it was acknowledged.

@@ -12,6 +12,7 @@
 //!
 //! This crate never reads a clock, makes an id, or does IO: time and ids come in as arguments.
 
+mod cast;
 mod commands;
 mod delegation;
 mod facts;
@@ -23,6 +24,7 @@ mod session;
 mod state;
 mod views;
 
+pub use cast::Cast;
 pub use commands::Command;
 pub use delegation::{Child, DELEGATE, Delegation, Errand, Order, Steering};
 pub use facts::Fact;

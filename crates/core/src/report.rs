@@ -41,6 +41,13 @@ pub enum Report {
         /// Its own verdict.
         outcome: Option<Outcome>,
     },
+    /// The model ended its turn without an answer: the user's next message begins another.
+    Asked {
+        /// The reply.
+        reply: Reply,
+    },
+    /// The run ends as one whose time is up.
+    TimedOut,
     /// The run cannot go on.
     Failed(Fault),
 }
@@ -107,6 +114,8 @@ mod tests {
             Report::Decided { mode, reply: reply.clone(), calls: vec![call], validation_errors: vec!["no".into()] },
             Report::Returned(ToolResultItem::Result(result)),
             Report::Answered { reply, call: None, answer: Answer::Text("42".into()), outcome: Some(Outcome::Success) },
+            Report::Asked { reply: Reply::default() },
+            Report::TimedOut,
             Report::Failed(Fault::because(ErrorCode::Internal, "it broke")),
         ] {
             let json = serde_json::to_string(&report).expect("a report is JSON");

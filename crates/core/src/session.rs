@@ -1,7 +1,7 @@
 //! A session: its projection, its settings, and what a transition makes of it.
 
 use crate::{
-    Cost, Ending, Errand, ForceReason, LoggedEvent, OpenStep, Order, Phase, State, Steering,
+    Cast, Cost, Ending, Errand, ForceReason, LoggedEvent, OpenStep, Order, Phase, State, Steering,
     forms::{pause_now, state_change},
 };
 use chrono::TimeDelta;
@@ -252,6 +252,9 @@ pub struct Session {
     /// Pictures that its agent was shown.
     #[serde(default, skip_serializing_if = "is_none_yet")]
     pub pictures: u64,
+    /// What it plays in a model's place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cast: Option<Box<Cast>>,
     /// When it was accepted.
     pub created_at: Timestamp,
     /// When the agent started.
@@ -473,6 +476,7 @@ impl Session {
             steered: None,
             environments: Vec::new(),
             pictures: 0,
+            cast: None,
             created_at: now,
             started_at: None,
             finished_at: None,

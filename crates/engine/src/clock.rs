@@ -1,6 +1,7 @@
 //! Where time, ids and randomness come from: one place, so that tests can put their own.
 
-use quarterdeck_api::Timestamp;
+use futures_util::future::BoxFuture;
+use quarterdeck_api::{OrganizationId, Timestamp};
 use uuid::Uuid;
 
 /// Tells the time, and makes ids and secrets.
@@ -10,6 +11,16 @@ pub trait Clock: Send + Sync + 'static {
 
     /// A new id; ids made later sort later.
     fn id(&self) -> Uuid;
+
+    /// A new id for something of an organization's.
+    fn id_in(&self, _organization: OrganizationId) -> Uuid {
+        self.id()
+    }
+
+    /// Returns once it is that late.
+    fn sleep_until(&self, moment: Timestamp) -> BoxFuture<'_, ()> {
+        Box::pin(tokio::time::sleep((moment - self.now()).to_std().unwrap_or_default()))
+    }
 
     /// 256 random bits that nobody can guess.
     fn random(&self) -> [u8; 32] {

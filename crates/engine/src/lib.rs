@@ -26,6 +26,8 @@ mod notifier;
 mod sessions;
 mod settings;
 mod shared;
+mod time_travel;
+mod virtual_clock;
 mod worker;
 
 pub use catalog::{BuiltIn, Catalog, CatalogError, Found, Item, ResolveError, Resolved, UnknownName};
@@ -41,3 +43,5 @@ pub use sessions::{
     Changes, ChangesQuery, Created, IdempotencyKey, Preparation, Prepared, Quota, Repeatable, Sessions, SharedSession,
 };
 pub use settings::EngineSettings;
+pub use time_travel::{Journey, Moved, Target};
+pub use virtual_clock::VirtualClock;

@@ -2,6 +2,7 @@
 
 mod create;
 mod follow;
+mod forget;
 mod read;
 mod resources;
 mod sharing;

@@ -13,14 +13,19 @@ use crate::{
     latest::Latest,
     meter,
     notifier::{Notifier, Snapshot, Watch, owner_after},
+    time_travel::Moved,
 };
-use quarterdeck_agent::Runner;
-use quarterdeck_api::SessionId;
-use quarterdeck_core::Transition;
+use quarterdeck_agent::{Runner, Scene};
+use quarterdeck_api::{Agent, JsonObject, SessionId};
+use quarterdeck_core::{Cast, Session, Transition};
+use quarterdeck_scenario::Scenario;
 use quarterdeck_store::{Blobs, Commit, Error, Lease, Owner, ReplicaId, Store};
 use std::{
     collections::HashSet,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 use tokio::sync::{Notify, Semaphore};
@@ -64,7 +69,36 @@ pub(crate) struct Shared {
     pub(crate) stopping: CancellationToken,
     /// The lease ran out unrenewed: other replicas may run our sessions.
     pub(crate) fenced: Latest<bool>,
+    /// Scripts that sessions play, by their hashes.
+    pub(crate) scripts: moka::sync::Cache<String, Arc<Scenario>>,
+    /// Held while somebody moves a clock on.
+    pub(crate) travel: tokio::sync::Mutex<()>,
+    /// What changed since somebody began to count.
+    moves: Mutex<Option<Vec<Moved>>>,
+    /// Claims whose sessions have no worker yet.
+    claiming: AtomicUsize,
+    /// Workers that wait for other sessions.
+    waits: AtomicUsize,
 }
+
+/// Counts for as long as it lives.
+pub(crate) struct Counted<'a>(&'a AtomicUsize);
+
+impl<'a> Counted<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(count)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Scripts in memory; more are read again.
+const SCRIPTS_MAX: u64 = 1_000;
 
 impl Shared {
     pub(crate) fn new(
@@ -88,6 +122,11 @@ impl Shared {
             draining: CancellationToken::new(),
             stopping: CancellationToken::new(),
             fenced: Latest::new(false),
+            scripts: moka::sync::Cache::new(SCRIPTS_MAX),
+            travel: tokio::sync::Mutex::default(),
+            moves: Mutex::default(),
+            claiming: AtomicUsize::new(0),
+            waits: AtomicUsize::new(0),
             store,
             blobs,
             runner,
@@ -118,7 +157,71 @@ impl Shared {
     }
 
     pub(crate) fn publish(&self, id: SessionId, transition: Transition, owner: Owner) {
+        self.note_move(id, &transition);
         self.notifier.publish(id, |before| Snapshot::committed(before, transition, owner));
+    }
+
+    /// Nothing panics while it holds the lock.
+    pub(crate) fn moves(&self) -> MutexGuard<'_, Option<Vec<Moved>>> {
+        self.moves.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note_move(&self, id: SessionId, transition: &Transition) {
+        let mut moves = self.moves();
+        let Some(moves) = &mut *moves else { return };
+        let from = self.notifier.snapshot(id).map(|before| before.session.state.status());
+        let (to, at) = (transition.session.state.status(), transition.session.last_activity_at);
+        if from != Some(to) {
+            moves.push(Moved { session: id, from, to, at });
+        }
+    }
+
+    /// For as long as claimed sessions have no worker.
+    pub(crate) fn claiming(&self) -> Counted<'_> {
+        Counted::new(&self.claiming)
+    }
+
+    pub(crate) fn is_claiming(&self) -> bool {
+        self.claiming.load(Ordering::SeqCst) > 0
+    }
+
+    /// For as long as a worker waits for another session.
+    pub(crate) fn waiting(&self) -> Counted<'_> {
+        Counted::new(&self.waits)
+    }
+
+    pub(crate) fn waits(&self) -> usize {
+        self.waits.load(Ordering::SeqCst)
+    }
+
+    /// What a session was cast for.
+    pub(crate) async fn scene(&self, session: &Session, agent: &Agent) -> Result<Option<Arc<Scene>>, Error> {
+        let Some(cast) = &session.cast else { return Ok(None) };
+        let (part, group_id, header) = match &**cast {
+            Cast::Scenario { name, hash, group_id, header, .. } => {
+                let part = self.scenario(hash).await?;
+                (
+                    part.ok_or_else(|| format!("the scenario `{name}` is not in the store")),
+                    group_id.clone(),
+                    header.clone(),
+                )
+            }
+            Cast::Unmatched { why } => (Err(why.clone()), None, JsonObject::new()),
+        };
+        Ok(Some(Arc::new(Scene { session: session.id, agent: agent.name.clone(), group_id, header, part })))
+    }
+
+    async fn scenario(&self, hash: &str) -> Result<Option<Arc<Scenario>>, Error> {
+        if let Some(known) = self.scripts.get(hash) {
+            return Ok(Some(known));
+        }
+        let stored = self.store.script(hash).await?;
+        let scenario: Option<Scenario> = stored.and_then(|stored| serde_json::from_str(&stored).ok());
+        let scenario = scenario.map(Arc::new);
+        if let Some(scenario) = &scenario {
+            self.scripts.insert(hash.to_owned(), Arc::clone(scenario));
+        }
+        Ok(scenario)
     }
 
     /// Nothing panics while it holds the lock.

@@ -25,7 +25,7 @@ use quarterdeck_api::{AgentEvent, ErrorCode, Reference, Timestamp, ToolError, To
 use quarterdeck_core::{Fact, Fault, Next, Report, Session};
 use quarterdeck_store::{Error, Lease};
 use std::{any::Any, panic::AssertUnwindSafe, sync::Arc};
-use tokio::{sync::OwnedSemaphorePermit, time::sleep};
+use tokio::sync::OwnedSemaphorePermit;
 
 /// Facts in a row that may be refused before the worker gives up.
 const REFUSALS_MAX: u32 = 100;
@@ -142,6 +142,7 @@ impl Worker {
     async fn moved_on(&self, snapshot: &Snapshot, until: Option<Timestamp>) {
         let watch = self.watch.again();
         let (lease, version) = (self.lease, snapshot.session.version);
+        let _waiting = self.shared.waiting();
         tokio::select! {
             biased;
             () = watch.wait_for(|seen| seen.session.version != version || !seen.is_held_by(lease)) => {}
@@ -192,7 +193,7 @@ impl Worker {
 
     async fn at(&self, moment: Option<Timestamp>) {
         match moment {
-            Some(moment) => sleep((moment - self.shared.clock.now()).to_std().unwrap_or_default()).await,
+            Some(moment) => self.shared.clock.sleep_until(moment).await,
             None => std::future::pending().await,
         }
     }

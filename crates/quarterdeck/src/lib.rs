@@ -18,6 +18,8 @@ mod models;
 mod options;
 mod orgs;
 mod output;
+mod ready;
+mod scenarios;
 mod secret_keys;
 mod serve;
 pub mod settings;
@@ -109,6 +111,7 @@ fn start(Reading { options: Options { command }, values, warnings }: Reading) ->
         Command::ViewLink(options) => view::run(&options),
         Command::Health(options) => health::run(&options.address.listen).map_err(Failure::Fault),
         Command::Migrate(options) => migrate::run(&options),
+        Command::Scenario(options) => scenarios::run(&options),
         Command::Openapi => say(&quarterdeck_server::document().to_yaml().map_err(|e| Failure::Fault(e.into()))?),
         Command::Config(_) => say(&config::lines(&values)),
         Command::Doctor(options) => doctor::run(&options.settings),

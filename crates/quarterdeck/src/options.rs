@@ -33,6 +33,8 @@ pub(crate) enum Command {
     Health(HealthOptions),
     /// Bring the tables of the database up to date, as a server does at its start; for servers that may not.
     Migrate(MigrateOptions),
+    /// Look at files of scenarios.
+    Scenario(ScenarioOptions),
     /// Print the document of the API, as `OpenAPI` in YAML.
     Openapi,
     /// Look at the settings.
@@ -77,6 +79,24 @@ pub(crate) struct ServeOptions {
     pub(crate) file: SettingsFile,
     #[command(flatten)]
     pub(crate) settings: Settings,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ScenarioOptions {
+    #[command(subcommand)]
+    pub(crate) command: ScenarioCommand,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum ScenarioCommand {
+    /// Check files of scenarios, or folders with *.scenario.yaml: every fault with its place; exits with 1 when there is one.
+    Check {
+        /// The files and folders.
+        #[arg(required = true, value_name = "PATH")]
+        files: Vec<std::path::PathBuf>,
+    },
+    /// Print the JSON Schema of scenario files, for editors.
+    Schema,
 }
 
 #[derive(Args, Clone, Debug)]

@@ -7,14 +7,15 @@ use crate::{
     keys::{self, FirstKey},
     log,
     models::Model,
-    output, secret_keys,
-    settings::{LimitSettings, ModelSettings, Secret, Settings, StoreSettings, places},
+    output, ready, scenarios, secret_keys,
+    settings::{self, LimitSettings, ModelSettings, Secret, Settings, StoreSettings, TestClock, TestSettings, places},
 };
 use anyhow::Context;
-use quarterdeck_agent::{EndpointClient, ModelRunner, RunnerSettings};
-use quarterdeck_engine::{AnswerGrace, BuiltIn, Clock as _, Engine, EngineSettings, SystemClock};
+use quarterdeck_agent::{Casting, EndpointClient, ModelClient, ModelRunner, RunnerSettings, ScriptedModel};
+use quarterdeck_engine::{AnswerGrace, BuiltIn, Clock, Engine, EngineSettings, SystemClock, VirtualClock};
 use quarterdeck_environments::Hosting;
-use quarterdeck_server::{App, ListenerSettings, Metrics, ServerSettings, router};
+use quarterdeck_scenario::Scenario;
+use quarterdeck_server::{App, ListenerSettings, Metrics, ServerSettings, TestBed, Unmatched, router};
 use quarterdeck_store::{Blobs, Limits, Store};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
@@ -73,6 +74,88 @@ struct Parts {
     /// Where the blobs are.
     files: String,
     blobs: Blobs,
+    /// In test mode.
+    tests: Option<Tests>,
+}
+
+/// What a server in test mode has beside.
+struct Tests {
+    clock: Arc<VirtualClock>,
+    scenarios: Vec<Scenario>,
+    unmatched: Unmatched,
+}
+
+impl Tests {
+    fn from_settings(
+        settings: &TestSettings,
+        listener: &TcpListener,
+        store: &dyn Store,
+        has_model: bool,
+    ) -> anyhow::Result<Option<Self>> {
+        if !settings.test {
+            let is_asked = !settings.scenarios.is_empty()
+                || settings.unmatched.is_some()
+                || settings.seed.is_some()
+                || settings.clock != TestClock::Real;
+            anyhow::ensure!(!is_asked, "--scenarios, --unmatched, --clock and --seed need --test");
+            return Ok(None);
+        }
+        anyhow::ensure!(
+            is_local(listener) || settings.test_on_network,
+            "--test is reached from other machines here: listen on 127.0.0.1, or say --test-on-network too"
+        );
+        anyhow::ensure!(
+            !store.is_shared(),
+            "--test needs a store of its own, since its clock is: leave --database-url out, or name an SQLite file"
+        );
+        let frozen = match settings.clock {
+            TestClock::Real => None,
+            TestClock::Frozen(moment) => Some(moment),
+        };
+        let unmatched = match settings.unmatched {
+            Some(settings::Unmatched::Answer) => Unmatched::Answer,
+            Some(settings::Unmatched::Fail) => Unmatched::Fail,
+            Some(settings::Unmatched::Model) if !has_model => {
+                anyhow::bail!("--unmatched model needs a model; name one with --model-base-url")
+            }
+            None if !has_model => Unmatched::Answer,
+            Some(settings::Unmatched::Model) | None => Unmatched::Model,
+        };
+        let clock = Arc::new(VirtualClock::new(frozen, settings.seed));
+        Ok(Some(Self { clock, scenarios: scenarios::load(&settings.scenarios)?, unmatched }))
+    }
+}
+
+/// What drives sessions. In test mode those that were cast are played to the clock of the tests.
+fn runner(settings: &Settings, model: &Model, tests: Option<&Tests>) -> Arc<ModelRunner> {
+    let runner_settings = runner_settings(&settings.model);
+    let Some(Tests { clock, .. }) = tests else {
+        return Arc::new(ModelRunner::with_settings(Arc::clone(&model.client), runner_settings));
+    };
+    let scripted = ScriptedModel::new().at_pace(Arc::clone(clock) as _);
+    let client: Arc<dyn ModelClient> = if model.endpoints.is_empty() {
+        Arc::new(scripted)
+    } else {
+        Arc::new(Casting::beside(scripted, Arc::clone(&model.client)))
+    };
+    Arc::new(ModelRunner::with_settings(client, runner_settings).at_pace(Arc::clone(clock) as _))
+}
+
+/// Says that the server is ready, to people or to the program that started it.
+async fn announce(settings: &Settings, first_key: FirstKey, banner: Banner<'_>) -> anyhow::Result<()> {
+    let test = &settings.test;
+    if test.ready_file.is_none() && !test.ready_json {
+        return banner.show(first_key).await;
+    }
+    let configured = settings.http.api_key.as_ref().map(|key| key.reveal().to_owned());
+    let (key, url) = match first_key {
+        FirstKey::Known => (configured, banner.url.clone()),
+        FirstKey::New(key) => {
+            keys::store_first(banner.store, &key).await?;
+            (Some(key), banner.url.clone())
+        }
+    };
+    ready::tell(test, &url, key.as_deref())
 }
 
 impl Parts {
@@ -107,12 +190,13 @@ impl Parts {
             Some(web) => hosting.with_web(Arc::new(web)),
             None => hosting,
         };
-        Ok(Self { model, hosting, front, built_in, browser, listener, store, files, blobs })
+        let tests = Tests::from_settings(&settings.test, &listener, &*store, !model.endpoints.is_empty())?;
+        Ok(Self { model, hosting, front, built_in, browser, listener, store, files, blobs, tests })
     }
 }
 
 async fn serve(settings: &Settings, parts: Parts) -> anyhow::Result<()> {
-    let Parts { model, hosting, front, built_in, browser, listener, store, files, blobs } = parts;
+    let Parts { model, hosting, front, built_in, browser, listener, store, files, blobs, tests } = parts;
     // Before anything counts.
     let metrics = Metrics::install(env!("CARGO_PKG_VERSION")).context("cannot collect metrics")?;
     let metrics = match &settings.http.metrics_token {
@@ -122,24 +206,37 @@ async fn serve(settings: &Settings, parts: Parts) -> anyhow::Result<()> {
     let public_url = settings.http.public.public_url.clone();
     let first_key = keys::first_key(&*store, settings.http.api_key.as_ref()).await?;
     for endpoint in &model.endpoints {
-        endpoint.is_told();
         tokio::spawn(tell_what_is_wrong(Arc::clone(endpoint)));
     }
-    let runner = Arc::new(ModelRunner::with_settings(model.client, runner_settings(&settings.model)));
+    let runner = runner(settings, &model, tests.as_ref());
     let parking_ttl = Duration::from_secs(settings.browser.browser_idle);
-    let settings = EngineSettings { parking_ttl, ..engine_settings(&settings.limits, hosting, built_in) };
-    let engine = Engine::start(Arc::clone(&store), blobs, runner, Arc::new(SystemClock), settings).await?;
+    let engine_settings = EngineSettings { parking_ttl, ..engine_settings(&settings.limits, hosting, built_in) };
+    let clock: Arc<dyn Clock> = match &tests {
+        Some(tests) => Arc::clone(&tests.clock) as _,
+        None => Arc::new(SystemClock),
+    };
+    let engine = Engine::start(Arc::clone(&store), blobs, runner, clock, engine_settings).await?;
     let app =
         App::new(engine.sessions(), Arc::clone(&store), ServerSettings { model: Some(model.name.clone()), ..front })
             .with_metrics(metrics.clone());
+    let app = match tests {
+        Some(Tests { clock, scenarios, unmatched }) => {
+            tracing::warn!("test mode: not for production");
+            app.with_test_bed(Arc::new(TestBed::new(clock, scenarios, unmatched)))
+        }
+        None => app,
+    };
     tokio::spawn(metrics.keep_small());
     let draining = engine.draining();
     // Before anybody is told that it listens: a signal that comes sooner would just end the process.
     stop_on_signals(draining.clone())?;
     let listening = listener.local_addr()?;
     let url = format!("http://{listening}");
+    if settings.test.until_stdin_closes {
+        ready::stop_with_stdin(draining.clone())?;
+    }
     let banner = Banner { listening, url, public_url, files, model: model.name, browser, store: &*store };
-    banner.show(first_key).await?;
+    announce(settings, first_key, banner).await?;
     quarterdeck_server::serve(listener, router(app), ListenerSettings::default(), draining).await;
     engine.stop().await;
     store.close().await;

@@ -17,6 +17,7 @@ mod model;
 pub(crate) mod places;
 pub(crate) mod reading;
 mod secret;
+mod testing;
 
 pub use browser::BrowserSettings;
 pub use database::{DatabaseSettings, StoreSettings};
@@ -27,6 +28,7 @@ pub use limits::LimitSettings;
 pub use log::{LogFormat, LogSettings};
 pub use model::{Coordinates, ModelApi, ModelSettings, Replies};
 pub use secret::Secret;
+pub use testing::{TestClock, TestSettings, Unmatched};
 
 use clap::Args;
 use std::path::PathBuf;
@@ -55,6 +57,9 @@ pub struct Settings {
     #[command(flatten)]
     /// The browsers of agents.
     pub browser: BrowserSettings,
+    #[command(flatten)]
+    /// Tests that the server serves.
+    pub test: TestSettings,
     #[command(flatten)]
     /// What is logged.
     pub log: LogSettings,

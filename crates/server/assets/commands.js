@@ -32,7 +32,7 @@ print(${statement})
 
 /**
  * An action with its three commands. Where hai has none, curl stands in its place.
- * @param {string} name @param {string} id @param {any} [value]
+ * @param {string} name @param {string} id @param {any} [value] What is sent; of a cancel, the status that it ends.
  */
 export function action(name, id, value) {
   const path = `/api/v2/sessions/${id}`;
@@ -46,7 +46,8 @@ export function action(name, id, value) {
     case 'pause': return made('POST', `${path}/pause`, undefined, `client.sessions.pause_session(${said})`);
     case 'resume': return made('POST', `${path}/resume`, undefined, `client.sessions.resume_session(${said})`);
     case 'force_answer': return made('POST', `${path}/force_answer`, undefined, `client.sessions.force_session_answer(${said})`);
-    case 'cancel': return made('DELETE', path, undefined, `client.sessions.cancel_session(${said})`, `hai sessions cancel --yes ${id}`);
+    // hai takes a session that waits for a message for one that has ended, and leaves it.
+    case 'cancel': return made('DELETE', path, undefined, `client.sessions.cancel_session(${said})`, value === 'idle' ? undefined : `hai sessions cancel --yes ${id}`);
     case 'tool_results':
       return made('POST', `${path}/tool_results`, value, `client.sessions.send_session_tool_results(${said}, request=${python(value)})`);
     case 'share': return made('POST', `${path}/share`, undefined, `client.sessions.share_session(${said})`, `hai sessions share ${id}`);

@@ -111,6 +111,7 @@ function body(state, event, at) {
   const data = event.data ?? {};
   const key = (/** @type {string} */ part) => `${state.id} ${at} ${part}`;
   if (event.type !== 'AgentEvent') {
+    if (event.type === 'MetricsUpdateEvent') return html`<p>${state.rows[at]?.note} so far.</p>`;
     if (event.type === 'AgentErrorEvent') return long(pretty(data.info?.cause ?? data.error), key('error'), 'text bad');
     return Object.keys(data).length ? long(JSON.stringify(data, null, 2), key('data'), 'raw') : nothing;
   }

@@ -24,6 +24,7 @@ export function newPage() {
   let key = crypto.getRandomValues(new Uint32Array(4)).join('-');
 
   async function start() {
+    requestAnimationFrame(() => requestAnimationFrame(() => document.getElementById('new-message')?.focus()));
     get('/api/v2/agents?size=200&sort=agent_name').then((found) => { agents = found.items; update(); }).catch(() => {});
     if (!from) return;
     try {

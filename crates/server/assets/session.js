@@ -34,7 +34,7 @@ function page({ id = '', token = '', recorded = false }) {
     view: address.get('view') ?? 'steps', find: '', errorsOnly: false,
     raw: address.get('expanded') === 'true', playing: false, speed: 1, skip: true,
     draft: '', result: /** @type {any} */ (null), sharing: /** @type {any} */ (null), busy: '', moreOpen: false,
-    scrollTo: -1, childrenFor: -1, loaded: false, marked: -1, marks: /** @type {any} */ (nothing), printedFrom: '', files: /** @type {Map<string, any>} */ (new Map()), filesOf: -1,
+    scrollTo: -1, childrenFor: -1, loaded: false, marked: -1, errorsOf: -1, errors: 0, marks: /** @type {any} */ (nothing), printedFrom: '', steerOpen: false, files: /** @type {Map<string, any>} */ (new Map()), filesOf: -1,
   };
   const stopping = new AbortController();
   /** What the list said of it: shown until the session itself is there. @type {any} */
@@ -170,6 +170,8 @@ function page({ id = '', token = '', recorded = false }) {
     state.following = false;
     if (state.at === end) seenAll();
     if (!quiet) state.scrollTo = state.at;
+    // Wherever it was moved to, play goes on from there; the wait for what comes after is another one.
+    if (state.playing) { clearTimeout(player); playOn(); }
     remember();
     update();
   }
@@ -252,7 +254,7 @@ function page({ id = '', token = '', recorded = false }) {
     if (next === undefined) { stopPlaying(); update(); return; }
     let gap = Math.max(0, (state.rows[next]?.at ?? 0) - (state.rows[now]?.at ?? 0));
     if (state.skip && gap > 1000) gap = SKIPPED_MS * state.speed;
-    player = setTimeout(() => { select(next); if (state.playing) playOn(); }, Math.max(60, Math.min(gap / state.speed, 2 ** 30)));
+    player = setTimeout(() => select(next), Math.max(60, Math.min(gap / state.speed, 2 ** 30)));
   }
 
   /** @param {string} name @param {any} [value] @param {string} [done] */
@@ -289,7 +291,12 @@ function page({ id = '', token = '', recorded = false }) {
 
   async function share() {
     const answer = await command('share');
-    if (answer) { state.sharing = `${location.origin}${base}/share/${answer.body.share_url.split('/').pop()}`; update(); }
+    if (!answer) return;
+    // What is being looked at is what is shared; who follows the end shares the whole.
+    const event = state.following || state.at < 0 ? '' : `?event=${state.at}`;
+    state.sharing = `${location.origin}${base}/share/${answer.body.share_url.split('/').pop()}${event}`;
+    update();
+    requestAnimationFrame(() => requestAnimationFrame(() => document.getElementById('share-copy')?.focus()));
   }
 
   function firstMessage() {
@@ -427,12 +434,13 @@ function page({ id = '', token = '', recorded = false }) {
   function steering() {
     const why = reasons(status());
     const ended = hasEnded(status());
-    return html`<form class="steering" aria-label="Steer" @submit=${(/** @type {Event} */ e) => { e.preventDefault(); send(); }}>
+    return html`<form class=${`steering ${state.steerOpen ? 'open' : ''} ${state.result || ended ? 'aside' : ''}`} aria-label="Steer" @submit=${(/** @type {Event} */ e) => { e.preventDefault(); send(); }}>
       ${ended ? html`<p class="ended">Ended: ${log.head?.error_code ?? status()}${log.head?.outcome ? `, ${log.head.outcome}` : ''}, ${log.events.length} events.${why.message ? '' : ' A message continues it.'}</p>` : nothing}
       <textarea id="message" rows="1" aria-label="Message to the agent" placeholder=${why.message || 'Message to the agent'} .value=${live(state.draft)} ?disabled=${Boolean(why.message)}
         @input=${(/** @type {any} */ e) => { state.draft = e.target.value; }} @keydown=${(/** @type {KeyboardEvent} */ e) => { if (e.key === 'Enter' && (e.ctrlKey || e.metaKey)) { e.preventDefault(); send(); } }}></textarea>
-      <div class="buttons">
       ${button({ label: html`Send <kbd>Ctrl ⏎</kbd>`, kind: 'primary', reason: why.message, click: send })}
+      ${button({ label: 'Steer', kind: 'opens', pressed: state.steerOpen, click: () => { state.steerOpen = !state.steerOpen; update(); } })}
+      <div class="buttons">
       ${status() === 'paused' ? button({ label: 'Resume', reason: why.resume, click: () => command('resume', undefined, 'Goes on') })
         : button({ label: 'Pause', reason: why.pause, click: () => command('pause', undefined, 'Paused') })}
       ${button({ label: 'Force answer', reason: why.force_answer, click: () => command('force_answer', undefined, 'It answers at its next step') })}
@@ -446,17 +454,17 @@ function page({ id = '', token = '', recorded = false }) {
     const [name, kind] = event.target.value.split(' ');
     event.target.value = '';
     if (!name) return;
-    const value = name === 'message' ? state.draft || 'Go on.' : name === 'events' ? Math.max(0, place()) : undefined;
+    const value = name === 'message' ? state.draft || 'Go on.' : name === 'events' ? Math.max(0, place()) : name === 'cancel' ? status() : undefined;
     copy(action(name, state.id, value)[/** @type {'curl'} */ (kind)], `${name.replace('_', ' ')} as ${kind}`);
   }
 
   function shareDialog() {
     if (!state.sharing) return nothing;
     const close = () => { state.sharing = null; update(); };
-    return html`<div class="cover" @click=${(/** @type {Event} */ e) => { if (e.target === e.currentTarget) close(); }}><div class="card" role="dialog" aria-label="Share" aria-modal="true">
+    return html`<div class="cover" @click=${(/** @type {Event} */ e) => { if (e.target === e.currentTarget) close(); }} @keydown=${(/** @type {KeyboardEvent} */ e) => { if (e.key === 'Escape') { close(); e.stopPropagation(); } }}><div class="card" role="dialog" aria-label="Share" aria-modal="true">
       <h1>Share</h1><p>Anyone with this link sees: messages, pages, answers, files. Not: why it failed, your other sessions.</p>
       <input readonly aria-label="Link" .value=${state.sharing} @focus=${(/** @type {any} */ e) => e.target.select()}>
-      <p class="actions">${button({ label: 'Copy', kind: 'primary', click: () => copy(state.sharing, 'the link') })}
+      <p class="actions"><button id="share-copy" class="primary" type="button" @click=${() => copy(state.sharing, 'the link')}>Copy</button>
         <a class="button" href=${state.sharing} target="_blank" rel="noreferrer">Look as a stranger</a>
         ${button({ label: 'Stop sharing', kind: 'danger', click: async () => { if (await command('unshare', undefined, 'Not shared any more')) close(); } })}
         ${copyMenu(() => action('share', state.id))}<span class="grow"></span>${button({ label: 'Close', click: close })}</p></div></div>`;
@@ -510,11 +518,13 @@ function page({ id = '', token = '', recorded = false }) {
     </div>`;
   }
 
+  const errors = () => { if (state.errorsOf !== state.rows.length) { state.errorsOf = state.rows.length; state.errors = state.rows.filter((one) => one && isError(one)).length; } return state.errors; };
+
   function tabs() {
     const tab = (/** @type {string} */ name, /** @type {string} */ label) => html`<button role="tab" aria-selected=${state.view === name} @click=${() => { state.view = name; remember(); refilter(); }}>${label}</button>`;
     return html`<div class="tabs"><div role="tablist" aria-label="Views">${tab('steps', 'Steps')}${tab('all', 'All events')}${tab('log', 'Log')}</div><span class="grow"></span>
       <input id="find" type="search" placeholder="Find" aria-label="Find in this session" .value=${live(state.find)} @input=${(/** @type {any} */ e) => { state.find = e.target.value; refilter(); }}>
-      <label class="check"><input type="checkbox" .checked=${state.errorsOnly} @change=${(/** @type {any} */ e) => { state.errorsOnly = e.target.checked; refilter(); }}>Errors only</label></div>`;
+      <label class="check"><input type="checkbox" .checked=${state.errorsOnly} @change=${(/** @type {any} */ e) => { state.errorsOnly = e.target.checked; refilter(); }}>Errors only${errors() ? ` (${errors()})` : ''}</label></div>`;
   }
 
   /** @param {KeyboardEvent} event */
@@ -552,6 +562,12 @@ function page({ id = '', token = '', recorded = false }) {
     notify(`${state.speed}×`);
   }
 
+  /** Who follows the end is told of what the agent did last, not of what it cost. @param {number} at */
+  function told(at) {
+    if (!state.following || state.view !== 'steps' || state.rows[at]?.main) return at;
+    return state.rows.findLast((one) => one?.main)?.index ?? at;
+  }
+
   /** Paper has no window to scroll: it gets the whole log. */
   function printed() {
     state.printedFrom = state.view;
@@ -586,6 +602,7 @@ function page({ id = '', token = '', recorded = false }) {
         { label: 'Send a message', hint: 'm', run: () => requestAnimationFrame(() => document.getElementById('message')?.focus()) },
         { label: status() === 'paused' ? 'Resume' : 'Pause', hint: 'p', run: () => command(status() === 'paused' ? 'resume' : 'pause') },
         { label: 'Force answer', hint: '', run: () => command('force_answer') }, { label: 'Cancel session…', hint: '', run: cancel },
+        { label: 'It went well', hint: '', run: () => rate(true) }, { label: 'It did not go well…', hint: '', run: () => rate(false) },
         { label: 'Share…', hint: '', run: share }, { label: 'Rerun with edits…', hint: '', run: () => go(`${base}/agent-view/new?from=${state.id}`) }]),
       { label: 'Play', hint: 'Space', run: togglePlay }, { label: 'Next error or message', hint: 'Shift →', run: () => landmark(1) },
       { label: 'Copy the log as Markdown', hint: '', run: () => copy(markdown({ id: state.id }, log.events), 'the log as Markdown') },
@@ -605,7 +622,7 @@ function page({ id = '', token = '', recorded = false }) {
           <section class="left" aria-label="Events">${tabs()}
             ${log.state === 'loading' && !state.rows.length ? html`<p class="loading">Loading…</p>`
               : state.view === 'log' ? logView(state, at) : timelineView(state, at, scroll, select)}</section>
-          <aside class="right" aria-label="Details">${detailView(state, at, { pictureAt, select, copy: () => copy(action('events', state.id, Math.max(0, at)).curl, 'as curl'), rateEvent, link: () => copy(new URL(eventLink(), location.href).href, 'the link') })}</aside>
+          <aside class="right" aria-label="Details">${detailView(state, told(at), { pictureAt, select, copy: () => copy(action('events', state.id, Math.max(0, at)).curl, 'as curl'), rateEvent, link: () => copy(new URL(eventLink(), location.href).href, 'the link') })}</aside>
         </div>
         ${shared || !state.session ? nothing : steering()}${shareDialog()}
       </div>`;

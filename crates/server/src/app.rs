@@ -8,6 +8,7 @@ use crate::{
     input::Input,
     keys::{Keys, key_hash},
     public_url::{Base, PublicUrl},
+    test_api::TestBed,
 };
 use http::header;
 use quarterdeck_engine::{Catalog, Sessions};
@@ -72,6 +73,8 @@ pub struct App {
     pub(crate) metrics: Option<Metrics>,
     pub(crate) bodies: Bodies,
     pub(crate) keys: Keys,
+    /// For a server in test mode.
+    pub(crate) test: Option<Arc<TestBed>>,
     #[cfg(feature = "agent-view")]
     pub(crate) tries: Arc<crate::agent_view::Tries>,
 }
@@ -90,9 +93,16 @@ impl App {
             metrics: None,
             bodies,
             keys,
+            test: None,
             #[cfg(feature = "agent-view")]
             tries: Arc::default(),
         }
+    }
+
+    /// In test mode: with the routes below `/_test/v1`.
+    #[must_use]
+    pub fn with_test_bed(self, bed: Arc<TestBed>) -> Self {
+        Self { test: Some(bed), ..self }
     }
 
     /// With a page of metrics at `/metrics`; without them there is none.

@@ -62,7 +62,6 @@ impl Input {
     }
 
     /// The query as it was sent, for routes that are no part of the contract.
-    #[cfg(feature = "agent-view")]
     pub(crate) fn raw_query(&self) -> Option<&str> {
         self.parts.uri.query()
     }

@@ -65,6 +65,11 @@ impl Keys {
         Self { store, known, watched: Arc::default() }
     }
 
+    /// Looks a key up anew the next time.
+    pub(crate) fn forget(&self, hash: KeyHash) {
+        self.known.invalidate(&hash.0);
+    }
+
     /// Returns once the key does not work any more; never before that. However many wait for one key, it is looked up
     /// for all of them together.
     pub(crate) async fn revoked(&self, hash: KeyHash) {

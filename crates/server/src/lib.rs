@@ -29,6 +29,8 @@ mod router;
 mod routes;
 mod stalled;
 mod tags;
+mod test_api;
+mod wire;
 
 pub use app::{App, ServerSettings};
 pub use cors::CorsOrigins;
@@ -38,3 +40,4 @@ pub use metrics::Metrics;
 pub use openapi::document;
 pub use public_url::{BadPublicUrl, PublicUrl};
 pub use router::router;
+pub use test_api::{TestBed, Unmatched, operation_ids};

@@ -7,6 +7,7 @@
 use crate::{
     heads::{Counted, HEAD_MAX, HEADS_MAX, Heads},
     stalled::Impatient,
+    wire::Wire,
 };
 use axum::Router;
 use http::Request;
@@ -80,12 +81,21 @@ pub async fn serve(listener: TcpListener, router: Router, settings: ListenerSett
         };
         let Some((stream, place)) = accepted else { continue };
         let peer = stream.peer_addr().ok().map(|address| Peer(address.ip()));
-        let service = TowerToHyperService::new(MapRequest::new(router.clone(), move |request| from(peer, request)));
+        let wire = Wire::default();
+        let carried = wire.clone();
+        let carrying = move |mut request: Request<_>| {
+            request.extensions_mut().insert(carried.clone());
+            from(peer, request)
+        };
+        let service = TowerToHyperService::new(MapRequest::new(router.clone(), carrying));
         let stream = Counted::new(Impatient::new(stream, settings.write_timeout), heads.clone());
         let connection = graceful.watch(builder.serve_connection(TokioIo::new(stream), service));
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "connection ended");
+            tokio::select! {
+                ended = connection => if let Err(error) = ended {
+                    tracing::debug!(%error, "connection ended");
+                },
+                () = wire.is_cut() => {}
             }
             drop(place);
         });

@@ -14,7 +14,10 @@ use axum::{
 };
 use http::{HeaderValue, StatusCode, header};
 use quarterdeck_api::Problem;
-use std::sync::{Arc, LazyLock};
+use std::{
+    collections::HashMap,
+    sync::{Arc, LazyLock},
+};
 use tower::util::MapResponseLayer;
 use utoipa::{
     Modify, OpenApi,
@@ -50,6 +53,21 @@ impl Modify for BearerKey {
         components.add_security_scheme("key", SecurityScheme::Http(scheme));
         document.security = Some(vec![SecurityRequirement::new("key", Vec::<String>::new())]);
     }
+}
+
+/// Ids of operations, by method and template of the path.
+pub(crate) fn operations() -> HashMap<(String, String), String> {
+    let mut found = HashMap::new();
+    for (path, item) in document().paths.paths {
+        let methods =
+            [("GET", item.get), ("POST", item.post), ("PUT", item.put), ("PATCH", item.patch), ("DELETE", item.delete)];
+        for (method, operation) in methods {
+            if let Some(id) = operation.and_then(|operation| operation.operation_id) {
+                found.insert((method.to_owned(), path.clone()), id);
+            }
+        }
+    }
+    found
 }
 
 /// The document. A variable that takes the rest of a path is written like any other: the format knows no such thing.

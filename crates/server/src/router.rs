@@ -9,7 +9,7 @@ use crate::{
     error::ApiError,
     heads, hosts, ignored,
     input::Input,
-    metrics, names, openapi, routes,
+    metrics, names, openapi, routes, test_api,
 };
 use axum::{
     Router,
@@ -38,8 +38,11 @@ const CORP: HeaderName = HeaderName::from_static("cross-origin-resource-policy")
 pub fn router(app: App) -> Router {
     let cross_origin = CrossOrigin::new(&app.settings.cors);
     let hosts = app.settings.hosts.clone();
+    let tests = if app.test.is_some() { test_api::router() } else { Router::new() };
+    let test_app = app.clone();
     let settings = Arc::clone(&app.settings);
     let service = Router::new()
+        .merge(tests)
         .merge(routes::api())
         .merge(operator())
         .merge(pages())
@@ -50,6 +53,7 @@ pub fn router(app: App) -> Router {
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn_with_state(Answers::default(), answers::within_room))
         .layer(CompressionLayer::new().compress_when(SizeAbove::new(COMPRESSED_MIN).and(is_worth_compressing)))
+        .layer(middleware::from_fn_with_state(test_app, test_api::around))
         .layer(middleware::from_fn(metrics::count))
         .layer(middleware::from_fn(log))
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))

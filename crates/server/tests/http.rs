@@ -38,6 +38,8 @@ mod doors;
 mod edges;
 #[path = "http/environments.rs"]
 mod environments;
+#[path = "http/habits.rs"]
+mod habits;
 #[path = "http/haste.rs"]
 mod haste;
 #[path = "http/ignored.rs"]

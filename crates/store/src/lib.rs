@@ -27,6 +27,7 @@ mod port;
 mod postgres;
 mod private;
 mod rows;
+mod scripts;
 mod seal;
 mod sharing;
 mod sign_ins;
@@ -45,6 +46,7 @@ pub use port::{
     KeyHash, KeyRecord, Lease, Listing, NewKey, NewSession, Owned, Owner, ReplicaId, SessionFilter, SessionRecord,
     Store, StoredSession, SummaryRow,
 };
+pub use scripts::Scripts;
 pub use seal::{SecretKey, set_secret_keys};
 pub use sharing::{Rated, Rating, Share, Sharing};
 pub use sign_ins::{LINK_TTL, Proof, SIGN_IN_IDLE, SIGN_IN_MAX, SIGN_INS_PER_KEY, SignIns, SignedIn, TokenHash};

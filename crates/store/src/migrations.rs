@@ -26,12 +26,12 @@ macro_rules! migrations {
 
 pub(crate) fn sqlite() -> Migrator {
     migrations!("sqlite": 1 "0001_sessions", 2 "0002_catalogs", 3 "0003_sharing", 4 "0004_slots", 5 "0005_memory", 6 "0006_upkeep",
-        7 "0007_sign_ins", 10 "0010_retention")
+        7 "0007_sign_ins", 8 "0008_scripts", 10 "0010_retention", 11 "0011_lists")
 }
 
 pub(crate) fn postgres() -> Migrator {
     migrations!("postgres": 1 "0001_sessions", 2 "0002_catalogs", 3 "0003_sharing", 4 "0004_slots", 5 "0005_memory", 6 "0006_upkeep",
-        7 "0007_sign_ins", 10 "0010_retention")
+        7 "0007_sign_ins", 8 "0008_scripts", 10 "0010_retention", 11 "0011_lists")
 }
 
 /// Whether a server has made its tables here.

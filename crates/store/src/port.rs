@@ -1,6 +1,6 @@
 //! The store port: what the engine and the server ask of a store, in their own words.
 
-use crate::{Admission, Catalog, Error, Limits, Memories, Notices, Organizations, Sharing, SignIns, Standing};
+use crate::{Admission, Catalog, Error, Limits, Memories, Notices, Organizations, Scripts, Sharing, SignIns, Standing};
 use async_trait::async_trait;
 use quarterdeck_api::{Agent, OrganizationId, SessionId, SessionRequest, Status, Timestamp, UserId, UserMessage};
 use quarterdeck_core::{LoggedEvent, Session, Transition};
@@ -285,7 +285,7 @@ pub struct EventFilter {
 
 /// Durable state, the catalogs included. Every method is atomic; every read sees what was acknowledged before it began.
 #[async_trait]
-pub trait Store: Catalog + Memories + Organizations + Sharing + SignIns {
+pub trait Store: Catalog + Memories + Organizations + Scripts + Sharing + SignIns {
     /// Whether other processes may share this store.
     fn is_shared(&self) -> bool;
 

@@ -36,6 +36,17 @@ const LOCK_SESSIONS: &str = " FOR UPDATE OF s";
 /// Where in a text another one begins, from 1; 0 when nowhere.
 const POSITION: &str = "strpos";
 
+/// Counts the sessions since a mark that are settled and those that are not, and says up to where they are: whatever has
+/// a lower transaction id than any that is still running is there to be seen, or never will be.
+const COUNT_SINCE: &str = "SELECT \
+     COUNT(*) FILTER (WHERE s.created_xid < (SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint)), \
+     COUNT(*) FILTER (WHERE s.created_xid >= (SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint)), \
+     (SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint)";
+/// Which sessions are above a mark.
+const SINCE: &str = " AND s.created_xid >= ";
+/// The planner needs no hint.
+const NO_INDEX: &str = "";
+
 #[path = "sql/admission.rs"]
 mod admission;
 mod batch;
@@ -50,10 +61,14 @@ mod organizations;
 mod reader;
 #[path = "sql/reads.rs"]
 mod reads;
+#[path = "sql/scripts.rs"]
+mod scripts;
 #[path = "sql/sharing.rs"]
 mod sharing;
 #[path = "sql/sign_ins.rs"]
 mod sign_ins;
+#[path = "sql/totals.rs"]
+mod totals;
 mod trouble;
 #[path = "sql/writes.rs"]
 mod writes;
@@ -84,6 +99,7 @@ pub(crate) struct PostgresStore {
     /// For what takes a slot: it is counted under a lock and takes four round trips, for which what runs need not wait.
     beginnings: Committer,
     reader: Reader,
+    totals: totals::Totals,
 }
 
 impl PostgresStore {
@@ -102,7 +118,7 @@ impl PostgresStore {
         let committer = || Committer::start(Writer { pool: keyed.clone(), connection: None });
         let (committer, beginnings) = (committer(), committer());
         let reader = Reader::start(&keyed, share.lanes);
-        Ok(Self { place, pool, keyed, committer, beginnings, reader })
+        Ok(Self { place, pool, keyed, committer, beginnings, reader, totals: totals::Totals::default() })
     }
 
     fn reader(&self) -> &PgPool {
@@ -322,7 +338,7 @@ impl Store for PostgresStore {
         organization: OrganizationId,
         filter: SessionFilter,
     ) -> Result<Listing<SummaryRow>, Error> {
-        read(|| reads::sessions(&self.pool, organization, filter.clone())).await
+        read(|| reads::sessions(&self.pool, &self.totals, organization, filter.clone())).await
     }
 
     async fn standing(&self, organization: OrganizationId) -> Result<Standing, Error> {

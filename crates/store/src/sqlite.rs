@@ -39,6 +39,14 @@ const LOCK_SESSIONS: &str = "";
 /// Where in a text another one begins, from 1; 0 when nowhere.
 const POSITION: &str = "instr";
 
+/// Counts the sessions since a mark that are settled and those that are not, and says up to where they are. There is one
+/// writer, so that rows are numbered as they are committed.
+const COUNT_SINCE: &str = "SELECT COUNT(*), 0, COALESCE((SELECT MAX(rowid) FROM sessions), 0)";
+/// Which sessions are above a mark.
+const SINCE: &str = " AND s.rowid > ";
+/// Before a column, keeps its index out of the plan.
+const NO_INDEX: &str = "+";
+
 #[path = "sql/admission.rs"]
 mod admission;
 mod batch;
@@ -50,10 +58,14 @@ mod memories;
 mod organizations;
 #[path = "sql/reads.rs"]
 mod reads;
+#[path = "sql/scripts.rs"]
+mod scripts;
 #[path = "sql/sharing.rs"]
 mod sharing;
 #[path = "sql/sign_ins.rs"]
 mod sign_ins;
+#[path = "sql/totals.rs"]
+mod totals;
 #[path = "sql/writes.rs"]
 mod writes;
 
@@ -70,6 +82,7 @@ pub(crate) struct SqliteStore {
     read: SqlitePool,
     write: SqlitePool,
     committer: Committer,
+    totals: totals::Totals,
     file: Option<PathBuf>,
     /// When a ping last wrote.
     written_at: Mutex<Option<Instant>>,
@@ -99,7 +112,8 @@ impl SqliteStore {
         let committer = Committer::start(Writer { pool: write.clone() });
         let place = file.map_or_else(|| "in memory".to_owned(), |file| file.display().to_string());
         let file = file.map(Path::to_owned);
-        Ok(Self { place, read, write, committer, file, written_at: Mutex::default(), _lock: lock })
+        let totals = totals::Totals::default();
+        Ok(Self { place, read, write, committer, totals, file, written_at: Mutex::default(), _lock: lock })
     }
 
     fn reader(&self) -> &SqlitePool {
@@ -283,7 +297,7 @@ impl Store for SqliteStore {
         organization: OrganizationId,
         filter: SessionFilter,
     ) -> Result<Listing<SummaryRow>, Error> {
-        reads::sessions(&self.read, organization, filter).await
+        reads::sessions(&self.read, &self.totals, organization, filter).await
     }
 
     async fn standing(&self, organization: OrganizationId) -> Result<Standing, Error> {

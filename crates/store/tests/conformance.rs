@@ -23,6 +23,8 @@ mod nul;
 mod opening;
 #[path = "conformance/retention.rs"]
 mod retention;
+#[path = "conformance/scripts.rs"]
+mod scripts;
 #[path = "conformance/shared.rs"]
 mod shared;
 #[path = "conformance/sharing.rs"]
@@ -100,6 +102,7 @@ macro_rules! store_suite {
             listing::search_ignores_case_in_any_script,
             listing::search_takes_percent_and_underscore_as_they_are,
             listing::search_finds_answers_too,
+            listing::totals_follow_what_is_created_and_what_becomes_of_it,
             listing::search_takes_long_texts,
             listing::a_line_tells_agent_revision_and_first_message,
             keys::a_key_names_its_caller_until_it_is_revoked,
@@ -112,6 +115,8 @@ macro_rules! store_suite {
             sharing::a_shared_session_keeps_its_first_token,
             sharing::an_ended_share_is_gone_with_its_token,
             sharing::of_twenty_shares_at_once_all_get_one_token,
+            scripts::a_script_is_kept_under_its_hash,
+            scripts::the_sessions_of_one_organization_are_removed_and_no_others,
             sign_ins::a_key_signs_in_until_it_is_revoked,
             sign_ins::a_link_signs_in_once_and_soon,
             sign_ins::a_sign_in_ends_a_week_after_its_last_use_and_after_a_month,

@@ -15,8 +15,8 @@ use quarterdeck_store::{
     Backlog, Caller, Catalog, Claimed, Commit, Content, CreateOutcome, Creation, Entry, EntryFilter, Error,
     EventFilter, KeyHash, KeyRecord, Lease, Listing, Memories, Memory, NewEntry, NewKey, NewOrganization, NewSession,
     Note, Notice, Notices, Organization, Organizations, Owned, Proof, Rated, Rating, Remembered, ReplicaId, Revision,
-    SessionFilter, SessionRecord, Share, Sharing, Shelf, SignIns, SignedIn, Standing, Store, StoredSession, SummaryRow,
-    TokenHash, Version,
+    Scripts, SessionFilter, SessionRecord, Share, Sharing, Shelf, SignIns, SignedIn, Standing, Store, StoredSession,
+    SummaryRow, TokenHash, Version,
 };
 use serde_json::value::RawValue;
 use std::{sync::Arc, time::Duration};
@@ -291,6 +291,23 @@ impl Sharing for FaultyStore {
     async fn session_of_share(&self, token: &str) -> Result<Option<SessionId>> {
         let token = token.to_owned();
         self.call(Method::Sharing, move |store| async move { store.session_of_share(&token).await }).await
+    }
+}
+
+#[async_trait]
+impl Scripts for FaultyStore {
+    async fn keep_script(&self, hash: &str, script: &str) -> Result<()> {
+        let (hash, script) = (hash.to_owned(), script.to_owned());
+        self.call(Method::Sharing, move |store| async move { store.keep_script(&hash, &script).await }).await
+    }
+
+    async fn script(&self, hash: &str) -> Result<Option<String>> {
+        let hash = hash.to_owned();
+        self.call(Method::Sharing, move |store| async move { store.script(&hash).await }).await
+    }
+
+    async fn remove_sessions(&self, organization: OrganizationId) -> Result<Vec<SessionId>> {
+        self.call(Method::Sharing, move |store| async move { store.remove_sessions(organization).await }).await
     }
 }
 

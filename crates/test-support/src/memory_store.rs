@@ -11,6 +11,7 @@ mod catalog;
 mod journal;
 mod listing;
 mod memories;
+mod scripts;
 mod sharing;
 mod sign_ins;
 mod slots;

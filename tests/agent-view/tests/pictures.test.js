@@ -76,7 +76,8 @@ test('a picture is for pages of this server only', async () => {
   const source = new URL((await events()).find((event) => event.data?.image).data.image.source).pathname;
   const mine = await context.request.get(server.url + source, { headers: { 'sec-fetch-site': 'same-origin' } });
   assert.equal(mine.headers()['cross-origin-resource-policy'], 'same-origin');
-  const page = await context.newPage();
+  const { context: theirs } = await signedIn(browser, server);
+  const page = await theirs.newPage();
   for (const origin of [shop.url, shop.url.replace('127.0.0.1', 'localhost')]) {
     await page.goto(origin);
     const loads = await page.evaluate((url) => new Promise((resolve) => {
@@ -87,7 +88,7 @@ test('a picture is for pages of this server only', async () => {
     }), server.url + source);
     assert.equal(loads, false, origin);
   }
-  await page.close();
+  await theirs.close();
 });
 
 test('a recording is replayed on a server that knows nothing of it', async () => {

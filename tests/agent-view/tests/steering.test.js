@@ -1,10 +1,14 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
 import { action, creation } from '../../../crates/server/assets/commands.js';
 import { reasons } from '../../../crates/server/assets/fold.js';
-import { launch, signedIn, startServer } from '../world.js';
+import { eventually, launch, signedIn, startServer } from '../world.js';
+
+/** Where Python with the SDK is, and `hai`. */
+const PROGRAMS = process.env.QUARTERDECK_TEST_PYTHON_PROGRAMS;
 
 let server, browser, context, complaints;
 before(async () => {
@@ -16,13 +20,36 @@ after(async () => { await browser?.close(); await server?.remove(); });
 const open = async (path) => { const page = await context.newPage(); await page.goto(server.url + path); return page; };
 const STATUSES = ['queued', 'pending', 'running', 'paused', 'idle', 'awaiting_tool_results', 'completed', 'failed', 'timed_out', 'interrupted'];
 
+/** What docs/state-machine.md says of each command in each status, which is generated from the machine itself. */
+function machine() {
+  const text = readFileSync(new URL('../../../docs/state-machine.md', import.meta.url), 'utf8');
+  const table = /** @type {Record<string, Record<string, {accepted: boolean, changes: boolean}>>} */ ({});
+  for (const [, command, rows] of text.matchAll(/^### (message|pause|resume|force_answer|tool_results[^\n]*|cancel)\n\n((?:\|.*\n)+)/gmu)) {
+    const name = command.split(/[^a-z_]/u)[0];
+    table[name] ??= {};
+    for (const row of rows.split('\n').slice(2).filter(Boolean)) {
+      const [states, becomes, http, events] = row.split('|').slice(1).map((cell) => cell.trim());
+      for (const state of states.split(';').map((one) => one.trim().split(' ')[0])) {
+        table[name][state] ??= { accepted: false, changes: false };
+        const cell = table[name][state];
+        cell.accepted ||= http.startsWith('2');
+        cell.changes ||= http.startsWith('2') && (becomes !== '—' || events !== 'none');
+      }
+    }
+  }
+  return table;
+}
+
 test('every button says in every status whether it can be used, or why not', () => {
-  // What docs/state-machine.md refuses, or accepts without effect.
-  const can = { message: 'queued pending running paused idle awaiting_tool_results completed failed timed_out', pause: 'pending running awaiting_tool_results',
-    resume: 'paused', force_answer: 'pending running paused awaiting_tool_results', tool_results: 'awaiting_tool_results paused', cancel: 'queued pending running paused idle awaiting_tool_results' };
+  const table = machine();
+  assert.deepEqual(Object.keys(table).sort(), ['cancel', 'force_answer', 'message', 'pause', 'resume', 'tool_results']);
   for (const status of STATUSES) {
     for (const [name, reason] of Object.entries(reasons(status))) {
-      assert.equal(reason === '', can[name].split(' ').includes(status), `${name} in ${status}: ${reason}`);
+      const cell = table[name][status];
+      assert.ok(cell, `${name} in ${status} stands in no table`);
+      // A message waits, and a forced answer is recorded, where nothing else changes yet.
+      const has_effect = cell.changes || (cell.accepted && (name === 'message' || (name === 'force_answer' && status === 'pending')));
+      assert.equal(reason === '', has_effect, `${name} in ${status}: ${reason}`);
     }
   }
 });
@@ -81,25 +108,53 @@ test('tool results by hand: two in a row, over a reload, and never elsewhere', a
   await page.close();
 });
 
-test('what is copied as curl does the same', async () => {
-  const run = promisify(execFile);
-  const shell = (text) => run('sh', ['-c', text], { env: { PATH: process.env.PATH, HAI_API_BASE_URL: server.url, HAI_API_KEY: server.key } });
-  const id = await server.session('@wait 60s\n@answer late', { idle_timeout_s: 600 });
-  const status = async () => (await server.call('GET', `/api/v2/sessions/${id}/status`)).body.status;
-  await server.until(id, 'running');
-  await shell(action('pause', id).curl);
-  assert.equal(await status(), 'paused');
-  await shell(action('resume', id).curl);
-  assert.equal(await status(), 'running');
-  await shell(action('message', id, 'It\'s "quoted" $HOME\n@answer ok').curl);
-  await shell(action('force_answer', id).curl);
-  const { stdout } = await shell(action('events', id, 0).curl);
-  assert.ok(JSON.parse(stdout).new_events.length > 3);
-  await shell(action('cancel', id).curl);
-  assert.equal(await status(), 'interrupted');
-  const made = await shell(creation({ agent: 'h/web-surfer-pro', messages: 'It\'s here\n@answer 1' }).curl);
-  assert.equal(JSON.parse(made.stdout).request.messages, 'It\'s here\n@answer 1');
-});
+const run = promisify(execFile);
+const environment = () => ({ PATH: `${PROGRAMS}:${process.env.PATH}`, HOME: server.folder, PYTHONDONTWRITEBYTECODE: '1', HAI_API_BASE_URL: server.url, HAI_API_KEY: server.key });
+/** Does what was copied, as its reader would: in a shell, or in Python. */
+const pasted = async (kind, text) => (await (kind === 'python' ? run('python', ['-c', text], { env: environment() }) : run('sh', ['-c', text], { env: environment() }))).stdout;
+
+for (const kind of ['curl', 'python', 'hai']) {
+  test(`what is copied as ${kind} does the same`, async () => {
+    const said = 'It\'s "quoted" $HOME `id`\n@answer ok';
+    const paste = (name, id, value) => pasted(kind, action(name, id, value)[kind]);
+    const look = async (id) => (await server.call('GET', `/api/v2/sessions/${id}`)).body;
+    const kinds = async (id) => (await server.call('GET', `/api/v2/sessions/${id}/changes?from_index=0&limit=2000`)).body.new_events.map((event) => event.data?.kind);
+    const id = await server.session('@wait 600s\n@answer late', { idle_timeout_s: 600 });
+    await server.until(id, 'running');
+    await paste('pause', id);
+    await server.until(id, 'paused');
+    await paste('resume', id);
+    await server.until(id, 'running');
+    await paste('message', id, said);
+    await paste('force_answer', id);
+    await server.until(id, 'idle');
+    const events = (await server.call('GET', `/api/v2/sessions/${id}/changes?from_index=0&limit=2000`)).body.new_events;
+    assert.ok(events.some((event) => event.data?.content?.includes?.(said)), 'the message is what was written');
+    assert.match(await paste('events', id, 2), /message_event/u);
+    assert.match(await paste('get', id), new RegExp(id, 'u'));
+    await paste('share', id);
+    const shared = (await server.call('POST', `/api/v2/sessions/${id}/share`)).body.share_url;
+    assert.equal((await fetch(server.url + shared)).status, 200);
+    await paste('unshare', id);
+    assert.equal((await fetch(server.url + shared)).status, 404);
+    await paste('feedback', id, { success: false, message: 'It\'s too slow' });
+    await paste('rate', id, { index: 4, success: true });
+    await paste('cancel', id, 'idle');
+    await server.until(id, 'interrupted');
+    const runs = await server.session('@wait 600s\n@answer late');
+    await server.until(runs, 'running');
+    await paste('cancel', runs, 'running');
+    await server.until(runs, 'interrupted');
+    const asks = await server.session('@call lookup_stock {"sku": "a"}\n@answer done');
+    const { pending_tool_calls: [call] } = await server.until(asks, 'awaiting_tool_results');
+    await paste('tool_results', asks, { kind: 'tool_result', tool_req: call, result: { left: 3, note: 'it\'s' } });
+    await server.until(asks, 'completed');
+    assert.ok((await kinds(asks)).includes('tool_result'));
+    const made = await pasted(kind, creation({ agent: 'h/web-surfer-pro', messages: 'It\'s here\n@answer 1' })[kind]);
+    const created = made.match(/[0-9a-f]{8}-[0-9a-f-]{27}/u)[0];
+    assert.equal((await look(created)).request.messages, 'It\'s here\n@answer 1');
+  });
+}
 
 test('a button copies what it does', async () => {
   const id = await server.session('@answer 1');
@@ -120,6 +175,11 @@ test('feedback on the session and on an event is stored', async () => {
   await page.getByTitle('It went well').click();
   await page.getByTitle('This event is good').click();
   assert.deepEqual((await answers).map((one) => one.status()), [204, 204]);
+  await page.getByTitle('It did not go well').click();
+  await page.getByLabel('What was wrong? May stay empty').fill('It took the wrong shop');
+  const sent = page.waitForRequest((one) => one.url().endsWith('/feedback') && one.method() === 'POST');
+  await page.getByRole('button', { name: 'Store it' }).click();
+  assert.deepEqual((await sent).postDataJSON(), { success: false, message: 'It took the wrong shop' });
   await page.close();
 });
 
@@ -139,7 +199,7 @@ test('shared: a stranger sees it without a cookie, until it is not shared any mo
   assert.equal(await theirs.getByRole('button', { name: 'Pause' }).count() + await theirs.getByLabel('Message to the agent').count(), 0);
   assert.deepEqual(cookies.filter(Boolean), []);
   // The contract's link shows browsers the page, and programs what it always did.
-  const token = link.split('/').pop();
+  const token = new URL(link).pathname.split('/').pop();
   const api = `${server.url}/share/api/v1/trajectories/${token}`;
   assert.equal((await fetch(api, { redirect: 'manual', headers: { accept: 'text/html' } })).headers.get('location'), `/share/${token}`);
   assert.equal((await (await fetch(api)).json()).id, id);
@@ -147,8 +207,16 @@ test('shared: a stranger sees it without a cookie, until it is not shared any mo
   const looking = await open(`/share/${token}`);
   await looking.getByRole('heading', { name: 'Fails for a secret reason' }).waitFor();
   assert.equal(await looking.getByLabel('Message to the agent').count(), 0);
+  // Both see the same, and neither sees why it failed.
+  const seen = (one) => one.locator('main').textContent();
+  await eventually('the owner sees what a stranger sees', () => Promise.all([seen(theirs), seen(looking)]), ([one, other]) => one === other);
+  const owners = await page.locator('.failure').textContent();
+  assert.ok(owners.includes((await server.call('GET', `/api/v2/sessions/${id}`)).body.status.error));
   await page.getByRole('button', { name: 'Stop sharing' }).click();
   await page.getByLabel('Link').waitFor({ state: 'detached' });
+  // What is shown stays, and says that it will not come back.
+  await theirs.locator('.live').filter({ hasText: 'This link does not work any more' }).waitFor();
+  await theirs.getByRole('heading', { name: 'Fails for a secret reason' }).waitFor();
   await theirs.reload();
   await theirs.getByText('This link does not work any more').waitFor();
   await Promise.all([page.close(), looking.close(), stranger.close()]);
@@ -162,6 +230,14 @@ test('compare marks the first step that differs', async () => {
   await Promise.all([server.until(left, 'completed'), server.until(right, 'completed')]);
   const page = await open(`/agent-view/${left}/compare/${right}`);
   await page.getByText('The first difference is at step 2. The answers differ.').waitFor();
+  await page.locator('.compare .at').filter({ hasText: 'differs' }).getByText('2').waitFor();
+  const slider = page.getByRole('slider', { name: 'Step' });
+  assert.equal(await slider.getAttribute('aria-valuetext'), 'step 2 of 3, differs');
+  await slider.focus();
+  await page.keyboard.press('ArrowLeft');
+  await eventually('the first step is the same', () => slider.getAttribute('aria-valuetext'), (text) => text === 'step 1 of 3, the same');
+  await page.getByRole('button', { name: 'Next difference' }).click();
+  await eventually('the difference again', () => slider.getAttribute('aria-valuetext'), (text) => text === 'step 2 of 3, differs');
   await page.close();
 });
 

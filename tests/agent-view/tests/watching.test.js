@@ -65,13 +65,47 @@ test('twelve tabs are live at once, and the twelfth takes a click', async () => 
   const pages = [];
   for (const id of ids) { await server.until(id, 'idle'); pages.push(await open(`/agent-view/${id}`)); }
   for (const page of pages) await page.locator('.facts .badge').filter({ hasText: 'Waits for a message' }).waitFor();
+  let waiting = 0, most = 0;
+  for (const page of pages) {
+    page.on('request', (request) => { if (request.url().includes('wait_for_seconds=25')) { waiting += 1; most = Math.max(most, waiting); } });
+    for (const end of ['requestfinished', 'requestfailed']) page.on(end, (request) => { if (request.url().includes('wait_for_seconds=25')) waiting = Math.max(0, waiting - 1); });
+  }
   await Promise.all(ids.map((id) => server.call('POST', `/api/v2/sessions/${id}/messages`, { type: 'user_message', message: 'And now?\n@answer two' })));
   await Promise.all(pages.map((page) => page.locator('.card').filter({ hasText: 'two' }).first().waitFor()));
   const answer = pages[11].waitForResponse((response) => response.url().endsWith('/messages'));
-  await pages[11].getByLabel('Message to the agent').fill('Again');
+  await pages[11].getByLabel('Message to the agent').fill('Again\n@wait 600s\n@answer late');
   await pages[11].getByRole('button', { name: /Send/u }).click();
   assert.equal((await answer).status(), 202);
+  // However many of them wait, a click finds a connection.
+  await pages[11].locator('.facts .badge').filter({ hasText: 'Running' }).waitFor();
+  const paused = pages[11].waitForResponse((response) => response.url().endsWith('/pause'));
+  await pages[11].getByRole('button', { name: 'Pause', exact: true }).click();
+  assert.equal((await paused).status(), 202);
+  await pages[11].locator('.facts .badge').filter({ hasText: 'Paused' }).waitFor();
+  assert.ok(most <= 4, `${most} long polls at once`);
   await Promise.all(pages.map((page) => page.close()));
+});
+
+test('a list of sessions with large pictures is small, and asked again it says nothing', async () => {
+  const picture = Buffer.alloc(5_000_000, 7).toString('base64');
+  for (let made = 0; made < 6; made++) {
+    const { status, body } = await server.call('POST', '/api/v2/sessions', { agent: agentOf('looker'), group_id: 'pictures', messages: { type: 'user_message', message: `${'What is this? '.repeat(100)}\n@answer a picture`, images: [`data:image/png;base64,${picture}`] } });
+    assert.equal(status, 201, JSON.stringify(body).slice(0, 300));
+  }
+  const path = '/api/v2/sessions?include=summary&owner=organization&group_id=pictures&size=50';
+  const list = await server.call('GET', path);
+  assert.equal(list.body.total, 6);
+  // 50 of these are below 300 kB.
+  assert.ok(JSON.stringify(list.body).length / 6 < 6000, `${JSON.stringify(list.body).length} bytes`);
+  await Promise.all(list.body.items.map((one) => server.until(one.id, 'completed')));
+  const page = await context.newPage();
+  const answers = [];
+  page.on('response', (response) => { if (response.url().includes('group_id=pictures') && response.url().includes('/api/')) answers.push(response.status()); });
+  await page.goto(`${server.url}/agent-view?group_id=pictures`);
+  await page.locator('tbody tr').nth(5).waitFor();
+  await eventually('nothing new is told as 304', () => answers, (seen) => seen.includes(304));
+  assert.equal(await page.locator('tbody tr').count(), 6);
+  await page.close();
 });
 
 test('replay: the slider, the keys and play', async () => {
@@ -105,7 +139,7 @@ test('replay: the slider, the keys and play', async () => {
   await page.getByLabel('Speed').selectOption('16');
   await eventually('play arrives at the end', () => page.locator('.position').textContent(), (text) => text.startsWith(`${end} /`));
   await page.goto(`${server.url}/agent-view/${id}`);
-  await page.getByLabel('Errors only').check();
+  await page.getByLabel(/^Errors only/u).check();
   await eventually('one row is left', () => rows(page).count(), (count) => count === 1);
   await rows(page).getByText('lookup_stock failed').click();
   await page.locator('.event').getByText('no such shop').waitFor();
@@ -125,15 +159,27 @@ test('subagents are listed and lead to their sessions and back', async () => {
 });
 
 test('hostile text is text', async () => {
-  const hostile = '<script>document.title="owned"</script></textarea><img src=x onerror=alert(1)>\u202egnihtemos\u0007 \u001b[31m';
-  const id = await server.session(`@say ${hostile}\n@call lookup_stock ${JSON.stringify({ sku: hostile })}\n@answer done`, { task: hostile });
+  const hostile = '<script>document.title="owned"</script></textarea><img src=x onerror=alert(1)>\u202egnihtemos\u0007 \u001b[31m\u0000';
+  const said = hostile.replaceAll('\u0000', '');
+  const name = 'x"><svg onload=alert(1)>\u202etxt.html';
+  const agent = { ...agentOf('tester'), description: hostile, instructions: `Be brief.\n@say ${said}\n@call lookup_stock ${JSON.stringify({ sku: said, '<i>key</i>': 1 })}\n@answer ${said}` };
+  const messages = { type: 'user_message', message: hostile, files: [{ type: 'base64', name, media_type: 'text/html', source: Buffer.from('<script>alert(1)</script>').toString('base64') }] };
+  // Half of a pair is no text, and comes no further than the door.
+  assert.equal((await server.call('POST', '/api/v2/sessions', { agent, messages: 'half \ud800' })).status, 422);
+  const { status, body: made } = await server.call('POST', '/api/v2/sessions', { agent, messages, group_id: '<u>group</u>' });
+  assert.equal(status, 201, JSON.stringify(made));
+  const { id } = made;
   const { pending_tool_calls: [call] } = await server.until(id, 'awaiting_tool_results');
   await server.call('POST', `/api/v2/sessions/${id}/tool_results`, { kind: 'tool_result', tool_req: call, result: hostile + 'x'.repeat(1_000_000) });
   await server.until(id, 'completed');
-  const page = await open(`/agent-view/${id}?view=all`);
+  const page = await open('/agent-view');
+  await page.getByRole('link', { name: /document\.title="owned"/u }).first().waitFor();
+  assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), 'the list');
+  await page.goto(`${server.url}/agent-view/${id}?view=all`);
   await page.getByText('Ended', { exact: true }).waitFor();
+  await page.locator('.card').filter({ hasText: 'Files (1)' }).getByText('<svg onload=alert(1)>').waitFor();
   const position = page.locator('.position');
-  for (let step = 0; step < 12; step++) {
+  for (let step = 0; step < 14; step++) {
     const before = await position.textContent();
     await page.keyboard.press('ArrowLeft');
     await eventually('it goes back', () => position.textContent(), (now) => now !== before || now.startsWith('0 /'));
@@ -141,7 +187,11 @@ test('hostile text is text', async () => {
   await page.getByRole('tab', { name: 'Log' }).click();
   await page.locator('.log').getByText('document.title="owned"').first().waitFor();
   assert.match(await page.title(), /^<script>document\.title/u);
-  assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth));
+  for (const width of [1440, 320]) {
+    await page.setViewportSize({ width, height: 900 });
+    assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${width} px`);
+  }
+  assert.equal(await page.locator('main script, main img[src=x], main svg[onload]').count(), 0);
   await page.close();
 });
 
@@ -152,6 +202,81 @@ test('the log is whole: find reaches it, and Markdown holds it', async () => {
   await page.locator('.log article').filter({ hasText: 'The needle is here.' }).waitFor();
   await page.getByLabel('Find in this session').fill('needle');
   await page.waitForFunction(() => document.querySelectorAll('.log article').length === 1);
+  await page.close();
+});
+
+test('events that the server has no more leave a row, and what came while away is marked', async () => {
+  const id = await server.session('@answer one', { idle_timeout_s: 3600 });
+  await server.until(id, 'idle');
+  const say = async (text) => { await server.call('POST', `/api/v2/sessions/${id}/messages`, { type: 'user_message', message: `${text}\n@answer ok` }); await server.until(id, 'idle'); };
+  await say('two');
+  const page = await context.newPage();
+  // A server that keeps less: it begins at the sixth event, and says so.
+  await page.route(/\/changes\?from_index=0&/u, async (route) => {
+    const answer = await route.fetch();
+    const body = await answer.json();
+    body.new_events.splice(0, 5);
+    await route.fulfill({ response: answer, json: { ...body, first_index: 5 } });
+  });
+  await page.addInitScript(() => {
+    let hidden = false;
+    Object.defineProperty(document, 'hidden', { get: () => hidden });
+    window.hide = (value) => { hidden = value; document.dispatchEvent(new Event('visibilitychange')); };
+  });
+  await page.goto(`${server.url}/agent-view/${id}`);
+  await rows(page).getByText('Events 0 to 4 are gone').waitFor();
+  await page.locator('.live-on').waitFor();
+  const total = (await server.call('GET', `/api/v2/sessions/${id}/events?size=1`)).body.total;
+  const last = async () => Number((await page.getByRole('slider', { name: 'Event' }).getAttribute('aria-valuetext')).match(/of (\d+)/u)[1]);
+  assert.equal(await last(), total - 1);
+  // Steps are numbered as the session counts them, although the first ones are not there.
+  const { steps } = (await server.call('GET', `/api/v2/sessions/${id}/status`)).body;
+  await rows(page).filter({ hasText: `Step ${steps}` }).first().waitFor();
+  await page.evaluate(() => window.hide(true));
+  // A tab that nobody sees asks only where the session stands, and shows that in its title.
+  await page.waitForRequest((request) => request.url().endsWith(`/${id}/status`));
+  await say('three');
+  await page.evaluate(() => window.hide(false));
+  await page.getByText(/events came in meanwhile/u).waitFor();
+  await rows(page).filter({ hasText: 'three' }).locator('.fresh-mark').waitFor();
+  assert.equal(await rows(page).filter({ hasText: 'two' }).locator('.fresh-mark').count(), 0);
+  await page.keyboard.press('Home');
+  await page.keyboard.press('End');
+  await eventually('what was seen is new no more', () => page.locator('.fresh-mark').count(), (count) => count === 0);
+  await page.close();
+});
+
+test('paper gets the whole log, whatever the screen shows', async () => {
+  const id = await server.session(`@times 60\n@call memory_set ${JSON.stringify({ key: 'a', value: 'long '.repeat(40) })}\n@answer done`, { tools: [], environments: [{ id: 'notes', kind: 'memory', namespace: 'print' }] });
+  await server.until(id, 'completed');
+  const page = await open(`/agent-view/${id}`);
+  await page.getByText('Ended', { exact: true }).waitFor();
+  const { total } = (await server.call('GET', `/api/v2/sessions/${id}/events?size=1`)).body;
+  await page.evaluate(() => addEventListener('beforeprint', () => { window.printed = document.querySelectorAll('.log article').length; }));
+  const paper = await page.pdf();
+  assert.equal(await page.evaluate(() => window.printed), total);
+  const sheets = paper.toString('latin1').match(/\/Type\s*\/Page\b/gu).length;
+  assert.ok(sheets > 5, `${sheets} pages`);
+  await page.locator('#timeline').waitFor();
+  await page.close();
+});
+
+test('copied as Markdown, the log is the log', async () => {
+  const id = await server.session('@say The ```needle``` is here.\n@answer done');
+  await server.until(id, 'completed');
+  const page = await open(`/agent-view/${id}?view=log`);
+  const { new_events: events } = (await server.call('GET', `/api/v2/sessions/${id}/changes?from_index=0&limit=2000`)).body;
+  await eventually('the whole log', () => page.locator('.log article').count(), (count) => count === events.length);
+  await context.grantPermissions(['clipboard-read', 'clipboard-write']);
+  await page.getByLabel('More').selectOption('markdown');
+  const text = await eventually('it is copied', () => page.evaluate(() => navigator.clipboard.readText()), (one) => one.startsWith(`# Session ${id}`));
+  const shown = await page.locator('.log article').evaluateAll((all) => all.map((one) => [one.querySelector('h2 > span:last-child').textContent, one.querySelector('pre')?.textContent ?? '']));
+  for (const [place, [heading, body]] of shown.entries()) {
+    const part = text.split(/^## /mu)[place + 1];
+    const title = heading.replace(/^Step \d+ · /u, '');
+    assert.ok(part.startsWith(`${place}. `) && part.split('\n')[0].endsWith(title), `${part.split('\n')[0]} and ${heading}`);
+    assert.ok(part.includes(body), body);
+  }
   await page.close();
 });
 

@@ -1,6 +1,7 @@
 //! Agent View in a real Chromium, against the real binary: `tests/agent-view`.
 
 use super::npm;
+use crate::python;
 use crate::report::{Report, Tally};
 use crate::workspace::{Workspace, variable};
 use anyhow::{Context, Result};
@@ -19,10 +20,15 @@ pub(super) fn steps(workspace: &Workspace, report: &mut Report) {
 
 fn drive(workspace: &Workspace) -> Result<Tally> {
     let chromium = chromium()?;
+    // What the page lets people copy is run: as Python, and as `hai`.
+    python::SDK.prepare(workspace)?;
+    let hai = python::SDK.program(workspace, "hai");
+    let programs = hai.parent().context("a program without a folder")?;
     npm::install(workspace, FOLDER)?;
     let mut tests = npm::command(workspace, FOLDER)?;
     tests.args(["run", "--silent", "drive"]);
     tests.env("QUARTERDECK_TEST_BINARY", workspace.server()).env(CHROMIUM_VARIABLE, chromium);
+    tests.env("QUARTERDECK_TEST_PYTHON_PROGRAMS", programs);
     npm::drive(&mut tests)
 }
 

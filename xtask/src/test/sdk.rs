@@ -11,12 +11,29 @@ use std::process::Command;
 
 /// Runs `tests/sdk` against the debug build of the server.
 pub(super) fn run(workspace: &Workspace, postgres: &Postgres) -> Result<Tally> {
-    let mut tally = Tally::default();
+    let mut pytest = pytest(workspace);
+    pytest.arg("tests/sdk").env(URL_VARIABLE, &postgres.url).env(BINARIES_VARIABLE, &postgres.programs);
+    counted(&mut pytest)
+}
+
+/// Runs the example of the plugin for pytest.
+pub(super) fn run_fixture(workspace: &Workspace) -> Result<Tally> {
+    let mut pytest = pytest(workspace);
+    pytest.args(["-p", "pytest_quarterdeck", "--rootdir", "fixtures/pytest", "fixtures/pytest/example"]);
+    pytest.env("PYTHONPATH", workspace.path("fixtures/pytest"));
+    counted(&mut pytest)
+}
+
+fn pytest(workspace: &Workspace) -> Command {
     let mut pytest = Command::new(python::SDK.program(workspace, "python"));
-    pytest.args(["-m", "pytest", "--color=no", "--tb=short", "-rfEs", "tests/sdk"]).current_dir(workspace.root());
+    pytest.args(["-m", "pytest", "--color=no", "--tb=short", "-rfEs"]).current_dir(workspace.root());
     pytest.env("QUARTERDECK_BIN", workspace.server()).env("PYTHONDONTWRITEBYTECODE", "1");
-    pytest.env(URL_VARIABLE, &postgres.url).env(BINARIES_VARIABLE, &postgres.programs);
-    let status = run_reading(&mut pytest, |line| {
+    pytest
+}
+
+fn counted(pytest: &mut Command) -> Result<Tally> {
+    let mut tally = Tally::default();
+    let status = run_reading(pytest, |line| {
         say(line);
         tally = read_summary(line).unwrap_or(tally);
     })?;

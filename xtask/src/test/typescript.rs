@@ -18,6 +18,15 @@ pub(super) fn steps(workspace: &Workspace, postgres: &Postgres, report: &mut Rep
         let database = Database::create_on(&postgres.url, "typescript")?;
         drive(workspace, "postgres", Some(database.url()))
     });
+    report.step("example of the vitest fixture", || run_fixture(workspace));
+}
+
+/// Runs the example of the helper for vitest.
+fn run_fixture(workspace: &Workspace) -> Result<Tally> {
+    const FIXTURE: &str = "fixtures/vitest";
+    npm::install(workspace, FIXTURE)?;
+    run(npm::command(workspace, FIXTURE)?.args(["test"]).env("QUARTERDECK_BIN", workspace.server()))?;
+    Ok(Tally::HELD)
 }
 
 /// Installs the generator and the compiler, generates the client and compiles it with its tests.

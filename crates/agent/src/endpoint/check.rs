@@ -116,6 +116,7 @@ impl EndpointClient {
 
     async fn listed_at(&self, address: &Url) -> Result<Vec<String>, ModelError> {
         let body = self.listed_json(address, NAMES_MAX_BYTES, WAIT_MAX).await;
+        self.gate.tell(!matches!(&body, Err(failure) if failure.is_away()));
         Ok(names_in(&body.map_err(|failure| failure.into_error(&self.host))?))
     }
 }

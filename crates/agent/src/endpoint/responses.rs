@@ -67,7 +67,7 @@ fn items(message: &ChatMessage, to: &Recipient<'_>) -> Vec<Value> {
             let kept = kept.as_ref().filter(|kept| kept.origin == to.origin && !to.profile.nothing_kept);
             kept.and_then(|kept| blocks::restored(kept, calls, call)).unwrap_or_else(|| {
                 let words = content.as_deref().filter(|words| !words.trim().is_empty());
-                let words = words.map(|words| json!({"role": "assistant", "content": words}));
+                let words = words.map(spoken);
                 words.into_iter().chain(calls.iter().map(call)).collect()
             })
         }
@@ -80,6 +80,11 @@ fn part(part: &Part, profile: &Profile) -> Value {
         Part::Image(_) if profile.no_pictures => json!({"type": "input_text", "text": UNSEEN}),
         Part::Image(uri) => json!({"type": "input_image", "image_url": uri}),
     }
+}
+
+/// llama.cpp takes no shorter form.
+fn spoken(words: &str) -> Value {
+    json!({"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": words}]})
 }
 
 fn call(call: &ChatCall) -> Value {

@@ -91,6 +91,7 @@ impl World {
             transcript: self.transcript(),
             toolbox: Arc::clone(&self.toolbox),
             media: Arc::clone(&self.media),
+            scene: None,
             mode,
         };
         let runner = ModelRunner::clone(&self.runner);

@@ -68,7 +68,7 @@ pub(super) fn http(command: &Command, outcome: &Result<Vec<String>, Rejection>) 
     }
 }
 
-fn facts() -> [(&'static str, Fact); 20] {
+fn facts() -> [(&'static str, Fact); 22] {
     let rejected = Fact::Reported(Report::Decided {
         mode: StepMode::Act,
         reply: super::world::reply(),
@@ -100,6 +100,8 @@ fn facts() -> [(&'static str, Fact); 20] {
         ("returned, by a subagent", Fact::Reported(Report::Returned(result("delegate")))),
         ("steered: the subagent was told to answer", steered(1, Order::Answer)),
         ("answered", answered("19 €")),
+        ("asked the user", Fact::Reported(Report::Asked { reply: super::world::reply() })),
+        ("timed out", Fact::Reported(Report::TimedOut)),
         ("failed", failed()),
         ("taken over, the fourth time without a step", Fact::TakenOver { epoch: 1 }),
         ("time passed, every timer due", Fact::TimePassed),

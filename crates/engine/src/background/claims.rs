@@ -42,6 +42,7 @@ async fn claim(shared: &Arc<Shared>) -> Result<(), Error> {
             return Ok(());
         }
         let limit = u32::try_from(permits.len()).unwrap_or(u32::MAX);
+        let _claiming = shared.claiming();
         let claimed = shared.store.claim(shared.replica, shared.clock.now(), limit).await?;
         let all_used = claimed.len() == permits.len();
         for (permit, Claimed { session, lease, taken_over }) in permits.into_iter().zip(claimed) {

@@ -10,7 +10,7 @@ use crate::{
     worker,
 };
 use quarterdeck_api::{Messages, SessionId, SessionRequest};
-use quarterdeck_core::{Command, Session, Settings};
+use quarterdeck_core::{Cast, Command, Session, Settings};
 use quarterdeck_store::{Admission, Caller, Creation, Error, Idempotency, NewSession, Queued, SessionRecord};
 use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
@@ -56,6 +56,25 @@ impl Prepared {
         &self.started
     }
 
+    /// Casts the session: it plays this in a model's place.
+    #[must_use]
+    pub fn cast_as(mut self: Box<Self>, cast: Cast) -> Box<Self> {
+        let answers_for_client = matches!(cast, Cast::Scenario { client: true, .. });
+        let waiting = match &mut self.session.admission {
+            Admission::Asked { queued, .. } => queued.as_mut().map(|queued| &mut queued.transition.session),
+            Admission::Granted => None,
+        };
+        let records = [Some(&mut self.started.session), self.queued.as_mut().map(|queued| &mut queued.session)];
+        let all = [Some(&mut self.session.transition.session), waiting].into_iter().chain(records);
+        for session in all.flatten() {
+            session.cast = Some(Box::new(cast.clone()));
+            if answers_for_client {
+                session.settings.client_tools.clear();
+            }
+        }
+        self
+    }
+
     /// The session as it is when it has to wait, if it may.
     pub fn queued(&self) -> Option<&SessionRecord> {
         self.queued.as_ref()
@@ -89,9 +108,10 @@ impl Sessions {
         environments::check(&*self.shared.settings.environments, &resolved.agent)?;
         let settings = self.settings(&resolved, parent.as_deref());
         check_levels(&resolved.agent, settings.depth)?;
-        let (id, now) = (SessionId(self.shared.clock.id()), self.shared.clock.now());
+        let fresh = || self.shared.clock.id_in(caller.organization);
+        let (id, now) = (SessionId(fresh()), self.shared.clock.now());
         let opening = resolved.request.messages.as_mut().map(Messages::as_mut_slice).unwrap_or_default();
-        let attachments = detach(id, opening, || self.shared.clock.id());
+        let attachments = detach(id, opening, fresh);
         let permit = worker::permit(&self.shared);
         let created = |queued| Session::create(id, caller.organization, caller.user, settings.clone(), queued, now);
         let mut transition = created(false);

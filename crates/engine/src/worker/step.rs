@@ -23,6 +23,7 @@ impl Worker {
         let (shared, mut log) = (Arc::clone(&self.shared), self.log());
         let (transcript, mut tools) = (self.transcript.events.clone(), self.tools.clone());
         let session = snapshot.session.id;
+        let scene = patiently(&self.shared, || self.shared.scene(&snapshot.session, &agent)).await?;
         let step = async {
             let toolbox: Arc<dyn Toolbox> = match &tools {
                 Some(tools) => Arc::clone(tools) as _,
@@ -38,7 +39,7 @@ impl Worker {
             }
             let timezone = request.timezone.clone();
             let media = Arc::new(SessionPictures { blobs: shared.blobs.clone(), session });
-            let context = StepContext { session, agent, timezone, transcript, toolbox, media, mode };
+            let context = StepContext { session, agent, timezone, transcript, toolbox, media, scene, mode };
             shared.runner.step(&context, &mut log).await
         };
         let metered = meter::Step::begin();

@@ -6,6 +6,7 @@ use crate::{
     error::ApiError,
     input::Input,
     public_url::Base,
+    test_api::{Audience, CreatedSession},
 };
 use axum::{
     Json,
@@ -25,7 +26,6 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
-use utoipa::ToSchema;
 
 /// Creates a session and starts it, or queues it until its organization has a slot free.
 #[utoipa::path(post, path = "/api/v2/sessions", tag = "sessions", operation_id = "create_session",
@@ -54,23 +54,37 @@ pub(crate) async fn create(
         key: key.as_str().to_owned(),
         request_hash: Sha256::digest(input.body_bytes()).into(),
     });
+    let audience = Audience::of(&app, caller, &request, &input).await?;
     let base = app.base(&input);
     let render = |record: &SessionRecord| to_json(&session_view(record, base.as_str()));
+    let mut created = None;
     let json = match app.sessions.prepare(caller, request, key.as_ref()).await? {
         Preparation::Replayed(json) => base.in_answer(json),
         Preparation::New(prepared) => {
+            let prepared = match audience.as_ref().and_then(Audience::cast) {
+                Some(cast) => prepared.cast_as(cast),
+                None => prepared,
+            };
             let repeatable = key.map(|key| Repeatable {
                 key,
                 started: render(prepared.started()),
                 queued: prepared.queued().map(render),
             });
             match app.sessions.admit(*prepared, repeatable).await? {
-                Created::New(record) => base.in_text(render(&record), record.session.id),
+                Created::New(record) => {
+                    created = Some(record.session.id);
+                    base.in_text(render(&record), record.session.id)
+                }
                 Created::Replayed(json) => base.in_answer(json),
             }
         }
     };
-    Ok((StatusCode::CREATED, [(header::CONTENT_TYPE, "application/json")], json).into_response())
+    let mut response = (StatusCode::CREATED, [(header::CONTENT_TYPE, "application/json")], json).into_response();
+    if let (Some(audience), Some(id)) = (audience, created) {
+        audience.created(id);
+        response.extensions_mut().insert(CreatedSession(id));
+    }
+    Ok(response)
 }
 
 /// Lists sessions, newest first.
@@ -88,12 +102,13 @@ pub(crate) async fn create(
         ("finished_before" = Option<chrono::DateTime<chrono::Utc>>, Query, description = "Ended before."),
         ("finished_after" = Option<chrono::DateTime<chrono::Utc>>, Query, description = "Ended after."),
         ("include" = Option<String>, Query,
-            description = "`summary`: each entry says how far it came and what it used."),
+            description = "`summary`: each entry also says `steps`, `tokens` (`input`, `output`), `outcome`, \
+                `error_code`, `group_id` and `parent_session_id`."),
         ("page" = Option<u64>, Query, minimum = 1, description = "The page, from 1."),
         ("size" = Option<u64>, Query, minimum = 1, maximum = 100, description = "Entries on a page; 10 when absent."),
         ("sort" = inline(Option<Vec<SessionOrder>>), Query, description = "`created_at` or `-created_at`, the default.")),
     responses(
-        (status = 200, description = "A page of sessions.", body = Page<ListedSession>,
+        (status = 200, description = "A page of sessions.", body = Page<SessionSummary>,
             headers(("ETag" = String, description = "Names what the page says."))),
         (status = 304, description = "The page that `If-None-Match` names says the same."),
         (status = 401, description = "No key, or one that does not work.", body = ErrorBody),
@@ -121,13 +136,12 @@ pub(crate) async fn list(
 }
 
 /// A session in a listing.
-#[derive(Serialize, ToSchema)]
+#[derive(Serialize)]
 pub(crate) struct ListedSession {
     #[serde(flatten)]
     session: SessionSummary,
     /// Only when they were asked for: some clients refuse what they do not know.
     #[serde(flatten)]
-    #[schema(ignore)]
     figures: Option<SessionFigures>,
 }
 

@@ -168,11 +168,20 @@ impl Server {
 
     /// Waits, by long poll, until the session has this status.
     pub(crate) async fn until(&self, id: &str, wanted: &str) -> Value {
+        self.until_it_is(id, |status| status == wanted).await
+    }
+
+    /// Waits, by long poll, until the session has ended or waits for its client.
+    pub(crate) async fn settled(&self, id: &str) -> Value {
+        self.until_it_is(id, |status| !["queued", "pending", "running"].contains(&status)).await
+    }
+
+    async fn until_it_is(&self, id: &str, is_wanted: impl Fn(&str) -> bool) -> Value {
         let mut from = 0;
         let reached = async {
             loop {
                 let status = self.status(id).await;
-                if status["status"] == wanted {
+                if status["status"].as_str().is_some_and(&is_wanted) {
                     return status;
                 }
                 let poll = format!("/api/v2/sessions/{id}/changes?from_index={from}&wait_for_seconds=10");
@@ -184,7 +193,7 @@ impl Server {
         };
         match tokio::time::timeout(PATIENCE, reached).await {
             Ok(status) => status,
-            Err(late) => panic!("{late}, not {wanted}: {} {:#?}", self.status(id).await, self.words(id).await),
+            Err(late) => panic!("{late}: {} {:#?}", self.status(id).await, self.words(id).await),
         }
     }
 

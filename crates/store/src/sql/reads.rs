@@ -1,6 +1,9 @@
 //! Queries that both engines accept. This file is compiled once for each.
 
-use super::{Db, Pool};
+use super::{
+    Db, Pool,
+    totals::{Totals, index_condition},
+};
 use crate::{
     Caller, Creation, Error, EventFilter, KeyHash, KeyRecord, Lease, Listing, NewKey, Owned, ReplicaId, SessionFilter,
     SessionRecord, SummaryRow,
@@ -96,17 +99,20 @@ const FIRST_MESSAGE_MAX: i64 = 1024 * 1024;
 
 pub(crate) async fn sessions(
     pool: &Pool,
+    totals: &Totals,
     organization: OrganizationId,
     filter: SessionFilter,
 ) -> Result<Listing<SummaryRow>> {
-    let mut count = QueryBuilder::<Db>::new("SELECT COUNT(*)");
-    push_matching(&mut count, organization, &filter);
-    let total: i64 = count.build_query_scalar().fetch_one(pool).await?;
-
+    let total = totals.count(pool, organization, &filter).await?;
+    if total == 0 {
+        // The whole index would be read to find nothing.
+        return Ok(Listing { items: Vec::new(), total });
+    }
     let order =
         if filter.ascending { " ORDER BY s.created_at, s.id" } else { " ORDER BY s.created_at DESC, s.id DESC" };
     let mut page = QueryBuilder::<Db>::new("WITH page AS (SELECT s.id");
-    push_matching(&mut page, organization, &filter);
+    push_matching(&mut page, organization, &filter, "");
+    page.push(index_condition(&filter.statuses));
     page.push(order).push(" LIMIT ").push_bind(filter.limit).push(" OFFSET ").push_bind(filter.offset);
     page.push(
         ") SELECT s.id, s.version, s.projection, s.agent_name, s.agent_revision, \
@@ -127,16 +133,22 @@ pub(crate) async fn sessions(
             Err(error) => tracing::error!(%error, "a session cannot be listed"),
         }
     }
-    Ok(Listing { items, total: total.unsigned_abs() })
+    Ok(Listing { items, total })
 }
 
-/// What is counted or passed over is found by indexes alone, as far as the filter allows.
-fn push_matching(query: &mut QueryBuilder<Db>, organization: OrganizationId, filter: &SessionFilter) {
+/// What is counted or passed over is found by indexes alone, as far as the filter allows. `hint` stands before the column of
+/// the organization.
+pub(crate) fn push_matching(
+    query: &mut QueryBuilder<Db>,
+    organization: OrganizationId,
+    filter: &SessionFilter,
+    hint: &'static str,
+) {
     query.push(" FROM sessions s");
     if filter.search.is_some() {
         query.push(" JOIN session_requests r ON r.session_id = s.id");
     }
-    query.push(" WHERE s.organization_id = ").push_bind(organization.0);
+    query.push(" WHERE ").push(hint).push("s.organization_id = ").push_bind(organization.0);
     if let Some(user) = filter.user {
         query.push(" AND s.user_id = ").push_bind(user.0);
     }

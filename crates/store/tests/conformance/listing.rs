@@ -1,8 +1,8 @@
 //! Listing an organization's sessions.
 
-use crate::drafts::{Draft, after_s, answer, answered, commit, noon, organization, running};
+use crate::drafts::{Draft, after_s, answer, answered, command, commit, noon, organization, running};
 use quarterdeck_api::{Answer, SessionId, Status, UserId};
-use quarterdeck_core::Session;
+use quarterdeck_core::{Command, Session};
 use quarterdeck_store::{SessionFilter, Store};
 use serde_json::json;
 use std::collections::HashSet;
@@ -190,4 +190,55 @@ async fn check(store: &dyn Store, filter: SessionFilter, expected: impl IntoIter
     let shown = format!("{filter:?}");
     let found: HashSet<SessionId> = listed(store, filter).await.into_iter().collect();
     assert_eq!(found, expected.into_iter().map(|session| session.id).collect(), "{shown}");
+}
+
+/// Counts are remembered: each total is asked for before, between and after what changes it, and held against the rows.
+pub(crate) async fn totals_follow_what_is_created_and_what_becomes_of_it(store: &dyn Store) {
+    let statuses = |statuses: &[Status]| SessionFilter { statuses: statuses.to_vec(), ..all() };
+    let filters = [
+        all(),
+        SessionFilter { user: Some(UserId(Uuid::from_u128(8))), ..all() },
+        SessionFilter { agents: vec!["tester".into()], ..all() },
+        SessionFilter { agents: vec!["nobody".into()], ..all() },
+        SessionFilter { group_id: Some("blue".into()), ..all() },
+        SessionFilter { created_after: Some(after_s(1)), ..all() },
+        statuses(&[Status::Completed]),
+        statuses(&[Status::Completed, Status::Running]),
+        statuses(&[Status::Running]),
+        statuses(&[Status::Interrupted, Status::Failed]),
+        statuses(&[Status::Interrupted, Status::Running, Status::Idle]),
+        SessionFilter { group_id: Some("blue".into()), ..statuses(&[Status::Completed]) },
+        SessionFilter { search: Some("price".into()), ..all() },
+    ];
+    for round in 0..6 {
+        answered(store, Draft::of(json!({"group_id": "blue"})), "done").await;
+        running(store, Draft::new()).await;
+        let mut foreign = Draft::new();
+        foreign.new.transition.session.user = UserId(Uuid::from_u128(8));
+        let foreign = running(store, foreign).await;
+        created_at(store, round).await;
+        created_in(store, 2).await;
+        for filter in &filters {
+            check_total(store, filter).await;
+        }
+        cancelled(store, &foreign).await;
+        for filter in &filters {
+            check_total(store, filter).await;
+        }
+    }
+}
+
+async fn check_total(store: &dyn Store, filter: &SessionFilter) {
+    let listing = store.sessions(organization(1), filter.clone()).await.unwrap();
+    assert_eq!(listing.total, listing.items.len() as u64, "{filter:?}");
+    let first = SessionFilter { limit: 1, ..filter.clone() };
+    assert_eq!(store.sessions(organization(1), first).await.unwrap().total, listing.total, "{filter:?}");
+}
+
+async fn created_in(store: &dyn Store, number: u128) {
+    Draft::at(noon(), organization(number), json!({})).create(store).await;
+}
+
+async fn cancelled(store: &dyn Store, session: &Session) {
+    commit(store, command(session, Command::Cancel)).await;
 }

@@ -30,7 +30,8 @@ const REPLICA_MEMORY: Duration = Duration::from_hours(24);
 #[derive(Debug, Default)]
 pub(super) struct Tables {
     pub(super) rows: BTreeMap<Uuid, Row>,
-    idempotency: BTreeMap<(Uuid, String), UsedKey>,
+    pub(super) idempotency: BTreeMap<(Uuid, String), UsedKey>,
+    pub(super) scripts: BTreeMap<String, String>,
     /// When each replica's lease runs out.
     replicas: BTreeMap<Uuid, Instant>,
     keys: Vec<Key>,
@@ -55,7 +56,7 @@ pub(super) struct Row {
 }
 
 #[derive(Debug)]
-struct UsedKey {
+pub(super) struct UsedKey {
     request_hash: [u8; 32],
     response: String,
     created_at: Timestamp,

@@ -32,7 +32,7 @@ fn a_conversation_is_a_list_of_items() {
             {"role": "user", "content": [
                 {"type": "input_text", "text": "u"}, {"type": "input_image", "image_url": "data:x"},
             ]},
-            {"role": "assistant", "content": "w"},
+            {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "w"}]},
             {"type": "function_call", "call_id": "c", "name": "look", "arguments": "{\"at\":1}"},
             {"type": "function_call_output", "call_id": "c", "output": "r"},
         ])

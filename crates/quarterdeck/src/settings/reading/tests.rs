@@ -49,8 +49,21 @@ fn every_setting_can_be_a_variable_and_a_key_of_the_file() {
     for arg in setting_args() {
         let key = key(arg);
         let endpoint = "name = \"x\", base-url = \"http://h\"";
-        let possible =
-            ["1", "true", "NAME=/bin/true", "web", "json", "chat", "pixels", "tools", "100", "1000", endpoint];
+        let possible = [
+            "1",
+            "true",
+            "real",
+            "fail",
+            "NAME=/bin/true",
+            "web",
+            "json",
+            "chat",
+            "pixels",
+            "tools",
+            "100",
+            "1000",
+            endpoint,
+        ];
         let fits = possible.into_iter().find(|text| check(&key, OsStr::new(text)).is_ok()).expect(&key);
         let (_, by_variable) = serve_with("", &[(&variable(&key), fits)]);
         let file = file_with(&format!("{key} = {fits:?}"));

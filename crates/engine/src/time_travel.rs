@@ -1,0 +1,126 @@
+//! Moving a [`VirtualClock`] on: from one due time to the next, each with everything that follows from it, until the
+//! target is reached. Nothing jumps by itself.
+
+use crate::{Clock, Sessions, VirtualClock, shared::Shared};
+use quarterdeck_api::{SessionId, Status, Timestamp};
+use quarterdeck_store::Error;
+use serde::Serialize;
+use std::{sync::Arc, time::Duration};
+use tokio::time::{Instant, sleep};
+
+/// How long what is due at one moment may take before time moves on without it.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How often it is looked at meanwhile.
+const LOOK: Duration = Duration::from_micros(200);
+
+/// A session whose status changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Moved {
+    /// The session.
+    pub session: SessionId,
+    /// Its status before; none when nobody knew it.
+    pub from: Option<Status>,
+    /// Its status now.
+    pub to: Status,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What came of moving a clock on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Journey {
+    /// The time now.
+    pub now: Timestamp,
+    /// Which sessions changed, in order.
+    pub fired: Vec<Moved>,
+    /// Whether something was still at work when time moved on: a real model, a tool.
+    pub unsettled: bool,
+}
+
+/// How far a clock is moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// To this moment.
+    Moment(Timestamp),
+    /// To the next moment at which something is due.
+    Next,
+}
+
+impl Sessions {
+    /// Moves the clock on, from due time to due time.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn travel(&self, clock: &VirtualClock, target: Target) -> Result<Journey, Error> {
+        let shared = &self.shared;
+        let _one_at_a_time = shared.travel.lock().await;
+        let was_frozen = clock.is_frozen();
+        clock.hold(true);
+        shared.moves().get_or_insert_default().clear();
+        let reached = go(shared, clock, target).await;
+        let fired = shared.moves().take().unwrap_or_default();
+        if !was_frozen {
+            clock.hold(false);
+        }
+        Ok(Journey { now: clock.now(), fired, unsettled: !reached? })
+    }
+
+    /// Returns once nothing is due and nobody works, or false when that takes too long.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn settle(&self, clock: &VirtualClock) -> Result<bool, Error> {
+        settle(&self.shared, clock).await
+    }
+}
+
+async fn go(shared: &Arc<Shared>, clock: &VirtualClock, target: Target) -> Result<bool, Error> {
+    let mut all_settled = settle(shared, clock).await?;
+    loop {
+        let now = clock.now();
+        // What was due and did not settle in time must not hold time up.
+        let due = [shared.store.next_due().await?, clock.next_end()];
+        let due = due.into_iter().flatten().filter(|due| *due > now).min();
+        let stop = match (due, target) {
+            (Some(due), Target::Moment(end)) if due > end => Some(end),
+            (None, Target::Moment(end)) => Some(end),
+            (None, Target::Next) => Some(now),
+            (Some(due), _) => {
+                clock.leap_to(due);
+                shared.work_due.notify_one();
+                all_settled &= settle(shared, clock).await?;
+                (target == Target::Next).then_some(due)
+            }
+        };
+        if let Some(end) = stop {
+            clock.leap_to(end);
+            shared.work_due.notify_one();
+            return Ok(settle(shared, clock).await? && all_settled);
+        }
+    }
+}
+
+async fn settle(shared: &Shared, clock: &VirtualClock) -> Result<bool, Error> {
+    let begun = Instant::now();
+    let mut calm = 0;
+    loop {
+        calm = if is_calm(shared, clock).await? { calm + 1 } else { 0 };
+        // A worker that waits for another one's session hears of it a moment after that one is done.
+        if calm >= if shared.waits() == 0 { 1 } else { 3 } {
+            return Ok(true);
+        }
+        if begun.elapsed() > PATIENCE {
+            return Ok(false);
+        }
+        sleep(LOOK).await;
+    }
+}
+
+/// Whether nothing is due, and every worker here waits for a later time or for another session.
+async fn is_calm(shared: &Shared, clock: &VirtualClock) -> Result<bool, Error> {
+    let is_due = shared.store.next_due().await?.is_some_and(|due| due <= clock.now());
+    // In this order: what was claimed meanwhile has its worker by now, or is being claimed still.
+    let is_claiming = shared.is_claiming();
+    let at_work = shared.held().len().saturating_sub(clock.resting() + shared.waits());
+    Ok(!is_due && !clock.is_due() && !is_claiming && at_work == 0)
+}

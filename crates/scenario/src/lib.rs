@@ -1,0 +1,33 @@
+//! Scripts and scenarios: what a model without a network says, told line by line in a message or step by step in a file.
+//! Both spellings become the same [`Cue`]s. This crate reads, checks, matches, plays and records them; it does no I/O and
+//! reads no clock.
+
+mod check;
+mod condition;
+mod cue;
+mod distance;
+mod fault;
+mod lines;
+mod matching;
+mod player;
+mod recording;
+mod rule;
+mod schema;
+mod template;
+mod units;
+mod yaml;
+
+pub use check::{Checked, Known, check, check_rule};
+pub use condition::TextTest;
+pub use cue::{
+    ANSWER, Act, Arguments, Branch, Call, CallResult, Cue, End, Failure, Observe, Place, Script, Step, Usage,
+};
+pub use fault::{Fault, Faults};
+pub use lines::{ScriptFault, find};
+pub use matching::{Audition, Expectation, Match, Miss, Scenario, nearest};
+pub use player::{Player, Stage};
+pub use recording::{Mark, Recorded};
+pub use rule::{Cut, Deed as FaultDeed, Rule, RuleMatch};
+pub use schema::SCHEMA;
+pub use template::{Facts, TemplateFault};
+pub use units::duration;
