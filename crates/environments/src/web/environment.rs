@@ -65,6 +65,8 @@ struct Inner {
     /// Where it was last, and the cookies it had then.
     url: Option<Url>,
     cookies: Vec<Value>,
+    /// Where it was when the last browser was lost.
+    lost_on: Option<Url>,
     /// What the agent is told with the next look.
     told: Vec<String>,
     /// Whether another page is shown than in the last look.
@@ -141,7 +143,14 @@ impl WebEnvironment {
             live.browser.close().await;
         }
         inner.moved_on = true;
-        let page = inner.url.as_ref().map_or("a blank page".to_owned(), Url::to_string);
+        // A page that ends its browser would do so again and again.
+        let is_again = inner.url.is_some() && inner.url == inner.lost_on;
+        inner.lost_on = inner.url.take_if(|_| is_again).or_else(|| inner.url.clone());
+        let page = match &inner.url {
+            Some(url) => url.to_string(),
+            None if is_again => "a blank page, because it ended twice on the same one".to_owned(),
+            None => "a blank page".to_owned(),
+        };
         inner.told.push(format!(
             "The browser ended and was started again. It shows {page}. What was typed into pages is lost; you are \
              still signed in where cookies allow."
@@ -340,6 +349,9 @@ impl WebEnvironment {
     /// Keeps what another browser would need to go on.
     async fn remember(&self, inner: &mut Inner, url: &str) {
         inner.url = tools::web_address(url).ok().filter(|_| url != "about:blank");
+        if inner.lost_on != inner.url {
+            inner.lost_on = None;
+        }
         let Ok(browser) = self.browser(inner).await else { return };
         let Some(mut cookies) = browser.cookies().await else { return };
         let mut size: usize = cookies.iter().map(|cookie| cookie.to_string().len()).sum();

@@ -169,7 +169,11 @@ async fn a_browser_that_ends_is_replaced_and_the_login_stays() {
     kill_browsers_below(web.profiles.path()).await;
     let late = web.try_call("click_web", json!({"x": 1, "y": 1})).await.unwrap_err();
     assert!(late.contains("look again"), "{late}");
-    assert_eq!(web.title().await, "Inside");
+    let seen = web.sees().await;
+    assert!(seen.text.unwrap().contains("it ended twice on the same one"));
+    assert_eq!(seen.metadata["url"], "about:blank");
+    web.does("go_to_web", json!({"url": web.site.url("/inside").as_str()})).await;
+    assert_eq!(web.title().await, "Inside", "still signed in");
 }
 
 #[tokio::test]

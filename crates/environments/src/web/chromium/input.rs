@@ -275,6 +275,7 @@ async fn scroll_to_end(page: &Page, at: Point, bottom: bool) -> Result<Done, Act
 }
 
 async fn find(page: &Page, wanted: &str, next: bool) -> Result<Done, ActionError> {
+    page.reveal(SCRIPT_TIMEOUT).await;
     let found =
         page.helper(SCRIPT_TIMEOUT, "find", &[wanted.into(), next.into()]).await.map_err(|error| failed(&error))?;
     Ok(Done { found: Some(found), ..Done::default() })

@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 
 /// Tabs of a browser. Chromium's shell blocks no pop-ups.
 pub(crate) const TABS_MAX: usize = 20;
-/// Tabs beyond them between two looks, after which the page that opens them is stopped; after twice as many it is closed.
+/// Tabs beyond them that one page wants to open, after which it is stopped; after twice as many it is closed.
 const TABS_REFUSED_MAX: u32 = 20;
 /// Dialogs between two looks, after which the page is stopped; and after which its tab is closed.
 const DIALOGS_MAX: u32 = 20;
@@ -238,7 +238,7 @@ impl Watcher {
         let mut state = self.shared.lock();
         if state.tabs.len() >= TABS_MAX {
             state.news.tabs_refused += 1;
-            self.refused_too_many(&state, text(target, "openerId"));
+            self.refused_to(&mut state, text(target, "openerId"));
             self.cdp.post(None, "Target.closeTarget", json!({"targetId": id}));
             // One that stood still to its end would hold its opener, which waits for it in the same process.
             self.cdp.post(Some(session), "Runtime.runIfWaitingForDebugger", json!({}));
@@ -258,12 +258,13 @@ impl Watcher {
     }
 
     /// A page that does nothing but open tabs is stopped, and at last closed: the tabs that it did open share its process.
-    fn refused_too_many(&self, state: &State, opener: &str) {
-        let Some(tab) = state.tabs.iter().find(|tab| tab.target == opener) else { return };
-        if state.news.tabs_refused == TABS_REFUSED_MAX {
+    fn refused_to(&self, state: &mut State, opener: &str) {
+        let Some(tab) = state.tabs.iter_mut().find(|tab| tab.target == opener) else { return };
+        tab.tabs_refused += 1;
+        if tab.tabs_refused == TABS_REFUSED_MAX {
             self.cdp.post(Some(&tab.session), "Page.stopLoading", json!({}));
             self.cdp.post(Some(&tab.session), "Runtime.terminateExecution", json!({}));
-        } else if state.news.tabs_refused == 2 * TABS_REFUSED_MAX {
+        } else if tab.tabs_refused == 2 * TABS_REFUSED_MAX {
             self.cdp.post(None, "Target.closeTarget", json!({"targetId": tab.target}));
         }
     }

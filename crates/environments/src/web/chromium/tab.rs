@@ -29,6 +29,8 @@ pub(crate) struct Tab {
     /// How often its address changed within a document.
     pub(crate) moves: u64,
     pub(crate) is_crashed: bool,
+    /// Tabs that its page wanted to open and that were too many.
+    pub(crate) tabs_refused: u32,
     /// An input that has asked for files.
     pub(crate) chooser: Option<Chooser>,
     loading_since: Option<Instant>,
@@ -52,6 +54,7 @@ impl Tab {
             documents: 0,
             moves: 0,
             is_crashed: false,
+            tabs_refused: 0,
             chooser: None,
             loading_since: None,
             requests: HashMap::new(),
@@ -103,6 +106,7 @@ impl Tab {
                 text(&params["frame"], "id").clone_into(&mut self.main_frame);
                 self.documents += 1;
                 self.is_crashed = false;
+                self.tabs_refused = 0;
                 self.chooser = None;
                 self.requests.retain(|_, since| since.elapsed() < Duration::from_millis(500));
             }
