@@ -55,14 +55,14 @@ fn arrows_only_point_down_in_the_engine() -> Result<()> {
     let row = |module: &str| ENGINE_ROWS.iter().position(|row| row.contains(&module));
     let mut upward = Vec::new();
     for path in sources()?.into_iter().filter(|path| path.starts_with(&folder)) {
-        let user = module_of(path.strip_prefix(&folder)?);
-        if user == "lib" {
+        let module = module_of(path.strip_prefix(&folder)?);
+        if module == "lib" {
             continue;
         }
-        assert!(row(&user).is_some(), "give module {user} of the engine a row here");
+        assert!(row(&module).is_some(), "give module {module} of the engine a row here");
         for name in used_of_the_crate(&fs::read_to_string(&path)?) {
             let used = exported.get(&name).unwrap_or(&name);
-            if *used != user && row(used) >= row(&user) {
+            if *used != module && row(used) >= row(&module) {
                 upward.push(format!("{} must not use {name}", path.display()));
             }
         }

@@ -185,13 +185,13 @@ mod tests {
 
     fn endpoints(names: &[(&str, &[&str])], model: Option<&str>) -> Endpoints {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let named = |name: &str, models: &[&str]| {
+        let endpoint = |name: &str, models: &[&str]| {
             let models = models.iter().map(|model| (*model).to_owned()).collect();
             let settings = EndpointSettings { models, ..EndpointSettings::new(format!("http://{name}.example/v1")) };
             let client = Arc::new(EndpointClient::new(settings).unwrap());
             NamedEndpoint { name: name.into(), client, prices: BTreeMap::new() }
         };
-        let all = vec![named("local", &["a", "b"]), named("cloud", &["b", "vendor/c"]), named("open", &[])];
+        let all = vec![endpoint("local", &["a", "b"]), endpoint("cloud", &["b", "vendor/c"]), endpoint("open", &[])];
         let names = names.iter().map(|(name, targets)| {
             let targets = targets.iter().map(|target| (*target).to_owned()).collect();
             ((*name).to_owned(), targets)

@@ -230,7 +230,7 @@ impl ModelRunner {
         let summary = due.observation(reply.as_ref());
         recorder.record(Report::Observed(summary.clone())).await?;
         transcript.push(Arc::new(summary));
-        Ok((transcript, reply.map(Spent::of).unwrap_or_default()))
+        Ok((transcript, reply.as_ref().map(Spent::of).unwrap_or_default()))
     }
 
     /// Asks until there is a reply, the trouble is for good, or patience is out.
@@ -334,7 +334,7 @@ struct Spent {
 }
 
 impl Spent {
-    fn of(reply: ChatReply) -> Self {
+    fn of(reply: &ChatReply) -> Self {
         Self { usage: reply.usage.unwrap_or_default(), cost: reply.cost }
     }
 

@@ -234,7 +234,7 @@ mod tests {
         }
     }
 
-    fn object(value: Value) -> JsonObject {
+    fn object(value: &Value) -> JsonObject {
         value.as_object().cloned().unwrap()
     }
 
@@ -244,13 +244,13 @@ mod tests {
         let tool = |name: &str, schema: Value| ToolDefinition {
             name: name.into(),
             description: "Does it.".into(),
-            input_schema: object(schema),
+            input_schema: object(&schema),
         };
         vec![tool("click_web", schema), tool("odd", json!({"type": "object", "properties": {"tool_name": {}}}))]
     }
 
     fn conversation() -> Vec<ChatMessage> {
-        let arguments = object(json!({"x": 5}));
+        let arguments = object(&json!({"x": 5}));
         let call = ChatCall { id: "c".into(), name: "click_web".into(), arguments };
         vec![
             ChatMessage::System("Be good.".into()),

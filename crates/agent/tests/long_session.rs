@@ -86,7 +86,7 @@ struct Seen {
 }
 
 impl Seen {
-    fn take(&mut self, body: Vec<u8>) -> Value {
+    fn take(&mut self, body: &[u8]) -> Value {
         self.requests += 1;
         self.longest = self.longest.max(body.len());
         self.lengths.push(body.len());
@@ -95,7 +95,7 @@ impl Seen {
             return json!({"role": "assistant", "content": SUMMARY});
         }
         let end = |body: &[u8]| body.windows(11).rposition(|part| part == b"],\"stream\":");
-        let messages = body[..end(&body).unwrap()].to_vec();
+        let messages = body[..end(body).unwrap()].to_vec();
         self.alike += usize::from(!self.before.is_empty() && messages.starts_with(&self.before));
         self.before = messages;
         let call = json!({"id": format!("r{}", self.requests), "type": "function", "function": {"name": "look", "arguments": "{}"}});
@@ -111,7 +111,7 @@ async fn endpoint(seen: Arc<Mutex<Seen>>) -> String {
         while let Ok((stream, _)) = listener.accept().await {
             let mut stream = BufReader::new(stream);
             while let Some(body) = body_of(&mut stream).await {
-                let message = seen.lock().unwrap().take(body);
+                let message = seen.lock().unwrap().take(&body);
                 let reply = json!({"choices": [{"message": message}], "usage": {"prompt_tokens": 1}}).to_string();
                 let head = format!(
                     "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
@@ -171,9 +171,12 @@ impl Recorder for Log {
                 validation_errors,
                 kept: reply.kept,
             }),
-            other @ (Report::Troubled { .. } | Report::Returned(_) | Report::Answered { .. } | Report::Failed(_)) => {
-                panic!("{other:?}")
-            }
+            other @ (Report::Troubled { .. }
+            | Report::Returned(_)
+            | Report::Answered { .. }
+            | Report::Asked { .. }
+            | Report::TimedOut
+            | Report::Failed(_)) => panic!("{other:?}"),
         });
         Ok(Recorded::default())
     }

@@ -68,7 +68,6 @@ fn is_zero(number: &u8) -> bool {
     *number == 0
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_unsaid(retention: &Retention) -> bool {
     *retention == Retention::default()
 }

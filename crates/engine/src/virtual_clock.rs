@@ -11,7 +11,7 @@ use quarterdeck_agent::Pace;
 use quarterdeck_api::{OrganizationId, Timestamp};
 use sha2::{Digest, Sha256};
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeSet, HashMap},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -38,9 +38,9 @@ struct State {
     /// Whether scripts wait at all.
     skips_waits: bool,
     /// Scripts that wait, by their ends.
-    resting: BTreeMap<(Timestamp, u64), ()>,
+    resting: BTreeSet<(Timestamp, u64)>,
     /// Everything that waits for a moment, scripts included.
-    timers: BTreeMap<(Timestamp, u64), ()>,
+    timers: BTreeSet<(Timestamp, u64)>,
     rests: u64,
 }
 
@@ -75,8 +75,8 @@ impl VirtualClock {
             worlds: HashMap::new(),
             same: HashMap::new(),
             skips_waits: false,
-            resting: BTreeMap::new(),
-            timers: BTreeMap::new(),
+            resting: BTreeSet::new(),
+            timers: BTreeSet::new(),
             rests: 0,
         };
         Self { state: Mutex::new(state), leaps: watch::Sender::new(0) }
@@ -140,13 +140,13 @@ impl VirtualClock {
     /// The next moment that something waits for, after now.
     pub(crate) fn next_end(&self) -> Option<Timestamp> {
         let now = self.time();
-        self.state().timers.range((now, u64::MAX)..).next().map(|((end, _), ())| *end)
+        self.state().timers.range((now, u64::MAX)..).next().map(|(end, _)| *end)
     }
 
     /// Whether a moment has come for something that has not noticed yet.
     pub(crate) fn is_due(&self) -> bool {
         let now = self.time();
-        self.state().timers.keys().next().is_some_and(|(end, _)| *end <= now)
+        self.state().timers.first().is_some_and(|(end, _)| *end <= now)
     }
 
     /// How many scripts wait for a later time than now.
@@ -198,9 +198,9 @@ impl<'a> Rest<'a> {
         let mut state = clock.state();
         state.rests += 1;
         let key = (end, state.rests);
-        state.timers.insert(key, ());
+        state.timers.insert(key);
         if is_script {
-            state.resting.insert(key, ());
+            state.resting.insert(key);
         }
         Self { clock, key }
     }
@@ -251,7 +251,7 @@ impl Clock for VirtualClock {
                 let left = if self.is_frozen() { Duration::from_hours(24) } else { left };
                 tokio::select! {
                     biased;
-                    leapt = leaps.changed() => if leapt.is_err() { return },
+                    changed = leaps.changed() => if changed.is_err() { return },
                     () = tokio::time::sleep(left) => {}
                 }
             }
@@ -275,7 +275,7 @@ impl Pace for VirtualClock {
             }
             tokio::select! {
                 biased;
-                leapt = leaps.changed() => if leapt.is_err() { break },
+                changed = leaps.changed() => if changed.is_err() { break },
                 () = self.sleep_until(end) => {}
             }
         }

@@ -109,12 +109,11 @@ impl Reader<'_, '_> {
 
     fn scenario(&mut self, file: &str, node: &Node) -> Option<(At, Scenario)> {
         let mut fields = self.fields(node, "a scenario", &SCENARIO_KEYS)?;
-        let name = match fields.take("name") {
-            Some(name) => (name.at, self.text(name, "name").filter(|text| !text.is_empty())),
-            None => {
-                self.notes.add(node.at, "this scenario has no `name`");
-                (node.at, None)
-            }
+        let name = if let Some(name) = fields.take("name") {
+            (name.at, self.text(name, "name").filter(|text| !text.is_empty()))
+        } else {
+            self.notes.add(node.at, "this scenario has no `name`");
+            (node.at, None)
         };
         let (at, name) = (name.0, name.1.unwrap_or_default());
         if let Some(description) = fields.take("description") {
@@ -123,12 +122,11 @@ impl Reader<'_, '_> {
         let templates = fields.take("templates").and_then(|node| self.boolean(node, "templates")).unwrap_or(true);
         self.templates = templates;
         let pattern = fields.take("match").map(|node| self.pattern(node)).unwrap_or_default();
-        let script = match fields.take("script") {
-            Some(script) => self.script(script),
-            None => {
-                self.notes.add(node.at, "this scenario has no `script`");
-                crate::Script::default()
-            }
+        let script = if let Some(script) = fields.take("script") {
+            self.script(script)
+        } else {
+            self.notes.add(node.at, "this scenario has no `script`");
+            crate::Script::default()
         };
         let faults = fields.take("faults").map(|node| self.rules(node)).unwrap_or_default();
         let expect = fields.take("expect").map(|node| self.expectation(node)).unwrap_or_default();

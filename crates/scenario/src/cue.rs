@@ -301,7 +301,7 @@ impl Call {
     }
 
     /// The call that gives an answer.
-    pub(crate) fn answer(answer: Value, outcome: Option<Outcome>) -> Self {
+    pub(crate) fn answer(answer: &Value, outcome: Option<Outcome>) -> Self {
         let arguments = match outcome {
             Some(outcome) => json!({"answer": answer, "outcome": outcome}),
             None => json!({"answer": answer}),

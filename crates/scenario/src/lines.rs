@@ -80,13 +80,16 @@ struct Parser {
     before: Option<Before>,
 }
 
+/// What `@outcome` says; none for `none`.
+struct Told(Option<Outcome>);
+
 /// What the directives before a reply say about it.
 #[derive(Default)]
 struct Before {
     observations: Vec<Observe>,
     say: Option<String>,
     think: Option<String>,
-    outcome: Option<Option<Outcome>>,
+    outcome: Option<Told>,
     usage: Option<Usage>,
     wait: Duration,
     times: Option<usize>,
@@ -111,7 +114,7 @@ impl Parser {
         match directive.word {
             "say" => self.before().say = Some(rest.to_owned()),
             "think" => self.before().think = Some(rest.to_owned()),
-            "outcome" => self.before().outcome = Some(outcome(rest)?),
+            "outcome" => self.before().outcome = Some(Told(outcome(rest)?)),
             "wait" => self.before().wait = duration(rest)?,
             "times" => self.before().times = Some(times(rest)?),
             "usage" => self.before().usage = Some(usage(rest)?),
@@ -121,8 +124,8 @@ impl Parser {
             }
             "answer" if rest.is_empty() => return Err("`@answer` needs a text or an object".into()),
             "answer" => {
-                let outcome = self.before().outcome.take().unwrap_or(Some(Outcome::Success));
-                self.push(line, Act::Calls(vec![Call::answer(answer(rest), outcome)]))?;
+                let Told(outcome) = self.before().outcome.take().unwrap_or(Told(Some(Outcome::Success)));
+                self.push(line, Act::Calls(vec![Call::answer(&answer(rest), outcome)]))?;
             }
             "text" => self.push(line, Act::Text(rest.to_owned()))?,
             "empty" => self.push(line, Act::Calls(Vec::new()))?,
@@ -148,7 +151,7 @@ impl Parser {
             return Err("only an `@answer` has an outcome".into());
         }
         let times = times.unwrap_or(1);
-        self.cues.push(Cue { observations, say, think, usage, wait, times, ..Cue::of(line, act) });
+        self.cues.push(Cue { observations, wait, times, say, think, usage, ..Cue::of(line, act) });
         Ok(())
     }
 

@@ -188,22 +188,20 @@ impl Builder<'_, '_> {
         };
         match &mut open.node.kind {
             Kind::List(items) => items.push(node),
-            Kind::Map(members) => match open.key.take() {
-                Some(key) => members.push((key, node)),
-                None => {
-                    let name = match node.kind {
-                        Kind::Text(name) | Kind::Number(_, name) => name,
-                        Kind::Null | Kind::Bool(_) | Kind::List(_) | Kind::Map(_) => {
-                            self.notes.add(node.at, "a key is a text");
-                            return None;
-                        }
-                    };
-                    if !open.names.insert(name.clone()) {
-                        self.notes.add(node.at, format!("the key `{name}` stands here a second time"));
-                    }
-                    open.key = Some(Key { at: node.at, name });
+            Kind::Map(members) => {
+                if let Some(key) = open.key.take() {
+                    members.push((key, node));
+                    return Some(());
                 }
-            },
+                let (Kind::Text(name) | Kind::Number(_, name)) = node.kind else {
+                    self.notes.add(node.at, "a key is a text");
+                    return None;
+                };
+                if !open.names.insert(name.clone()) {
+                    self.notes.add(node.at, format!("the key `{name}` stands here a second time"));
+                }
+                open.key = Some(Key { at: node.at, name });
+            }
             Kind::Null | Kind::Bool(_) | Kind::Number(..) | Kind::Text(_) => {}
         }
         Some(())

@@ -254,7 +254,7 @@ impl Assemble for Assembly {
         if self.error.is_some() {
             return self.error;
         }
-        let mut message = self.message.filter(|message| message.is_object())?;
+        let mut message = self.message.filter(Value::is_object)?;
         let is_over = self.is_over || !message["stop_reason"].is_null();
         message["content"] = self.blocks.into_iter().filter(|block| !block.is_null()).collect();
         is_over.then_some(message)

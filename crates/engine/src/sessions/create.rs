@@ -58,7 +58,7 @@ impl Prepared {
 
     /// Casts the session: it plays this in a model's place.
     #[must_use]
-    pub fn cast_as(mut self: Box<Self>, cast: Cast) -> Box<Self> {
+    pub fn cast_as(mut self: Box<Self>, cast: &Cast) -> Box<Self> {
         let answers_for_client = matches!(cast, Cast::Scenario { client: true, .. });
         let waiting = match &mut self.session.admission {
             Admission::Asked { queued, .. } => queued.as_mut().map(|queued| &mut queued.transition.session),

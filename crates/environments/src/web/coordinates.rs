@@ -220,7 +220,8 @@ mod tests {
         assert_eq!(pointing.place(300.0, 200.0), Point { x: 601.0, y: 401.0 });
         assert_eq!((pointing.width(100.0), pointing.height(10.0)), (200.0, 20.0));
         assert_eq!(Pointing::new(Coordinates::Pixels, SIZE, Some(5_000)).max(), (1_199.0, 799.0));
-        assert_eq!(Pointing::new(Coordinates::Thousandths, SIZE, Some(600)).place(500.0, 500.0).x, 600.0);
+        let Point { x, y } = Pointing::new(Coordinates::Thousandths, SIZE, Some(600)).place(500.0, 500.0);
+        assert_eq!(Point { x, y: 0.0 }, Point { x: 600.0, y: 0.0 }, "{y}");
     }
 
     #[test]

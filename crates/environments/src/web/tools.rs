@@ -221,17 +221,21 @@ fn visual(pointing: &Pointing) -> Vec<Tool> {
             }),
             &["accept"],
         ),
-        tool(
-            ZOOM,
-            "Shows a part of the visible page enlarged in the next picture, to read what is small. Positions stay those of \
-             the whole visible page.",
-            &at(json!({
-                "width": {"type": "number", "description": "of the part, in the unit of positions; a third of the page if left out"},
-                "height": {"type": "number"},
-            })),
-            &["x", "y"],
-        ),
+        zoom(&at),
     ]
+}
+
+fn zoom(at: &impl Fn(Value) -> Value) -> Tool {
+    tool(
+        ZOOM,
+        "Shows a part of the visible page enlarged in the next picture, to read what is small. Positions stay those of \
+         the whole visible page.",
+        &at(json!({
+            "width": {"type": "number", "description": "of the part, in the unit of positions; a third of the page if left out"},
+            "height": {"type": "number"},
+        })),
+        &["x", "y"],
+    )
 }
 
 fn text(description: &str) -> Value {

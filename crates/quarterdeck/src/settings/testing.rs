@@ -6,6 +6,7 @@ use std::path::PathBuf;
 /// What a server in front of a test suite may be told.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Tests")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own on the command line")]
 pub struct TestSettings {
     /// Serve tests: scenarios, faults, a clock and more below /_test/v1; not for production
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",

@@ -58,7 +58,7 @@ impl Reader<'_, '_> {
             let _ = fields.take(act);
             match act {
                 "observe" => seen.extend(self.observe(value)),
-                "result" | "error" => self.results(act, value, steps.last_mut(), key),
+                "result" | "error" => self.results(act, value, &mut steps, key),
                 "if" => steps.extend(self.branch(value, fields).map(|branch| Step::If(Box::new(branch)))),
                 _ => {
                     let Some(mut cue) = self.cue(item, act, value, fields) else { continue };
@@ -125,7 +125,7 @@ impl Reader<'_, '_> {
         let times = fields.take("times").and_then(|node| self.whole(node, "times", 1, most)).unwrap_or(1);
         let times = usize::try_from(times).unwrap_or(1);
         let act = self.act(act, value, &mut fields)?;
-        Some(Cue { say, think, usage, wait, times, ..Cue::of(item.at.line, act) })
+        Some(Cue { wait, times, say, think, usage, ..Cue::of(item.at.line, act) })
     }
 
     fn act(&mut self, act: &str, value: &Node, fields: &mut Fields<'_>) -> Option<Act> {
@@ -136,7 +136,7 @@ impl Reader<'_, '_> {
                     self.noted(node, units::outcome(&word))
                 });
                 let outcome = outcome.map_or(Some(Some(Outcome::Success)), |outcome| outcome)?;
-                let mut calls = vec![Call::answer(self.answer(value)?, outcome)];
+                let mut calls = vec![Call::answer(&self.answer(value)?, outcome)];
                 calls.extend(fields.take("calls").map(|node| self.calls(node)).unwrap_or_default());
                 self.own_results(&mut calls, fields);
                 Act::Calls(calls)
@@ -233,8 +233,8 @@ impl Reader<'_, '_> {
     }
 
     /// Results that stand behind their calls.
-    fn results(&mut self, kind: &str, node: &Node, last: Option<&mut Step>, key: &Key) {
-        let calls = match last {
+    fn results(&mut self, kind: &str, node: &Node, steps: &mut [Step], key: &Key) {
+        let calls = match steps.last_mut() {
             Some(Step::Cue(cue)) => cue.calls_mut(),
             Some(Step::If(_)) | None => None,
         };
@@ -260,13 +260,12 @@ impl Reader<'_, '_> {
                 },
             };
             let open = |call: &&mut Call| call.tool == key.name && call.result.is_none() && call.tool != ANSWER;
-            match calls.iter_mut().find(open) {
-                Some(call) => call.result = Some(result),
-                None => {
-                    let tools: Vec<&str> = calls.iter().map(|call| call.tool.as_str()).collect();
-                    let message = format!("no call of `{}` waits for a result here", key.name);
-                    self.notes.add_meant(key.at, message, meant(&key.name, tools));
-                }
+            if let Some(call) = calls.iter_mut().find(open) {
+                call.result = Some(result);
+            } else {
+                let tools: Vec<&str> = calls.iter().map(|call| call.tool.as_str()).collect();
+                let message = format!("no call of `{}` waits for a result here", key.name);
+                self.notes.add_meant(key.at, message, meant(&key.name, tools));
             }
         }
     }

@@ -2,7 +2,7 @@ use super::*;
 use crate::{Act, Call, CallResult, FaultDeed, Place, Step, TextTest, find};
 use proptest::prelude::*;
 use serde_json::json;
-use std::time::Instant;
+use std::{fmt::Write, time::Instant};
 
 const SAMPLE: &str = r#"quarterdeck: 1
 scenarios:
@@ -105,7 +105,7 @@ fn what_is_no_yaml_or_too_much_is_one_fault() {
     let mut aliases = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x]\n");
     for number in 1..40 {
         let before = format!("*a{}, ", number - 1).repeat(9);
-        aliases.push_str(&format!("a{number}: &a{number} [{before}]\n"));
+        writeln!(aliases, "a{number}: &a{number} [{before}]").unwrap();
     }
     let large = "a".repeat(yaml::FILE_MAX + 1);
     for (text, wanted) in [

@@ -62,7 +62,7 @@ pub(crate) async fn create(
         Preparation::Replayed(json) => base.in_answer(json),
         Preparation::New(prepared) => {
             let prepared = match audience.as_ref().and_then(Audience::cast) {
-                Some(cast) => prepared.cast_as(cast),
+                Some(cast) => prepared.cast_as(&cast),
                 None => prepared,
             };
             let repeatable = key.map(|key| Repeatable {

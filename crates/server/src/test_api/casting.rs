@@ -59,25 +59,22 @@ impl Audience {
         let chosen = bed.world(caller.organization, |world| choose(world, &audition));
         let mut audience =
             Self { bed: Arc::clone(bed), caller, cast: None, scenario: None, unmatched: None, is_new: false };
-        match chosen {
-            Some(loaded) => {
-                if !loaded.is_kept {
-                    app.store.keep_script(&loaded.hash, &loaded.stored).await?;
-                    bed.world(caller.organization, |world| mark_kept(world, &loaded.hash));
-                }
-                audience.cast = Some(Cast::Scenario {
-                    name: loaded.scenario.name.clone(),
-                    hash: loaded.hash.clone(),
-                    group_id: request.group_id.clone(),
-                    header: headers(&loaded.scenario, &loaded.stored, &header),
-                    client: loaded.scenario.client,
-                });
-                audience.scenario = Some(Arc::clone(&loaded.scenario));
+        if let Some(loaded) = chosen {
+            if !loaded.is_kept {
+                app.store.keep_script(&loaded.hash, &loaded.stored).await?;
+                bed.world(caller.organization, |world| mark_kept(world, &loaded.hash));
             }
-            None => {
-                let (number, cast) = unmatched(bed, caller, &audition);
-                (audience.unmatched, audience.cast) = (Some(number), cast);
-            }
+            audience.cast = Some(Cast::Scenario {
+                name: loaded.scenario.name.clone(),
+                hash: loaded.hash.clone(),
+                group_id: request.group_id.clone(),
+                header: headers(&loaded.scenario, &loaded.stored, &header),
+                client: loaded.scenario.client,
+            });
+            audience.scenario = Some(Arc::clone(&loaded.scenario));
+        } else {
+            let (number, cast) = unmatched(bed, caller, &audition);
+            (audience.unmatched, audience.cast) = (Some(number), cast);
         }
         Ok(Some(audience))
     }
@@ -142,12 +139,12 @@ fn without_revision(name: &str) -> &str {
 
 /// The headers that a scenario asks for or names in a template.
 fn headers(scenario: &Scenario, stored: &str, header: &(dyn Fn(&str) -> Option<String> + Sync)) -> JsonObject {
-    let named = stored.match_indices("header.").map(|(place, word)| {
+    let in_templates = stored.match_indices("header.").map(|(place, word)| {
         let rest = &stored[place + word.len()..];
         let end = rest.find(|c: char| !c.is_alphanumeric() && !"_-".contains(c)).unwrap_or(rest.len());
         rest[..end].to_owned()
     });
-    let names = scenario.pattern.header.keys().cloned().chain(named).filter(|name| !is_secret(name));
+    let names = scenario.pattern.header.keys().cloned().chain(in_templates).filter(|name| !is_secret(name));
     names.filter_map(|name| Some((name.clone(), header(&name)?.into()))).collect()
 }
 

@@ -96,6 +96,9 @@ pub(super) async fn cut(wire: &Wire) -> Response {
     std::future::pending().await
 }
 
+/// What is sent in the place of JSON.
+const GARBAGE: &str = "{\"this\": is no JSON";
+
 /// The answer with what goes wrong about its body.
 pub(super) async fn spoiled(response: Response, deed: &Deed, wire: Wire) -> Response {
     let (mut parts, body) = response.into_parts();
@@ -107,7 +110,6 @@ pub(super) async fn spoiled(response: Response, deed: &Deed, wire: Wire) -> Resp
         }
         Deed::Garbage => {
             parts.headers.remove(header::CONTENT_ENCODING);
-            const GARBAGE: &str = "{\"this\": is no JSON";
             (GARBAGE.len(), Body::from(GARBAGE))
         }
         Deed::Drip(rate) => (whole.len(), dripping(whole, *rate)),
@@ -139,14 +141,12 @@ fn cut_in_the_middle(mut whole: Bytes, wire: Wire) -> Body {
     Body::from_stream(stream::unfold(Some(half), move |half| {
         let wire = wire.clone();
         async move {
-            match half {
-                Some(half) => Some((Ok::<_, Infallible>(half), None)),
-                None => {
-                    sleep(FLUSH).await;
-                    wire.cut();
-                    std::future::pending().await
-                }
+            if let Some(half) = half {
+                return Some((Ok::<_, Infallible>(half), None));
             }
+            sleep(FLUSH).await;
+            wire.cut();
+            std::future::pending().await
         }
     }))
 }

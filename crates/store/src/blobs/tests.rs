@@ -43,7 +43,7 @@ async fn blobs_in_a_folder_read_back_until_they_are_deleted() {
     check_place(&Blobs::open(&url, Vec::new()).unwrap()).await;
 }
 
-async fn places() -> [(tempfile::TempDir, Blobs); 2] {
+fn places() -> [(tempfile::TempDir, Blobs); 2] {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("file://{}", folder.path().display());
     [(tempfile::tempdir().unwrap(), Blobs::in_memory()), (folder, Blobs::open(&url, Vec::new()).unwrap())]
@@ -51,7 +51,7 @@ async fn places() -> [(tempfile::TempDir, Blobs); 2] {
 
 #[tokio::test]
 async fn a_stream_is_stored_whole_or_not_at_all() {
-    for (folder, blobs) in places().await {
+    for (folder, blobs) in places() {
         let (long, empty) = (name(ANN, BlobClass::Files, "long"), name(ANN, BlobClass::Files, "empty"));
         // More than two parts, and not a whole number of them.
         let bytes: Vec<u8> = (0..20_000_001_u32).map(|number| number.to_le_bytes()[0]).collect();
@@ -64,7 +64,7 @@ async fn a_stream_is_stored_whole_or_not_at_all() {
         let source = (&bytes[..9_000_000]).chain(Breaking);
         assert!(matches!(blobs.put_stream(&broken, source).await, Err(PutError::Source(_))));
         assert_eq!(blobs.get(&broken).await.unwrap(), None);
-        let names: Vec<_> = blobs.list(ANN, None).await.unwrap().into_iter().map(|(name, size)| (name, size)).collect();
+        let names = blobs.list(ANN, None).await.unwrap();
         assert!(names.len() == 2 && names.contains(&(long, 20_000_001)) && names.contains(&(empty, 0)), "{names:?}");
         drop(folder);
     }
@@ -81,7 +81,7 @@ impl AsyncRead for Breaking {
 
 #[tokio::test]
 async fn what_lies_below_a_session_or_a_class_of_it_is_listed_and_removed() {
-    for (folder, blobs) in places().await {
+    for (folder, blobs) in places() {
         let [picture, file, deep] = [
             name(ANN, BlobClass::Screenshots, "a.jpg"),
             name(ANN, BlobClass::Files, "a.pdf"),
@@ -106,7 +106,7 @@ async fn what_lies_below_a_session_or_a_class_of_it_is_listed_and_removed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_reads_a_blob_that_is_deleted_gets_all_of_it_or_nothing() {
-    for (folder, blobs) in places().await {
+    for (folder, blobs) in places() {
         let blob = name(ANN, BlobClass::Files, "large");
         let bytes = Bytes::from(vec![7; 4 << 20]);
         for _ in 0..20 {

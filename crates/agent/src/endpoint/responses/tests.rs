@@ -102,7 +102,7 @@ fn the_last_event_of_a_stream_is_the_response() {
     for events in [vec![done.clone(), end(json!([item]))], vec![done.clone(), end(json!([]))]] {
         assert_eq!(read(&assembled(&events).unwrap(), "m").unwrap().content.as_deref(), Some("Paris"));
     }
-    assert_eq!(assembled(&[done.clone()]), None, "it ended too early");
+    assert_eq!(assembled(std::slice::from_ref(&done)), None, "it ended too early");
     let error = json!({"type": "error", "code": "rate_limit_exceeded", "message": "no"});
     let inside = ErrorInside { status: Some(429), words: "no".into() };
     assert_eq!(read(&assembled(&[done, error]).unwrap(), "m"), Err(ReplyFault::Error(inside)));

@@ -76,24 +76,24 @@ async fn transcript(app: &App, id: SessionId) -> Result<Vec<AgentEvent>, ApiErro
 }
 
 async fn played(app: &App, scenario: &Scenario, sessions: &[SessionId]) -> Result<Played, ApiError> {
-    let mut played = Played { sessions: sessions.len() as u64, ..Played::default() };
+    let mut found = Played { sessions: sessions.len() as u64, ..Played::default() };
     for id in sessions {
         let events = transcript(app, *id).await?;
         let mut player = Player::new(&scenario.script);
         player.follow(&events);
-        played.cues += player.played;
+        found.cues += player.played;
         let left = player.left();
         if left > 0 {
-            played.left.push((*id, left));
+            found.left.push((*id, left));
         }
         for event in &events {
             let AgentEvent::PolicyEvent { tool_reqs, validation_errors, .. } = event else { continue };
             for call in tool_reqs.iter().filter(|_| validation_errors.is_empty()) {
-                *played.calls.entry(call.tool_name.clone()).or_default() += 1;
+                *found.calls.entry(call.tool_name.clone()).or_default() += 1;
             }
         }
     }
-    Ok(played)
+    Ok(found)
 }
 
 fn loaded(tester: &Tester) -> Vec<(Arc<Scenario>, Vec<SessionId>)> {

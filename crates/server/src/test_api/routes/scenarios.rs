@@ -12,7 +12,7 @@ use serde_json::json as object;
 const BODY: &str = "the body";
 
 /// The scenarios of a text, or the answer that says what is wrong with it.
-pub(super) fn read(bed: &TestBed, text: &str) -> Result<Vec<Scenario>, Response> {
+pub(super) fn read(bed: &TestBed, text: &str) -> Result<Vec<Scenario>, Box<Response>> {
     let checked = quarterdeck_scenario::check(BODY, text, bed.known());
     let mut faults = checked.faults;
     for scenario in &checked.scenarios {
@@ -29,7 +29,7 @@ pub(super) fn read(bed: &TestBed, text: &str) -> Result<Vec<Scenario>, Response>
             });
         }
     }
-    if faults.is_empty() { Ok(checked.scenarios) } else { Err(refusal(&faults)) }
+    if faults.is_empty() { Ok(checked.scenarios) } else { Err(Box::new(refusal(&faults))) }
 }
 
 pub(super) fn refusal(faults: &[Fault]) -> Response {
@@ -48,7 +48,7 @@ pub(super) async fn list(tester: Tester) -> Response {
 pub(super) async fn load(tester: Tester) -> Result<Response, ApiError> {
     let scenarios = match read(&tester.bed, tester.text()?) {
         Ok(scenarios) => scenarios,
-        Err(refusal) => return Ok(refusal),
+        Err(refusal) => return Ok(*refusal),
     };
     let names: Vec<String> = scenarios.iter().map(|scenario| scenario.name.clone()).collect();
     let first = tester.parameter("first").is_some_and(|first| first == "true");
@@ -88,7 +88,7 @@ pub(super) async fn put(tester: Tester) -> Result<Response, ApiError> {
     let name = tester.input.variable("name");
     let scenarios = match read(&tester.bed, tester.text()?) {
         Ok(scenarios) => scenarios,
-        Err(refusal) => return Ok(refusal),
+        Err(refusal) => return Ok(*refusal),
     };
     if !matches!(scenarios.as_slice(), [one] if one.name == name) {
         return Err(Problem::bad_request(format!("the body holds one scenario, of the name {name:?}")).into());

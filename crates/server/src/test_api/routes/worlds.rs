@@ -35,7 +35,7 @@ pub(super) async fn create(State(app): State<App>, tester: Tester) -> Result<Res
             let text = given.as_str().map_or_else(|| given.to_string(), str::to_owned);
             match super::scenarios::read(&tester.bed, &text) {
                 Ok(scenarios) => scenarios,
-                Err(refusal) => return Ok(refusal),
+                Err(refusal) => return Ok(*refusal),
             }
         }
     };
