@@ -1,10 +1,12 @@
 FROM rust:1.95-bookworm AS build
 WORKDIR /src
 COPY . .
-# The caches live beside the layers, so the binary is copied out of them in the same step.
+# The caches live beside the layers, so the binary is copied out of them in the same step. Cargo goes by the times of files:
+# one that changed while the cache was made would look older than what was built without the change.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
-    cargo build --locked --profile dist --package quarterdeck \
+    find . -path ./target -prune -o -type f -exec touch {} + \
+    && cargo build --locked --profile dist --package quarterdeck \
     && install -D -m 755 target/dist/quarterdeck /out/quarterdeck
 
 FROM debian:bookworm-slim AS server

@@ -70,7 +70,7 @@ def answer_of(client, script, **options):
 
 
 def with_file(script):
-    file = {"name": "prices.csv", "source": base64.b64encode(FILE).decode(), "source_type": "base64"}
+    file = {"name": "prices.csv", "source": base64.b64encode(FILE).decode(), "type": "base64"}
     return {"type": "user_message", "message": script, "files": [file]}
 
 

@@ -19,7 +19,7 @@ const ROWS: &[&[&str]] = &[
 /// The modules of the engine, bottom to top, by the same rule.
 const ENGINE_ROWS: &[&[&str]] = &[
     &["clock", "heavy", "latest"],
-    &["meter", "notifier", "catalog"],
+    &["meter", "notifier", "catalog", "virtual_clock"],
     &["error", "settings"],
     &["shared"],
     &["media"],
@@ -27,6 +27,7 @@ const ENGINE_ROWS: &[&[&str]] = &[
     &["environments"],
     &["worker"],
     &["sessions", "background"],
+    &["time_travel"],
     &["engine"],
 ];
 const ENGINE: &str = "crates/engine/src";

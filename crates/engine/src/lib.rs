@@ -43,5 +43,6 @@ pub use sessions::{
     Changes, ChangesQuery, Created, IdempotencyKey, Preparation, Prepared, Quota, Repeatable, Sessions, SharedSession,
 };
 pub use settings::EngineSettings;
-pub use time_travel::{Journey, Moved, Target};
+pub use shared::Moved;
+pub use time_travel::{Journey, Target};
 pub use virtual_clock::VirtualClock;

@@ -13,13 +13,13 @@ use crate::{
     latest::Latest,
     meter,
     notifier::{Notifier, Snapshot, Watch, owner_after},
-    time_travel::Moved,
 };
 use quarterdeck_agent::{Runner, Scene};
-use quarterdeck_api::{Agent, JsonObject, SessionId};
+use quarterdeck_api::{Agent, JsonObject, SessionId, Status, Timestamp};
 use quarterdeck_core::{Cast, Session, Transition};
 use quarterdeck_scenario::Scenario;
 use quarterdeck_store::{Blobs, Commit, Error, Lease, Owner, ReplicaId, Store};
+use serde::Serialize;
 use std::{
     collections::HashSet,
     sync::{
@@ -40,6 +40,19 @@ const LATE_WRITE: Duration = Duration::from_secs(10);
 const RECENT_SESSIONS: u64 = 2_048;
 /// For how long.
 const RECENT_FOR: Duration = Duration::from_secs(30);
+
+/// A session whose status changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Moved {
+    /// The session.
+    pub session: SessionId,
+    /// Its status before; none when nobody knew it.
+    pub from: Option<Status>,
+    /// Its status now.
+    pub to: Status,
+    /// When.
+    pub at: Timestamp,
+}
 
 /// What all parts of the engine share.
 pub(crate) struct Shared {

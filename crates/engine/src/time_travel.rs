@@ -1,7 +1,10 @@
 //! Moving a [`VirtualClock`] on: from one due time to the next, each with everything that follows from it, until the
 //! target is reached. Nothing jumps by itself.
 
-use crate::{Clock, Sessions, VirtualClock, shared::Shared};
+use crate::{
+    Clock, Sessions, VirtualClock,
+    shared::{Moved, Shared},
+};
 use quarterdeck_api::{SessionId, Status, Timestamp};
 use quarterdeck_store::Error;
 use serde::Serialize;
@@ -12,19 +15,6 @@ use tokio::time::{Instant, sleep};
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How often it is looked at meanwhile.
 const LOOK: Duration = Duration::from_micros(200);
-
-/// A session whose status changed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Moved {
-    /// The session.
-    pub session: SessionId,
-    /// Its status before; none when nobody knew it.
-    pub from: Option<Status>,
-    /// Its status now.
-    pub to: Status,
-    /// When.
-    pub at: Timestamp,
-}
 
 /// What came of moving a clock on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

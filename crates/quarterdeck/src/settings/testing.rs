@@ -30,8 +30,8 @@ pub struct TestSettings {
     #[arg(long, value_name = "CLOCK", value_parser = clock, default_value = "real")]
     pub clock: TestClock,
 
-    /// Make ids from this number, with --test [default: none, at random]
-    #[arg(long, value_name = "NUMBER", value_parser = value_parser!(u64))]
+    /// Make ids from this number, 0 to 4294967295, with --test [default: none, at random]
+    #[arg(long, value_name = "NUMBER", value_parser = value_parser!(u64).range(0..=4_294_967_295))]
     pub seed: Option<u64>,
 
     /// A file that says as JSON where the server is, once it listens: url, api_key, test_url, pid [default: none]
