@@ -5,7 +5,7 @@ use crate::{
     Clock, Sessions, VirtualClock,
     shared::{Moved, Shared},
 };
-use quarterdeck_api::{SessionId, Status, Timestamp};
+use quarterdeck_api::Timestamp;
 use quarterdeck_store::Error;
 use serde::Serialize;
 use std::{sync::Arc, time::Duration};
