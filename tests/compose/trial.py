@@ -60,9 +60,7 @@ def fetch(address):
 def attached(client, session):
     """The bytes of the file that the session's first message brought."""
     events = client.sessions.list_session_events(session, size=50).items
-    contents = [event.data.content for event in events if getattr(event.data, "kind", None) == "message_event"]
-    source = next(part.source for content in contents for part in content if hasattr(part, "source"))
-    return fetch(source if source.startswith("http") else URL + source)
+    return fetch(next(event.data.url for event in events if event.type == "AttachmentEvent"))
 
 
 def answer_of(client, script, **options):
