@@ -261,6 +261,9 @@ mod tests {
             ("Incorrect API key provided: sk-ab****cd.", "Incorrect API key provided: ***."),
             ("key CANARY-K… is wrong", "key ***… is wrong"),
             ("key (…KEY-12345) is wrong", "key (***) is wrong"),
+            ("got Authorization Q0FOQVJZLUtFWS0xMjM0NQ== instead", "got Authorization ***== instead"),
+            ("got Basic OkNBTkFSWS1LRVktMTIzNDU= instead", "got Basic ***= instead"),
+            ("got Bearer QmVhcmVyIENBTkFSWS1LRVktMTIzNDU", "got Bearer ***"),
             ("no key\n  was sent", "no key was sent"),
             ("the word canary is fine", "the word canary is fine"),
         ] {
