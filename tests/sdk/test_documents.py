@@ -46,7 +46,7 @@ def snippets(language):
 
 def test_every_snippet_is_of_a_language_that_is_run_here():
     languages = {found.group(1) for page in PAGES for found in FENCE.finditer(page.read_text())}
-    assert languages <= ELSEWHERE | {"python", "sh", "json", "toml", "nginx", "ini", "yaml", "scripted", "python endpoint"}
+    assert languages <= ELSEWHERE | {"python", "sh", "json", "toml", "nginx", "ini", "yaml", "scripted", "python endpoint", "python pytest"}
 
 
 def test_pages_are_found():
@@ -85,6 +85,20 @@ def test_endpoint(page, code, start, connect, tmp_path):
         endpoint.kill()
         endpoint.wait(10)
     assert (result.status, result.answer) == ("completed", "The sum is 42.")
+
+
+@pytest.mark.parametrize(("page", "code"), snippets("python pytest"))
+def test_test(page, code, tmp_path):
+    """A test of a user's, with the files of scenarios that the page shows beside it, by the plugin for pytest."""
+    (tmp_path / "test_page.py").write_text(code)
+    for found in FENCE.finditer(page.read_text()):
+        if name := re.match(r"# (\S+\.scenario\.yaml)\n", found.group(2)):
+            (tmp_path / name.group(1)).write_text(found.group(2))
+    fixture = ROOT / "fixtures/pytest"
+    words = ["-m", "pytest", "-p", "pytest_quarterdeck", "-p", "no:cacheprovider", "--rootdir", tmp_path, tmp_path]
+    environment = clean_environment() | {"PYTHONPATH": str(fixture), "QUARTERDECK_BIN": str(binary())}
+    done = subprocess.run([sys.executable, *words], env=environment, text=True, capture_output=True, timeout=SNIPPET_S)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(("page", "script"), snippets("scripted"))
@@ -158,7 +172,7 @@ def shims(tmp_path):
     program = folder / "shim"
     program.write_text(f"#!{sys.executable}\nimport sys\nsys.path.insert(0, {str(ROOT / 'tests/sdk')!r})\n" + SHIM)
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
-    for name in ["quarterdeck", "cargo", "docker", "systemctl", "pg_dump", "sqlite3", "apt", "sudo"]:
+    for name in ["quarterdeck", "cargo", "docker", "systemctl", "pg_dump", "sqlite3", "apt", "apt-get", "sudo"]:
         (folder / name).symlink_to(program)
     return folder
 
@@ -186,6 +200,7 @@ def stand_in(name, words):
         "pg_dump": lambda words: None,
         "sqlite3": sqlite,
         "apt": lambda words: expect(words[:1], ["install"]),
+        "apt-get": lambda words: expect(words[:1], ["install"]),
     }
     return known[name](words)
 

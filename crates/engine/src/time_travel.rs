@@ -5,6 +5,7 @@ use crate::{
     Clock, Sessions, VirtualClock,
     shared::{Moved, Shared},
 };
+use chrono::TimeDelta;
 use quarterdeck_api::Timestamp;
 use quarterdeck_store::Error;
 use serde::Serialize;
@@ -32,6 +33,8 @@ pub struct Journey {
 pub enum Target {
     /// To this moment.
     Moment(Timestamp),
+    /// By this much, from when everything that is at work now waits.
+    By(TimeDelta),
     /// To the next moment at which something is due.
     Next,
 }
@@ -66,6 +69,10 @@ impl Sessions {
 
 async fn go(shared: &Arc<Shared>, clock: &VirtualClock, target: Target) -> Result<bool, Error> {
     let mut all_settled = settle(shared, clock).await?;
+    let target = match target {
+        Target::By(time) => Target::Moment(clock.now().checked_add_signed(time).unwrap_or(Timestamp::MAX_UTC)),
+        Target::Moment(_) | Target::Next => target,
+    };
     loop {
         let now = clock.now();
         // What was due and did not settle in time must not hold time up.
@@ -74,7 +81,7 @@ async fn go(shared: &Arc<Shared>, clock: &VirtualClock, target: Target) -> Resul
         let stop = match (due, target) {
             (Some(due), Target::Moment(end)) if due > end => Some(end),
             (None, Target::Moment(end)) => Some(end),
-            (None, Target::Next) => Some(now),
+            (None, Target::Next | Target::By(_)) => Some(now),
             (Some(due), _) => {
                 clock.leap_to(due);
                 shared.work_due.notify_one();

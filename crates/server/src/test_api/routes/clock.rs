@@ -64,8 +64,8 @@ fn target(change: &Change, now: Timestamp) -> Result<Option<Target>, ApiError> {
         (None, None, true) => Ok(Some(Target::Next)),
         (Some(time), None, false) => {
             let time = duration(time).map_err(Problem::bad_request)?;
-            let moment = chrono::TimeDelta::from_std(time).ok().and_then(|time| now.checked_add_signed(time));
-            Ok(moment.map(Target::Moment))
+            let time = chrono::TimeDelta::from_std(time).ok().filter(|time| now.checked_add_signed(*time).is_some());
+            Ok(time.map(Target::By))
         }
         (None, Some(moment), false) if *moment >= now => Ok(Some(Target::Moment(*moment))),
         (None, Some(_), false) => Err(Problem::conflict("time does not go back").into()),
