@@ -11,6 +11,7 @@ from server import API_KEY
 
 AGENT = "h/web-surfer-pro"
 WAIT_S = 60
+UNANSWERED = {"failed", "timed_out", "interrupted"}
 TOOL = {
     "name": "lookup",
     "description": "Looks a value up.",
@@ -37,6 +38,9 @@ def wait_for_status(client, session_id, status, wait_s=WAIT_S):
         current = client.sessions.get_session_status(session_id).status
         if current == status:
             return
+        if status == "completed" and current in UNANSWERED:
+            error = client.sessions.get_session_status(session_id).error
+            raise AssertionError(f"{session_id} ended as {current}, not {status}: {error}")
         seen.append(current)
         changes = client.sessions.get_session_changes(session_id, from_index=index, wait_for_seconds=2)
         index += len(changes.new_events) if changes else 0

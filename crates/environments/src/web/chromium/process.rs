@@ -35,6 +35,10 @@ pub(crate) struct Process {
     profile: Profile,
 }
 
+/// The home of a browser by a short name: it makes a socket among its temporary files, and the operating system takes no
+/// more than 107 bytes for the path of one.
+const WORKING_FOLDER: &str = "/proc/self/cwd";
+
 impl Launch {
     /// Starts a browser that reaches the network by `proxy` only.
     ///
@@ -49,7 +53,7 @@ impl Launch {
         let mut command = Command::new("/bin/sh");
         command.args(["-c", STARTER, "sh", &self.memory_kb.to_string()]).arg(&self.executable.path);
         command.args(self.flags(&profile, proxy)).env_clear();
-        command.env("HOME", profile.home()).env("TMPDIR", profile.home()).env("PATH", "/usr/bin:/bin");
+        command.env("HOME", profile.home()).env("TMPDIR", WORKING_FOLDER).env("PATH", "/usr/bin:/bin");
         command.env("LANG", "C.UTF-8").env("DBUS_SESSION_BUS_ADDRESS", "/dev/null");
         if let Some(user) = self.user {
             command.uid(user).gid(user);
