@@ -11,9 +11,9 @@ const BINARY = process.env.QUARTERDECK_TEST_BINARY;
 const CHROMIUM = process.env.QUARTERDECK_TEST_CHROMIUM ?? '/usr/bin/chromium';
 
 /** Starts the binary and waits until it listens. Its folder outlives a restart. */
-export async function startServer({ listen = '127.0.0.1:0', folder = mkdtempSync(join(tmpdir(), 'quarterdeck-view-')), key = KEY, more = [] } = {}) {
+export async function startServer({ listen = '127.0.0.1:0', folder = mkdtempSync(join(tmpdir(), 'quarterdeck-view-')), key = KEY, more = [], binary = BINARY } = {}) {
   const settings = ['serve', '--listen', listen, '--data-dir', folder, '--api-key', key, '--max-concurrent-sessions', '10000', '--drain-grace', '0', ...more];
-  const process_ = spawn(BINARY, settings, { stdio: ['ignore', 'pipe', 'pipe'], env: { PATH: process.env.PATH, HOME: folder } });
+  const process_ = spawn(binary, settings, { stdio: ['ignore', 'pipe', 'pipe'], env: { PATH: process.env.PATH, HOME: folder } });
   let output = '';
   let log = '';
   process_.stderr.on('data', (text) => { log += text; });

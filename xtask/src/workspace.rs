@@ -46,6 +46,15 @@ impl Workspace {
         Ok(self.server())
     }
 
+    /// Builds the server without Agent View, beside the usual one, and gives its path.
+    pub(crate) fn build_server_without_view(&self) -> Result<PathBuf> {
+        command::run(&mut self.cargo(&["build", "--package", "quarterdeck", "--no-default-features"]))?;
+        let kept = self.target("debug/quarterdeck-without-view");
+        std::fs::copy(self.server(), &kept)?;
+        self.build_server()?;
+        Ok(kept)
+    }
+
     /// Where the server's debug build is.
     pub(crate) fn server(&self) -> PathBuf {
         self.target("debug/quarterdeck")

@@ -29,6 +29,7 @@ fn drive(workspace: &Workspace) -> Result<Tally> {
     tests.args(["run", "--silent", "drive"]);
     tests.env("QUARTERDECK_TEST_BINARY", workspace.server()).env(CHROMIUM_VARIABLE, chromium);
     tests.env("QUARTERDECK_TEST_PYTHON_PROGRAMS", programs);
+    tests.env("QUARTERDECK_TEST_BINARY_WITHOUT_VIEW", workspace.build_server_without_view()?);
     npm::drive(&mut tests)
 }
 
