@@ -15,7 +15,7 @@ use quarterdeck_engine::{Catalog, Sessions};
 use quarterdeck_store::Store;
 #[cfg(feature = "agent-view")]
 use std::net::IpAddr;
-use std::{sync::Arc, time::Duration};
+use std::{ops::Deref, sync::Arc, time::Duration};
 
 /// How the server answers.
 #[derive(Clone, Debug)]
@@ -63,9 +63,21 @@ impl Default for ServerSettings {
     }
 }
 
-/// What every handler has at hand. Cheap to clone.
+/// What every handler has at hand. Cheap to clone: each layer of the router does, for every request.
 #[derive(Clone)]
-pub struct App {
+pub struct App(Arc<Parts>);
+
+impl Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+/// What an [`App`] holds.
+#[derive(Clone)]
+pub struct Parts {
     pub(crate) sessions: Sessions,
     pub(crate) catalog: Catalog,
     pub(crate) store: Arc<dyn Store>,
@@ -85,7 +97,7 @@ impl App {
         let keys = Keys::new(Arc::clone(&store), settings.key_cache);
         let catalog = sessions.catalog();
         let bodies = Bodies::new(settings.bodies_max);
-        Self {
+        Self(Arc::new(Parts {
             sessions,
             catalog,
             store,
@@ -96,19 +108,19 @@ impl App {
             test: None,
             #[cfg(feature = "agent-view")]
             tries: Arc::default(),
-        }
+        }))
     }
 
     /// In test mode: with the routes below `/_test/v1`.
     #[must_use]
     pub fn with_test_bed(self, bed: Arc<TestBed>) -> Self {
-        Self { test: Some(bed), ..self }
+        Self(Arc::new(Parts { test: Some(bed), ..Arc::unwrap_or_clone(self.0) }))
     }
 
     /// With a page of metrics at `/metrics`; without them there is none.
     #[must_use]
     pub fn with_metrics(self, metrics: Metrics) -> Self {
-        Self { metrics: Some(metrics), ..self }
+        Self(Arc::new(Parts { metrics: Some(metrics), ..Arc::unwrap_or_clone(self.0) }))
     }
 
     /// What a request that waits has to look at meanwhile: returns once its key does not work any more.
