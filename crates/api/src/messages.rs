@@ -229,7 +229,13 @@ mod tests {
         {
             assert!(!check(other), "{other}");
         }
-        for broken in ["data:image/png;base64,?", "data:image/png,hi", "data:image/png;base64", &PNG[..9]] {
+        for broken in [
+            "data:image/png;base64,?",
+            "data:image/png,hi",
+            "data:image/png;base64",
+            "data:image/png;base64,",
+            &PNG[..9],
+        ] {
             assert!(!check(broken), "{broken}");
         }
     }

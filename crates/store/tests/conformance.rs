@@ -103,6 +103,7 @@ macro_rules! store_suite {
             listing::search_takes_percent_and_underscore_as_they_are,
             listing::search_finds_answers_too,
             listing::totals_follow_what_is_created_and_what_becomes_of_it,
+            listing::totals_forget_what_was_deleted,
             listing::search_takes_long_texts,
             listing::a_line_tells_agent_revision_and_first_message,
             keys::a_key_names_its_caller_until_it_is_revoked,

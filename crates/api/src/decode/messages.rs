@@ -72,7 +72,9 @@ fn is_picture(source: &str) -> bool {
         return true;
     }
     match source.strip_prefix("data:image/") {
-        Some(rest) => rest.split_once(";base64,").is_some_and(|(_, data)| base64::decode(data).is_some()),
+        Some(rest) => rest
+            .split_once(";base64,")
+            .is_some_and(|(_, data)| base64::decode(data).is_some_and(|bytes| !bytes.is_empty())),
         None => base64::decode(source).is_some_and(|bytes| picture_ending(&bytes).is_some()),
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! A crash between the two leaves blobs that nothing refers to, never a message whose files are missing.
 
-use super::{address, ending_of, key_of, media_type_of};
+use super::{address, ending_of, key_of, media_type_of, usual_ending};
 use crate::shared::Shared;
 use bytes::Bytes;
 use quarterdeck_api::{FileContent, ImageContent, SessionId, SourceType, UserMessage, picture_ending};
@@ -43,7 +43,8 @@ fn detach_picture(session: SessionId, image: &mut String, id: Uuid) -> Option<At
     };
     let content = ImageContent { source_type: SourceType::Base64, source: source.to_owned(), media_type: None };
     let bytes = Bytes::from(content.bytes()?);
-    let ending = picture_ending(&bytes).or_else(|| declared.and_then(ending_of))?;
+    let ending =
+        picture_ending(&bytes).or_else(|| declared.and_then(|kind| ending_of(kind).or_else(|| usual_ending(kind))))?;
     let (name, source) = address(session, BlobClass::Attachments, &format!("{}.{ending}", id.simple()));
     *image = source;
     Some(Attachment { name: name?, bytes })
@@ -136,6 +137,15 @@ mod tests {
         let kept = format!("/api/v2/sessions/{SESSION}/resources/attachments/00000000000000000000000000000002.png");
         assert_eq!(messages[0].images, [kept.clone(), kept, "https://example.com/a.png".into()]);
         assert!(detached.len() == 2 && detached.iter().all(|picture| picture.bytes.starts_with(b"\x89PNG")));
+    }
+
+    #[test]
+    fn a_picture_that_models_do_not_read_leaves_no_bytes_behind_either() {
+        let mut messages =
+            [UserMessage { images: vec!["data:image/bmp;base64,Qk0=".into()], ..UserMessage::text("Look.") }];
+        let detached = detach(SESSION, &mut messages, || Uuid::from_u128(2));
+        assert_eq!(&detached[0].bytes[..], b"BM");
+        assert!(messages[0].images[0].ends_with(".bmp"), "{}", messages[0].images[0]);
     }
 
     #[test]

@@ -49,6 +49,7 @@ impl Scripts for Engine {
                 sqlx::query(statement).bind(organization.0).execute(&mut *transaction).await?;
             }
             transaction.commit().await?;
+            self.totals.forget();
             Ok(ids.into_iter().map(SessionId).collect())
         })
         .await

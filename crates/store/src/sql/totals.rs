@@ -5,7 +5,8 @@
 //! the sessions created since. Nearly all sessions end as `completed`, so those are what is left of all when the others
 //! are taken away, which small indexes hold.
 //!
-//! Sessions are not deleted; what deletes some has to forget these counts, in every process.
+//! Only test mode deletes sessions, in one process, and has their counts forgotten ([`Totals::forget`]); what else comes to
+//! delete some has to reach every process.
 
 use super::{Db, Pool, reads::push_matching};
 use crate::{Error, SessionFilter};
@@ -100,6 +101,12 @@ impl Totals {
             return Ok(self.count_fixed(pool, organization, filter).await?.saturating_sub(counted));
         }
         Ok(counted)
+    }
+
+    /// Forgets all counts, after sessions were deleted: on `SQLite` new ones may get the numbers of those, whose ever they
+    /// were.
+    pub(crate) fn forget(&self) {
+        self.0.invalidate_all();
     }
 
     async fn count_fixed(

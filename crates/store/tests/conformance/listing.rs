@@ -228,6 +228,20 @@ pub(crate) async fn totals_follow_what_is_created_and_what_becomes_of_it(store: 
     }
 }
 
+/// Also those of others: what is created next may get the numbers of what was deleted.
+pub(crate) async fn totals_forget_what_was_deleted(store: &dyn Store) {
+    let total = async |number| store.sessions(organization(number), all()).await.unwrap().total;
+    for number in [1, 1, 1, 2, 2] {
+        created_in(store, number).await;
+    }
+    assert_eq!((total(1).await, total(2).await), (3, 2));
+    assert_eq!(store.remove_sessions(organization(2)).await.unwrap().len(), 2);
+    assert_eq!((total(1).await, total(2).await), (3, 0));
+    created_in(store, 1).await;
+    created_in(store, 2).await;
+    assert_eq!((total(1).await, total(2).await), (4, 1));
+}
+
 async fn check_total(store: &dyn Store, filter: &SessionFilter) {
     let listing = store.sessions(organization(1), filter.clone()).await.unwrap();
     assert_eq!(listing.total, listing.items.len() as u64, "{filter:?}");
