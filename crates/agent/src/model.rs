@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use quarterdeck_api::{AgentEvent, JsonObject, ReasoningEffort, ToolDefinition};
 use quarterdeck_core::Cost;
 use quarterdeck_scenario::Cue;
+use serde_json::Value;
 use std::{sync::Arc, time::Duration};
 use thiserror::Error;
 
@@ -175,6 +176,18 @@ pub enum Finish {
     CutOff,
     /// It was ended by something else, in a word or a sentence of the host's: what there is, is no whole reply.
     Stopped(String),
+}
+
+impl RawCall {
+    /// Arguments as a text, however a host writes them: as one, as an object, or not at all.
+    pub(crate) fn arguments_of(written: &Value) -> String {
+        match written {
+            Value::Null => "{}".to_owned(),
+            Value::String(text) if text.trim().is_empty() => "{}".to_owned(),
+            Value::String(text) => text.clone(),
+            Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => written.to_string(),
+        }
+    }
 }
 
 /// A call as the model wrote it: nothing in it is checked.

@@ -184,16 +184,10 @@ fn is_call(block: &Value) -> bool {
 }
 
 fn raw_call(block: &Value) -> RawCall {
-    let arguments = match &block["input"] {
-        Value::Null => "{}".to_owned(),
-        Value::String(text) if text.trim().is_empty() => "{}".to_owned(),
-        Value::String(text) => text.clone(),
-        other @ (Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => other.to_string(),
-    };
     RawCall {
         id: block["id"].as_str().map(str::to_owned),
         name: block["name"].as_str().unwrap_or_default().to_owned(),
-        arguments,
+        arguments: RawCall::arguments_of(&block["input"]),
         extra: Map::new(),
     }
 }

@@ -142,16 +142,10 @@ fn is_call(item: &Value) -> bool {
 }
 
 fn raw_call(item: &Value) -> RawCall {
-    let arguments = match &item["arguments"] {
-        Value::Null => "{}".to_owned(),
-        Value::String(text) if text.trim().is_empty() => "{}".to_owned(),
-        Value::String(text) => text.clone(),
-        other @ (Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => other.to_string(),
-    };
     RawCall {
         id: ["call_id", "id"].iter().find_map(|name| item[name].as_str()).map(str::to_owned),
         name: item["name"].as_str().unwrap_or_default().to_owned(),
-        arguments,
+        arguments: RawCall::arguments_of(&item["arguments"]),
         extra: Map::new(),
     }
 }

@@ -145,7 +145,8 @@ mod tests {
             [UserMessage { images: vec!["data:image/bmp;base64,Qk0=".into()], ..UserMessage::text("Look.") }];
         let detached = detach(SESSION, &mut messages, || Uuid::from_u128(2));
         assert_eq!(&detached[0].bytes[..], b"BM");
-        assert!(messages[0].images[0].ends_with(".bmp"), "{}", messages[0].images[0]);
+        let kept = format!("/api/v2/sessions/{SESSION}/resources/attachments/00000000000000000000000000000002.bmp");
+        assert_eq!(messages[0].images, [kept]);
     }
 
     #[test]
