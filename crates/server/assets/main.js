@@ -192,21 +192,33 @@ function commands() {
 function paletteView() {
   const found = commands();
   const at = Math.min(app.paletteAt, found.length - 1);
-  const run = (/** @type {number} */ place) => { const one = found[place]; close(); one?.run(); };
   return html`<div class="cover" @click=${(/** @type {Event} */ e) => { if (e.target === e.currentTarget) close(); }}>
     <div class="card palette" role="dialog" aria-label="Search and commands" aria-modal="true">
       <input id="palette" role="combobox" aria-expanded="true" aria-controls="palette-list" aria-label="Search and commands" autocomplete="off"
         aria-activedescendant=${`palette-${at}`} placeholder="A command, a session's id, or text to search for" .value=${app.paletteText}
         @input=${(/** @type {any} */ e) => { app.paletteText = e.target.value; app.paletteAt = 0; update(); }}
-        @keydown=${(/** @type {KeyboardEvent} */ e) => {
-          if (e.key === 'ArrowDown') app.paletteAt = Math.min(at + 1, found.length - 1);
-          else if (e.key === 'ArrowUp') app.paletteAt = Math.max(at - 1, 0);
-          else if (e.key === 'Enter') { run(at); return; } else if (e.key === 'Escape') { close(); e.stopPropagation(); return; } else return;
-          e.preventDefault(); update();
-        }}>
+        @keydown=${paletteKey}>
       <ul id="palette-list" role="listbox" aria-label="Commands">${found.map((one, place) => html`
-        <li id=${`palette-${place}`} role="option" aria-selected=${place === at} @click=${() => run(place)}>${one.label}<kbd>${one.hint}</kbd></li>`)}</ul>
+        <li id=${`palette-${place}`} role="option" aria-selected=${place === at} @click=${() => runCommand(one)}>${one.label}<kbd>${one.hint}</kbd></li>`)}</ul>
     </div></div>`;
+}
+
+/** @param {{run: () => void} | undefined} command */
+function runCommand(command) {
+  close();
+  command?.run();
+}
+
+/** Keys can be faster than frames: what is typed and chosen counts, not what was drawn last. @param {KeyboardEvent} event */
+function paletteKey(event) {
+  const found = commands();
+  const at = Math.min(app.paletteAt, found.length - 1);
+  if (event.key === 'ArrowDown') app.paletteAt = Math.min(at + 1, found.length - 1);
+  else if (event.key === 'ArrowUp') app.paletteAt = Math.max(at - 1, 0);
+  else if (event.key === 'Enter') runCommand(found[at]);
+  else if (event.key === 'Escape') { close(); event.stopPropagation(); } else return;
+  event.preventDefault();
+  update();
 }
 
 const KEYS = [
@@ -226,7 +238,11 @@ function helpView() {
     </div></div>`;
 }
 
-function close() { app.open = null; update(); }
+function close() {
+  app.open = null;
+  // At once: what is typed next is meant for the page.
+  draw();
+}
 
 /** @param {string} theme */
 export function setTheme(theme) {

@@ -53,7 +53,7 @@ const states = () => [
   ['palette', `/agent-view/${main}`, async (page) => { await page.locator('#timeline li').first().waitFor(); await page.keyboard.press('Control+k'); await page.locator('#palette').waitFor(); }],
   ['the share dialog', `/agent-view/${seen}`, async (page) => { await page.getByRole('button', { name: 'Share…' }).click(); await page.getByRole('dialog').waitFor(); }],
   ['an answer by hand', `/agent-view/${main}`, async (page) => { await page.getByRole('button', { name: 'Answer it' }).click(); await page.getByLabel('Result', { exact: true }).waitFor(); }],
-  ['a note of what went wrong', `/agent-view/${seen}`, async (page) => { await page.getByLabel('More').waitFor(); await page.keyboard.press('Control+k'); await page.keyboard.type('It did not go well'); await page.keyboard.press('Enter'); await page.locator('dialog[open]').waitFor(); }],
+  ['a note of what went wrong', `/agent-view/${seen}`, async (page) => { await page.getByLabel('More').waitFor(); await command(page, 'It did not go well'); await page.locator('dialog[open]').waitFor(); }],
   ['no such session', '/agent-view/00000000-0000-7000-8000-000000000000', (page) => page.getByText('There is no such session').waitFor()],
   ['a link that works no more', '/share/none', (page) => page.getByText('This link does not work any more').waitFor()],
   ['nothing found', '/agent-view?search=nothing-of-that-kind', (page) => page.getByText('No session fits these filters.').waitFor()],
@@ -116,17 +116,52 @@ for (const colorScheme of ['light', 'dark']) {
   });
 }
 
+/** Gives a command as somebody does who knows it by heart: without waiting for what is drawn. */
+async function command(page, text) {
+  await page.keyboard.press('Control+k');
+  await page.keyboard.type(text);
+  await page.keyboard.press('Enter');
+}
+
+test('keys that are faster than frames mean what they say', async () => {
+  const { context, complaints } = await signedIn(browser, server);
+  // A busy machine draws late. Nothing here may wait for a frame before it presses a key.
+  await context.addInitScript(() => {
+    const frame = globalThis.requestAnimationFrame.bind(globalThis);
+    globalThis.requestAnimationFrame = (draw) => setTimeout(() => frame(draw), 700);
+  });
+  const page = await context.newPage();
+  await page.goto(`${server.url}/agent-view/${main}`);
+  await page.getByText('The agent waits for you').waitFor();
+  await command(page, 'about this');
+  await page.getByRole('heading', { name: 'About this server' }).waitFor();
+  // Down to the second of what fits, up to the first, and that one.
+  await page.keyboard.press('Control+k');
+  await page.keyboard.type('theme');
+  for (const key of ['ArrowDown', 'ArrowDown', 'ArrowUp', 'Enter']) await page.keyboard.press(key);
+  assert.equal(await page.evaluate(() => document.documentElement.dataset.theme), 'light');
+  // What is left with Escape takes no more keys.
+  await page.keyboard.press('Control+k');
+  await page.keyboard.type('sign');
+  await page.keyboard.press('Escape');
+  await page.keyboard.press('?');
+  await page.getByRole('dialog', { name: 'Keyboard shortcuts' }).waitFor();
+  await page.keyboard.press('Escape');
+  await page.keyboard.press('n');
+  await page.getByRole('heading', { name: 'New session' }).waitFor();
+  assert.deepEqual(complaints, []);
+  await context.close();
+});
+
 test('rows are as close as one likes, and stay so', async () => {
   const { context } = await signedIn(browser, server);
   const page = await context.newPage();
   await page.goto(`${server.url}/agent-view/about`);
   await page.getByRole('button', { name: 'compact' }).click();
   await page.goto(`${server.url}/agent-view/${main}`);
-  const height = async () => (await page.locator('#timeline li').first().boundingBox()).height;
-  assert.equal(await height(), 26);
-  await page.keyboard.press('Control+k');
-  await page.keyboard.type('rows');
-  await page.keyboard.press('Enter');
+  const height = async () => (await page.locator('#timeline li').first().boundingBox())?.height;
+  await eventually('rows are 26 px', height, (now) => now === 26);
+  await command(page, 'rows');
   await eventually('rows are 32 px', height, (now) => now === 32);
   await context.close();
 });
@@ -146,9 +181,7 @@ test('by keyboard alone: find the session, answer its call, see it end', async (
   await page.keyboard.press('?');
   await page.getByRole('dialog', { name: 'Keyboard shortcuts' }).waitFor();
   await page.keyboard.press('Escape');
-  await page.keyboard.press('Control+k');
-  await page.keyboard.type('about');
-  await page.keyboard.press('Enter');
+  await command(page, 'about');
   await page.getByRole('heading', { name: 'About this server' }).waitFor();
   await page.keyboard.press('g');
   await page.keyboard.press('s');
