@@ -1,8 +1,8 @@
 //! The statements of logs and inboxes. Both engines accept the same text; this file is compiled once for each.
 
-use super::{Db, Engine, Pool, read};
+use super::{Db, Engine, Pool, Result, read};
 use crate::{
-    Error, EventFilter, EventLog, Listing,
+    EventFilter, EventLog, Listing,
     rows::{self, EventRow},
 };
 use async_trait::async_trait;
@@ -12,8 +12,6 @@ use quarterdeck_core::LoggedEvent;
 use serde_json::value::RawValue;
 use sqlx::QueryBuilder;
 use std::sync::Arc;
-
-type Result<T> = std::result::Result<T, Error>;
 
 /// Characters of events that are read at once, unless one alone has more.
 const LOG_PORTION: i64 = 16 * 1024 * 1024;

@@ -1,15 +1,13 @@
 //! The statements of keys. Both engines accept the same text; this file is compiled once for each.
 
-use super::{Engine, in_time, read};
+use super::{Engine, Result, in_time, read};
 use crate::{
-    Caller, Error, KeyHash, KeyRecord, Keys, NewKey,
+    Caller, KeyHash, KeyRecord, Keys, NewKey,
     rows::{self, KeyRow},
 };
 use async_trait::async_trait;
 use quarterdeck_api::{OrganizationId, Timestamp, UserId};
 use uuid::Uuid;
-
-type Result<T> = std::result::Result<T, Error>;
 
 const CALLER: &str = "SELECT organization_id, user_id FROM api_keys WHERE hash = $1 AND revoked_at IS NULL";
 

@@ -1,14 +1,12 @@
 //! The statements of leases. Both engines accept the same text; this file is compiled once for each. Who lives, and how a
 //! session that nobody runs is taken, each engine knows in its own way (`take_due`, `extend_lease`).
 
-use super::{Engine, Pool, in_time, read};
-use crate::{Claimed, Error, Lease, Leases, Owned, ReplicaId, rows};
+use super::{Engine, Pool, Result, in_time, read};
+use crate::{Claimed, Lease, Leases, Owned, ReplicaId, rows};
 use async_trait::async_trait;
 use quarterdeck_api::{SessionId, Timestamp};
 use std::time::Duration;
 use uuid::Uuid;
-
-type Result<T> = std::result::Result<T, Error>;
 
 const NEXT_DUE: &str = "SELECT MIN(due_at) FROM sessions WHERE due_at IS NOT NULL AND owner IS NULL";
 

@@ -19,3 +19,5 @@ mod sign_ins;
 mod slots;
 pub(super) mod totals;
 pub(super) mod writes;
+
+type Result<T> = std::result::Result<T, crate::Error>;

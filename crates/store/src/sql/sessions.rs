@@ -1,16 +1,14 @@
 //! The statements that read sessions. Both engines accept the same text; this file is compiled once for each.
 
-use super::{Db, Engine, read, totals::index_condition};
+use super::{Db, Engine, Result, read, totals::index_condition};
 use crate::{
-    Error, Listing, SessionFilter, SessionRecord, SessionRecords, SummaryRow,
+    Listing, SessionFilter, SessionRecord, SessionRecords, SummaryRow,
     rows::{self, ListRow, RecordRow},
 };
 use async_trait::async_trait;
 use futures_util::TryStreamExt;
 use quarterdeck_api::{OrganizationId, SessionId};
 use sqlx::QueryBuilder;
-
-type Result<T> = std::result::Result<T, Error>;
 
 /// Lists leave out longer first messages, in characters. This version stores none; the first ones stored pictures, too.
 const FIRST_MESSAGE_MAX: i64 = 1024 * 1024;
