@@ -23,9 +23,9 @@ use async_trait::async_trait;
 use quarterdeck_api::{OrganizationId, SessionId, Timestamp, UserMessage};
 use quarterdeck_core::LoggedEvent;
 use quarterdeck_store::{
-    Backlog, Caller, Claimed, Commit, CreateOutcome, Creation, Error, EventFilter, KeyHash, KeyRecord, Lease, Listing,
-    NewKey, NewSession, Notices, Owned, ReplicaId, SessionFilter, SessionRecord, Standing, Store, StoredSession,
-    SummaryRow,
+    Backlog, Caller, Claimed, Commit, CreateOutcome, Creation, Error, EventFilter, EventLog, IdempotencyKeys, KeyHash,
+    KeyRecord, Keys, Lease, Leases, Listing, NewKey, NewSession, Notices, Owned, ReplicaId, SessionFilter,
+    SessionRecord, SessionRecords, Slots, Standing, Store, StoredSession, SummaryRow,
 };
 use serde_json::value::RawValue;
 use std::{
@@ -125,23 +125,6 @@ impl Store for MemoryStore {
         lock(&self.tables).listeners.retain(|listener| !Arc::ptr_eq(&listener.closed, &self.closed));
     }
 
-    async fn caller(&self, hash: KeyHash) -> Result<Option<Caller>, Error> {
-        Ok(self.tables()?.caller(hash))
-    }
-
-    async fn create_key(&self, key: NewKey) -> Result<(), Error> {
-        self.tables()?.create_key(key);
-        Ok(())
-    }
-
-    async fn keys(&self) -> Result<Vec<KeyRecord>, Error> {
-        Ok(self.tables()?.key_records())
-    }
-
-    async fn revoke_key(&self, id: Uuid, now: Timestamp) -> Result<bool, Error> {
-        Ok(self.tables()?.revoke_key(id, now))
-    }
-
     async fn create(&self, session: NewSession) -> CreateOutcome {
         self.tables()?.create(session)
     }
@@ -154,30 +137,21 @@ impl Store for MemoryStore {
         Ok(self.tables()?.rows.get(&id.0).map(tables::Row::stored))
     }
 
-    async fn record(&self, id: SessionId) -> Result<Option<SessionRecord>, Error> {
-        Ok(self.tables()?.rows.get(&id.0).map(tables::Row::record))
+    async fn sweep(&self, now: Timestamp) -> Result<(), Error> {
+        self.tables()?.sweep(now);
+        Ok(())
     }
 
-    async fn sessions(
-        &self,
-        organization: OrganizationId,
-        filter: SessionFilter,
-    ) -> Result<Listing<SummaryRow>, Error> {
-        Ok(listing::sessions(&*self.tables()?, organization, &filter))
+    async fn listen(&self) -> Result<Notices, Error> {
+        let (sender, notices) = mpsc::channel(NOTICE_CAPACITY);
+        let listener = tables::Listener { sender, lost: false, closed: Arc::clone(&self.closed) };
+        self.tables()?.listeners.push(listener);
+        Ok(notices)
     }
+}
 
-    async fn standing(&self, organization: OrganizationId) -> Result<Standing, Error> {
-        Ok(self.tables()?.standing_of(organization))
-    }
-
-    async fn live_sessions(&self, organization: Option<OrganizationId>) -> Result<Vec<(String, u64)>, Error> {
-        Ok(self.tables()?.live_sessions(organization))
-    }
-
-    async fn backlog(&self, default_limit: u64, count: u32) -> Result<Backlog, Error> {
-        Ok(self.tables()?.backlog(default_limit, size(count.into())))
-    }
-
+#[async_trait]
+impl EventLog for MemoryStore {
     async fn events(&self, id: SessionId, from: u64, limit: u64) -> Result<Vec<LoggedEvent>, Error> {
         let tables = self.tables()?;
         let log = tables.rows.get(&id.0).map_or(&[][..], |row| &row.log);
@@ -203,7 +177,43 @@ impl Store for MemoryStore {
         };
         Ok(row.inbox.range(from..).take_while(fits).map(|(_, message)| message.clone()).collect())
     }
+}
 
+#[async_trait]
+impl IdempotencyKeys for MemoryStore {
+    async fn answered(
+        &self,
+        organization: OrganizationId,
+        key: &str,
+        request_hash: [u8; 32],
+        now: Timestamp,
+    ) -> Result<Option<Creation>, Error> {
+        Ok(self.tables()?.answered(organization, key, request_hash, now))
+    }
+}
+
+#[async_trait]
+impl Keys for MemoryStore {
+    async fn caller(&self, hash: KeyHash) -> Result<Option<Caller>, Error> {
+        Ok(self.tables()?.caller(hash))
+    }
+
+    async fn create_key(&self, key: NewKey) -> Result<(), Error> {
+        self.tables()?.create_key(key);
+        Ok(())
+    }
+
+    async fn keys(&self) -> Result<Vec<KeyRecord>, Error> {
+        Ok(self.tables()?.key_records())
+    }
+
+    async fn revoke_key(&self, id: Uuid, now: Timestamp) -> Result<bool, Error> {
+        Ok(self.tables()?.revoke_key(id, now))
+    }
+}
+
+#[async_trait]
+impl Leases for MemoryStore {
     async fn claim(&self, replica: ReplicaId, now: Timestamp, limit: u32) -> Result<Vec<Claimed>, Error> {
         Ok(self.tables()?.claim(replica, now, size(limit.into())))
     }
@@ -231,27 +241,35 @@ impl Store for MemoryStore {
         self.tables()?.retire(replica);
         Ok(())
     }
+}
 
-    async fn answered(
+#[async_trait]
+impl SessionRecords for MemoryStore {
+    async fn record(&self, id: SessionId) -> Result<Option<SessionRecord>, Error> {
+        Ok(self.tables()?.rows.get(&id.0).map(tables::Row::record))
+    }
+
+    async fn sessions(
         &self,
         organization: OrganizationId,
-        key: &str,
-        request_hash: [u8; 32],
-        now: Timestamp,
-    ) -> Result<Option<Creation>, Error> {
-        Ok(self.tables()?.answered(organization, key, request_hash, now))
+        filter: SessionFilter,
+    ) -> Result<Listing<SummaryRow>, Error> {
+        Ok(listing::sessions(&*self.tables()?, organization, &filter))
+    }
+}
+
+#[async_trait]
+impl Slots for MemoryStore {
+    async fn standing(&self, organization: OrganizationId) -> Result<Standing, Error> {
+        Ok(self.tables()?.standing_of(organization))
     }
 
-    async fn sweep(&self, now: Timestamp) -> Result<(), Error> {
-        self.tables()?.sweep(now);
-        Ok(())
+    async fn live_sessions(&self, organization: Option<OrganizationId>) -> Result<Vec<(String, u64)>, Error> {
+        Ok(self.tables()?.live_sessions(organization))
     }
 
-    async fn listen(&self) -> Result<Notices, Error> {
-        let (sender, notices) = mpsc::channel(NOTICE_CAPACITY);
-        let listener = tables::Listener { sender, lost: false, closed: Arc::clone(&self.closed) };
-        self.tables()?.listeners.push(listener);
-        Ok(notices)
+    async fn backlog(&self, default_limit: u64, count: u32) -> Result<Backlog, Error> {
+        Ok(self.tables()?.backlog(default_limit, size(count.into())))
     }
 }
 
