@@ -8,17 +8,10 @@ import threading
 
 import pytest
 
-from site_pages import site
 from steps import read_all, wait_for_status
 from web_server import BROWSER, NO_BROWSER, browser_server
 
 pytestmark = pytest.mark.skipif(BROWSER is None, reason=NO_BROWSER)
-
-
-@pytest.fixture(scope="module")
-def pages():
-    with site() as address:
-        yield address
 
 
 @contextlib.contextmanager
