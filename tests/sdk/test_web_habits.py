@@ -131,7 +131,8 @@ def test_an_address_of_several_lines_is_one_of_one_line(client, pages):
 
 
 def test_pages_lead_to_pages_only(client, pages):
-    made, results, sights = done(client, pages + "/ways", clicks(*range(20, 420, 50)))
+    script = "".join(clicks(top) + call("switch_tab_web", tab=1) for top in range(20, 420, 50))
+    _, results, sights = done(client, pages + "/ways", script)
     assert not any("fault" in result for result in results), results
     seen = {tab["url"] for sight in sights for tab in sight.metadata["tabs"]}
     assert all(url.startswith((pages, "about:blank", "chrome-error:")) or url in ("", ":") for url in seen), seen

@@ -31,7 +31,7 @@ use serde_json::{Value, json};
 use settle::{Pastime, Settle, Signs, Verdict};
 use state::{Shared, TabSetup, Watcher, auto_attach};
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 use tab::TabId;
@@ -62,8 +62,15 @@ pub(crate) struct Chromium {
     user: Option<u32>,
     settle: Mutex<Duration>,
     mouse: Mutex<Point>,
-    /// The picture after the last action.
-    picture: Mutex<Option<Bytes>>,
+    taken: Mutex<Taken>,
+}
+
+/// The picture that was taken last; none if there was none to be had.
+#[derive(Debug, Default)]
+struct Taken {
+    picture: Option<Bytes>,
+    /// Whether it was taken after an action and nobody has looked at it.
+    is_new: bool,
 }
 
 /// Where a browser stands: when it does anything, one of these is another.
@@ -106,8 +113,8 @@ struct Settled {
     load: Option<String>,
     /// How often the document has changed, if it said so.
     changes: Option<u64>,
-    /// A picture of the page as it is.
-    picture: Option<Bytes>,
+    /// A picture of the page as it is, if one was asked for; none within if there was none to be had.
+    picture: Option<Option<Bytes>>,
 }
 
 impl Chromium {
@@ -144,7 +151,7 @@ impl Chromium {
             process: tokio::sync::Mutex::new(Some(process)),
             settle: Mutex::new(settle),
             mouse: Mutex::default(),
-            picture: Mutex::default(),
+            taken: Mutex::default(),
         })
     }
 
@@ -179,13 +186,17 @@ impl Chromium {
         *self.settle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn taken(&self) -> MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn mouse_at(&self, at: Point) {
         *self.mouse.lock().unwrap_or_else(PoisonError::into_inner) = at;
     }
 
     async fn before(&self) -> Before {
         let standing = self.standing();
-        let picture = self.picture.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let picture = self.taken().picture.clone();
         Before { standing, changes: self.changes().await, picture }
     }
 
@@ -214,7 +225,7 @@ impl Chromium {
             match settle.verdict(now, signs) {
                 Verdict::Look => {
                     let early = early.filter(|early| early.fits(now, standing, signs));
-                    let picture = early.and_then(|early| early.picture);
+                    let picture = early.map(|early| early.picture);
                     return Settled { load: None, changes: signs.changes, picture };
                 }
                 Verdict::Stop => {
@@ -277,10 +288,13 @@ impl Chromium {
         let Settled { load, changes, picture } = self.settled().await;
         done.load = done.load.or(load);
         let has_waited = self.downloads_settled().await;
-        let picture = match picture {
-            Some(picture) if !has_waited => Some(picture),
+        let mut picture = match picture {
+            Some(picture) if !has_waited => picture,
             Some(_) | None => self.capture(None).await,
         };
+        if picture.is_none() && self.has_blanked().await {
+            picture = self.capture(None).await;
+        }
         let standing = self.standing();
         done.moved_on = standing.active != before.standing.active || standing.documents != before.standing.documents;
         let is_elsewhere = done.moved_on || standing.moves != before.standing.moves;
@@ -289,7 +303,7 @@ impl Chromium {
             let changes = if changes.is_some() { changes } else { self.changes().await };
             changes != before.changes
         };
-        *self.picture.lock().unwrap_or_else(PoisonError::into_inner) = picture;
+        *self.taken() = Taken { picture, is_new: true };
         if is_elsewhere {
             done.page = self.sight().await.ok().map(|sight| (sight.url, sight.title));
             done.load = done.load.or_else(|| self.fault_of_host());
@@ -426,12 +440,14 @@ impl Driver for Chromium {
         if of.is_some() {
             return self.capture(of).await;
         }
-        let kept = self.picture.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if kept.is_some() {
-            return kept;
+        {
+            let mut taken = self.taken();
+            if std::mem::take(&mut taken.is_new) {
+                return taken.picture.clone();
+            }
         }
         let picture = self.capture(None).await;
-        self.picture.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&picture);
+        *self.taken() = Taken { picture: picture.clone(), is_new: false };
         picture
     }
 
@@ -450,7 +466,7 @@ impl Driver for Chromium {
 
     async fn set_up(&self, setup: TabSetup, settle: Duration) {
         *self.settle.lock().unwrap_or_else(PoisonError::into_inner) = settle;
-        *self.picture.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.taken() = Taken::default();
         let sessions: Vec<String> = {
             let mut state = self.shared.lock();
             state.setup = setup.clone();

@@ -79,6 +79,18 @@ impl Chromium {
         }
     }
 
+    /// Shows a blank page in a tab that a page opened on an address that the browser does not let it open, such as one of
+    /// `data:`. It would show nothing ever, and give no picture. Says whether it was so.
+    pub(super) async fn has_blanked(&self) -> bool {
+        let Some(page) = self.active_page() else { return false };
+        let Some(target) = self.shared.lock().active_tab().map(|tab| tab.target.clone()) else { return false };
+        let known = self.cdp.call(None, "Target.getTargetInfo", json!({"targetId": target})).await;
+        if !known.is_ok_and(|known| text(&known["targetInfo"], "url").is_empty()) {
+            return false;
+        }
+        page.call("Page.navigate", json!({"url": "about:blank"})).await.is_ok()
+    }
+
     pub(super) async fn switch(&self, wanted: TabId) -> Result<Done, ActionError> {
         {
             let mut state = self.shared.lock();

@@ -135,6 +135,9 @@ impl Process {
         let _ = tokio::time::timeout(END_TIMEOUT, self.child.wait()).await;
         before.map(|status| match (status.code(), status.signal()) {
             (Some(97), _) => "its memory limit could not be set".into(),
+            // What a shell says of programs that it cannot start.
+            (Some(126), _) => "it is not executable".into(),
+            (Some(127), _) => "it is not there any more; install it again or name another one with --browser".into(),
             (Some(code), _) => format!("exit code {code}"),
             (None, signal) => format!("signal {}", signal.unwrap_or_default()),
         })
