@@ -113,8 +113,8 @@ struct Settled {
     load: Option<String>,
     /// How often the document has changed, if it said so.
     changes: Option<u64>,
-    /// A picture of the page as it is, if one was asked for; none within if there was none to be had.
-    picture: Option<Option<Bytes>>,
+    /// The picture, if it was taken meanwhile and the page is as it was then.
+    early: Option<Early>,
 }
 
 impl Chromium {
@@ -225,8 +225,7 @@ impl Chromium {
             match settle.verdict(now, signs) {
                 Verdict::Look => {
                     let early = early.filter(|early| early.fits(now, standing, signs));
-                    let picture = early.map(|early| early.picture);
-                    return Settled { load: None, changes: signs.changes, picture };
+                    return Settled { load: None, changes: signs.changes, early };
                 }
                 Verdict::Stop => {
                     if let Some(page) = self.active_page() {
@@ -285,11 +284,11 @@ impl Chromium {
 
     /// Tells what came of an action, once the page is still.
     async fn told(&self, before: Before, mut done: Done) -> Done {
-        let Settled { load, changes, picture } = self.settled().await;
+        let Settled { load, changes, early } = self.settled().await;
         done.load = done.load.or(load);
         let has_waited = self.downloads_settled().await;
-        let mut picture = match picture {
-            Some(picture) if !has_waited => picture,
+        let mut picture = match early {
+            Some(early) if !has_waited => early.picture,
             Some(_) | None => self.capture(None).await,
         };
         if picture.is_none() && self.has_blanked().await {

@@ -224,7 +224,7 @@ async fn the_waiting_for_a_browser_has_an_end() {
         upstream: None,
     };
     drop(held);
-    browsers.place(&context).await.unwrap();
+    let _held = browsers.place(&context).await.unwrap();
     let refused = browsers.start(&wanted).await.unwrap_err();
     assert_eq!(refused, "no browser could be started; the server's log says why");
     assert_eq!(folders(folder.path()), 0);
