@@ -382,7 +382,11 @@ async fn open_tab(cdp: &Cdp, shared: &Shared, context: &str, limit: Duration) ->
 }
 
 /// Why a browser could not be used.
-async fn told(process: Process, error: &CdpError, launch: &Launch) -> String {
+async fn told(mut process: Process, error: &CdpError, launch: &Launch) -> String {
+    if *error == CdpError::Ended {
+        // Its pipes close a moment before it has ended.
+        process.wait().await;
+    }
     let ended = process.end().await;
     let at = launch.executable.path.display();
     match ended {
