@@ -210,9 +210,11 @@ impl Shared {
     /// What a session was cast for.
     pub(crate) async fn scene(&self, session: &Session, agent: &Agent) -> Result<Option<Arc<Scene>>, Error> {
         let Some(cast) = &session.cast else { return Ok(None) };
+        let mut below = Vec::new();
         let (part, group_id, header) = match &**cast {
-            Cast::Scenario { name, hash, group_id, header, .. } => {
+            Cast::Scenario { name, hash, group_id, header, calls, .. } => {
                 let part = self.scenario(hash).await?;
+                below = calls.clone();
                 (
                     part.ok_or_else(|| format!("the scenario `{name}` is not in the store")),
                     group_id.clone(),
@@ -221,7 +223,7 @@ impl Shared {
             }
             Cast::Unmatched { why } => (Err(why.clone()), None, JsonObject::new()),
         };
-        Ok(Some(Arc::new(Scene { session: session.id, agent: agent.name.clone(), group_id, header, part })))
+        Ok(Some(Arc::new(Scene { session: session.id, agent: agent.name.clone(), group_id, header, part, below })))
     }
 
     async fn scenario(&self, hash: &str) -> Result<Option<Arc<Scenario>>, Error> {
