@@ -156,6 +156,13 @@ impl Recording {
         serde_json::to_string_pretty(&essence).unwrap_or_default()
     }
 
+    /// The first thing in which another recording is not the same, in a sentence.
+    pub fn difference(&self, played: &Self) -> Option<String> {
+        let (mut ids, mut played_ids) = (Ids::default(), Ids::default());
+        let (one, other) = (ids.named(self.bare()), played_ids.named(played.bare()));
+        differing(&one, &other, "")
+    }
+
     fn bare(&self) -> Value {
         let events: Vec<Value> = self.events.iter().map(|event| json!(event.data)).collect();
         let mut children: Vec<&RecordedChild> = self.children.iter().collect();
@@ -196,6 +203,52 @@ impl TryFrom<Value> for Recording {
     fn try_from(value: Value) -> Result<Self, RecordingFault> {
         Self::of_value(value, "")
     }
+}
+
+/// Characters of a value that a difference shows.
+const SHOWN_MAX: usize = 300;
+
+fn shown(value: Option<&Value>) -> String {
+    let Some(value) = value else { return "nothing".into() };
+    let text = value.to_string();
+    match text.char_indices().nth(SHOWN_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
+/// Lists are compared item by item, so that an event is named by its number.
+fn differing(one: &Value, other: &Value, at: &str) -> Option<String> {
+    match (one, other) {
+        (Value::Object(one), Value::Object(other)) if at.is_empty() || at.ends_with(".recording") || at == "children" => {
+            let mut names: Vec<&String> = one.keys().chain(other.keys()).collect();
+            // What happened says more than what was asked.
+            names.sort_by_key(|name| (*name != "events", name.as_str()));
+            names.into_iter().find_map(|name| {
+                let at = if at.is_empty() { name.clone() } else { format!("{at}.{name}") };
+                differing(one.get(name).unwrap_or(&Value::Null), other.get(name).unwrap_or(&Value::Null), &at)
+            })
+        }
+        (Value::Array(one), Value::Array(other)) if at.ends_with("events") || at.ends_with("children") => {
+            (0..one.len().max(other.len())).find_map(|number| {
+                let at = format!("{at}[{number}]");
+                match (one.get(number), other.get(number)) {
+                    (Some(one), Some(other)) if one == other => None,
+                    (Some(one), Some(other)) => {
+                        let inner = one.get("recording").zip(other.get("recording"));
+                        let inner = inner.and_then(|(one, other)| differing(one, other, &format!("{at}.recording")));
+                        inner.or_else(|| told(Some(one), Some(other), &at))
+                    }
+                    (one, other) => told(one, other, &at),
+                }
+            })
+        }
+        (one, other) => if one == other { None } else { told(Some(one), Some(other), at) },
+    }
+}
+
+fn told(one: Option<&Value>, other: Option<&Value>, at: &str) -> Option<String> {
+    Some(format!("{at} differs: recorded was {}, and played was {}", shown(one), shown(other)))
 }
 
 fn check_version(version: Option<Value>, place: &str) -> Result<(), RecordingFault> {
