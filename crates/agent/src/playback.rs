@@ -48,6 +48,7 @@ pub(crate) async fn step(
         if !wait.is_zero() {
             pace.rest(wait).await;
         }
+        player.message(placed, recorder).await?;
         if player.play(&placed.deed, context.mode, recorder).await? {
             return Ok(());
         }
@@ -88,10 +89,15 @@ impl Player<'_> {
                 return Ok(false);
             }
         }
-        if placed.awaits_message {
+        Ok(true)
+    }
+
+    /// A turn that a message followed at once ends when that message is there.
+    async fn message(&mut self, placed: &Placed, recorder: &mut dyn Recorder) -> Result<(), StepError> {
+        if self.part.strict && placed.awaits_message {
             self.reach = recorder.reach(Some(self.reach.version)).await?;
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Does a deed; true when the step ends with it.

@@ -69,7 +69,7 @@ impl Recorder for LeasedSession {
             if after.is_none_or(|after| version > after) {
                 return Ok(Reach { version, log_length });
             }
-            let _waiting = self.shared.waiting();
+            let _waiting = self.shared.waiting(self.id, version);
             watch.changed().await;
         }
     }

@@ -90,8 +90,23 @@ pub(crate) struct Shared {
     moves: Mutex<Option<Vec<Moved>>>,
     /// Claims whose sessions have no worker yet.
     claiming: AtomicUsize,
-    /// Workers that wait for other sessions.
-    waits: AtomicUsize,
+    /// Workers that wait: for their session to change from this version, or for another one.
+    waits: Mutex<Vec<(SessionId, u64)>>,
+}
+
+/// A worker's wait, for as long as it lives.
+pub(crate) struct Wait<'a> {
+    shared: &'a Shared,
+    wait: (SessionId, u64),
+}
+
+impl Drop for Wait<'_> {
+    fn drop(&mut self) {
+        let mut waits = self.shared.waits_locked();
+        if let Some(place) = waits.iter().position(|wait| *wait == self.wait) {
+            waits.swap_remove(place);
+        }
+    }
 }
 
 /// Counts for as long as it lives.
@@ -139,7 +154,7 @@ impl Shared {
             travel: tokio::sync::Mutex::default(),
             moves: Mutex::default(),
             claiming: AtomicUsize::new(0),
-            waits: AtomicUsize::new(0),
+            waits: Mutex::default(),
             store,
             blobs,
             runner,
@@ -198,13 +213,25 @@ impl Shared {
         self.claiming.load(Ordering::SeqCst) > 0
     }
 
-    /// For as long as a worker waits for another session.
-    pub(crate) fn waiting(&self) -> Counted<'_> {
-        Counted::new(&self.waits)
+    /// For as long as a worker waits for its session to be another than in this version, or for another session.
+    pub(crate) fn waiting(&self, id: SessionId, version: u64) -> Wait<'_> {
+        let wait = (id, version);
+        self.waits_locked().push(wait);
+        Wait { shared: self, wait }
     }
 
+    /// How many workers wait. One whose session has changed is only about to notice.
     pub(crate) fn waits(&self) -> usize {
-        self.waits.load(Ordering::SeqCst)
+        let waits = self.waits_locked().clone();
+        let is_unchanged = |(id, version): &&(SessionId, u64)| {
+            self.notifier.snapshot(*id).is_none_or(|snapshot| snapshot.session.version <= *version)
+        };
+        waits.iter().filter(is_unchanged).count()
+    }
+
+    /// Nothing panics while it holds the lock.
+    fn waits_locked(&self) -> MutexGuard<'_, Vec<(SessionId, u64)>> {
+        self.waits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What a session was cast for.

@@ -362,7 +362,8 @@ impl Recording {
     pub fn act_at(&self, log_length: usize) -> Option<(Act, quarterdeck_api::Timestamp)> {
         let playback = self.playback();
         let next = playback.deeds.iter().find(|placed| placed.after >= log_length);
-        let mut skips = next.filter(|placed| placed.after == log_length && placed.awaits_message).is_some();
+        let is_late = next.is_some_and(|placed| placed.after == log_length && placed.awaits_message);
+        let mut skips = is_late;
         let mut is_resumed = None;
         for place in log_length..self.events.len() {
             let (data, at) = (&self.events[place].data, self.events[place].timestamp);
@@ -373,7 +374,7 @@ impl Recording {
             match data {
                 EventData::Agent(AgentEvent::MessageEvent { .. }) => {
                     // One that waited for the end of a turn came before that end.
-                    let at = if skips { self.events[log_length].timestamp } else { at };
+                    let at = if is_late { self.events[log_length].timestamp } else { at };
                     return Some((Act::Message(self.messages(place)), at));
                 }
                 EventData::Agent(AgentEvent::FlowEvent { origin, .. }) if origin == "user" => {
