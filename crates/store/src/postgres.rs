@@ -18,7 +18,7 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use std::{collections::BTreeSet, time::Duration};
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
 use uuid::Uuid;
 
 type Db = sqlx::Postgres;
@@ -75,7 +75,7 @@ pub(crate) struct PostgresStore {
     /// Connections for batches and group reads.
     keyed: PgPool,
     committer: Committer,
-    /// For what takes a slot: it is counted under a lock and takes four round trips, for which what runs need not wait.
+    /// For what takes a slot: it is counted under a lock, for which what runs need not wait.
     beginnings: Committer,
     reader: Reader,
     totals: Totals,
@@ -94,7 +94,7 @@ impl PostgresStore {
         let keyed = pool_of(share.keyed(), LOOK_UP_BY_KEY).connect_lazy_with(options.clone());
         let place = opening::place(&options);
         let pool = pool_of(share.pool, "").connect_lazy_with(options);
-        let committer = || Committer::start(Writer { pool: keyed.clone(), connection: None });
+        let committer = || Committer::start(Writer { pool: keyed.clone(), connection: None, crowded: None });
         let (committer, beginnings) = (committer(), committer());
         let reader = Reader::start(&keyed, share.lanes);
         Ok(Self { place, pool, keyed, committer, beginnings, reader, totals: Totals::default() })
@@ -179,7 +179,13 @@ fn lock_of(OrganizationId(id): OrganizationId) -> i64 {
 struct Writer {
     pool: PgPool,
     connection: Option<PoolConnection<Db>>,
+    /// When an organization last had no room for all that it asked for.
+    crowded: Option<Instant>,
 }
+
+/// For how long creations are counted one by one after an organization had no room: to try first whether there is room
+/// for all would be in vain.
+const CROWDED_FOR: Duration = Duration::from_secs(1);
 
 impl Writer {
     async fn connection(&mut self) -> Result<&mut PoolConnection<Db>, Error> {
@@ -188,6 +194,16 @@ impl Writer {
         }
         let connection = self.pool.acquire().await?;
         Ok(self.connection.insert(connection))
+    }
+
+    /// Whether all may be applied if there is room for all: no idempotency key has to be claimed first, and what asks for
+    /// a slot is new.
+    fn may_be_quick(&self, writes: &[&Write]) -> bool {
+        let is_plain = |write: &&Write| match write {
+            Write::Create(_) => !write.is_idempotent(),
+            Write::Commit(_) => !write.asks(),
+        };
+        self.crowded.is_none_or(|since| since.elapsed() >= CROWDED_FOR) && writes.iter().all(is_plain)
     }
 }
 
@@ -199,6 +215,14 @@ impl BatchWriter for Writer {
         if asked.is_empty() && !writes.iter().any(|write| write.is_idempotent()) {
             return batch::apply(connection, writes, vec![Verdict::Applied; writes.len()]).await;
         }
+        if self.may_be_quick(writes) {
+            let connection = self.connection().await?;
+            if let Some(verdicts) = batch::apply_if_room(connection, writes).await? {
+                return Ok(verdicts);
+            }
+            self.crowded = Some(Instant::now());
+        }
+        let connection = self.connection().await?;
         let mut transaction = connection.begin_with(AssertSqlSafe(begin_alone(&asked))).await?;
         let verdicts = writes::judge(&mut transaction, writes, &asked).await?;
         let verdicts = batch::apply(&mut transaction, writes, verdicts).await?;
