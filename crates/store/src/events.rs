@@ -7,6 +7,13 @@ use quarterdeck_core::LoggedEvent;
 use serde_json::value::RawValue;
 use std::sync::Arc;
 
+/// Characters of events that are read at once, unless one alone has more.
+pub const LOG_PORTION: u32 = 16 * 1024 * 1024;
+/// Characters of messages that are read at once, unless one alone has more.
+pub const INBOX_PORTION: u32 = 4 * 1024 * 1024;
+/// Bytes of events on a page, unless one alone has more.
+pub const EVENTS_PAGE_MAX: usize = 32 * 1024 * 1024;
+
 /// Which events to page through.
 #[derive(Clone, Debug, Default)]
 pub struct EventFilter {
@@ -23,12 +30,13 @@ pub struct EventFilter {
 /// The logs and inboxes of all sessions.
 #[async_trait]
 pub trait EventLog: Send + Sync + 'static {
-    /// Events from an index on, at most `limit`: as many as take some megabytes, and at least one if there is one.
+    /// Events from an index on, at most `limit`: as many as fit in [`LOG_PORTION`], and at least one if there is one.
     async fn events(&self, id: SessionId, from: u64, limit: u64) -> Result<Vec<LoggedEvent>, Error>;
 
-    /// A page of events: all that are asked for, or as many as take 32 MiB, and at least one if there is one.
+    /// A page of events: all that are asked for, or as many as fit in [`EVENTS_PAGE_MAX`], and at least one if there is
+    /// one.
     async fn events_page(&self, id: SessionId, filter: EventFilter) -> Result<Listing<Arc<RawValue>>, Error>;
 
-    /// Messages of the inbox from a number on, in order: all, or as many as take a few megabytes, and at least one.
+    /// Messages of the inbox from a number on, in order: as many as fit in [`INBOX_PORTION`], and at least one.
     async fn inbox(&self, id: SessionId, from: u64) -> Result<Vec<UserMessage>, Error>;
 }

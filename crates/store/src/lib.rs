@@ -7,7 +7,8 @@
 //! Commits that wait at the same time share one database transaction (`committer`): many small commits are
 //! the workload. Both engines behave the same, which one conformance suite proves on both.
 //!
-//! This crate decides nothing about sessions: the rules are in `quarterdeck-core`.
+//! What may happen to a session is decided in `quarterdeck-core`. The one rule that is here is who gets a slot
+//! (`admission`), since it has to be counted in the transaction that writes.
 
 #![expect(
     clippy::duplicate_mod,
@@ -44,7 +45,7 @@ pub use admission::{Admission, Limits, Queued, Refusal, Standing};
 pub use blobs::{BlobClass, BlobName, Blobs, Located, OpenBlobsError, PutError, ServedAs};
 pub use catalog::{Catalog, Content, Details, Entry, EntryFilter, EntryKey, NewEntry, Note, Revision, Shelf, Version};
 pub use error::Error;
-pub use events::{EventFilter, EventLog};
+pub use events::{EVENTS_PAGE_MAX, EventFilter, EventLog, INBOX_PORTION, LOG_PORTION};
 pub use idempotency_keys::{Idempotency, IdempotencyKeys};
 pub use keys::{Caller, KeyHash, KeyRecord, Keys, NewKey};
 pub use leases::{Claimed, Lease, Leases, Owned, Owner, ReplicaId};

@@ -23,9 +23,9 @@ use async_trait::async_trait;
 use quarterdeck_api::{OrganizationId, SessionId, Timestamp, UserMessage};
 use quarterdeck_core::LoggedEvent;
 use quarterdeck_store::{
-    Backlog, Caller, Claimed, Commit, CreateOutcome, Creation, Error, EventFilter, EventLog, IdempotencyKeys, KeyHash,
-    KeyRecord, Keys, Lease, Leases, Listing, NewKey, NewSession, Notices, Owned, ReplicaId, SessionFilter,
-    SessionRecord, SessionRecords, Slots, Standing, Store, StoredSession, SummaryRow,
+    Backlog, Caller, Claimed, Commit, CreateOutcome, Creation, Error, EventFilter, EventLog, INBOX_PORTION,
+    IdempotencyKeys, KeyHash, KeyRecord, Keys, LOG_PORTION, Lease, Leases, Listing, NewKey, NewSession, Notices, Owned,
+    ReplicaId, SessionFilter, SessionRecord, SessionRecords, Slots, Standing, Store, StoredSession, SummaryRow,
 };
 use serde_json::value::RawValue;
 use std::{
@@ -41,10 +41,6 @@ use uuid::Uuid;
 
 /// Notices that may wait for a listener before some count as lost, as on Postgres.
 const NOTICE_CAPACITY: usize = 4_096;
-/// Bytes of events that are read at once, unless one alone has more.
-const LOG_PORTION: usize = 16 * 1024 * 1024;
-/// Bytes of messages that are read at once, unless one alone has more.
-const INBOX_PORTION: usize = 4 * 1024 * 1024;
 
 /// One process's connection to a store in memory.
 #[derive(Debug)]
@@ -158,7 +154,7 @@ impl EventLog for MemoryStore {
         let mut bytes = 0;
         let fits = |event: &&LoggedEvent| {
             bytes += event.json.get().len();
-            bytes <= LOG_PORTION || event.index == from
+            bytes <= LOG_PORTION as usize || event.index == from
         };
         Ok(log.iter().skip(size(from)).take(size(limit)).take_while(fits).cloned().collect())
     }
@@ -173,7 +169,7 @@ impl EventLog for MemoryStore {
         let mut bytes = 0;
         let fits = |(number, message): &(&u64, &UserMessage)| {
             bytes += message.weight();
-            bytes <= INBOX_PORTION || **number == from
+            bytes <= INBOX_PORTION as usize || **number == from
         };
         Ok(row.inbox.range(from..).take_while(fits).map(|(_, message)| message.clone()).collect())
     }

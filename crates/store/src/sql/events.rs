@@ -2,7 +2,7 @@
 
 use super::{Db, Engine, Pool, Result, read};
 use crate::{
-    EventFilter, EventLog, Listing,
+    EVENTS_PAGE_MAX, EventFilter, EventLog, INBOX_PORTION, LOG_PORTION, Listing,
     rows::{self, EventRow},
 };
 use async_trait::async_trait;
@@ -12,13 +12,6 @@ use quarterdeck_core::LoggedEvent;
 use serde_json::value::RawValue;
 use sqlx::QueryBuilder;
 use std::sync::Arc;
-
-/// Characters of events that are read at once, unless one alone has more.
-const LOG_PORTION: i64 = 16 * 1024 * 1024;
-/// Characters of messages that are read at once, unless one alone has more.
-const INBOX_PORTION: i64 = 4 * 1024 * 1024;
-/// Bytes of events on a page, unless one alone has more.
-const PAGE_MAX_BYTES: usize = 32 * 1024 * 1024;
 
 const EVENTS: &str = "SELECT event_index, type, body FROM ( \
          SELECT event_index, type, body, SUM(length(body)) OVER (ORDER BY event_index) AS total FROM ( \
@@ -39,7 +32,7 @@ impl EventLog for Engine {
                 .bind(id.0)
                 .bind(rows::int(from))
                 .bind(rows::int(limit))
-                .bind(LOG_PORTION)
+                .bind(i64::from(LOG_PORTION))
                 .fetch_all(self.reader())
                 .await?;
             rows.into_iter().map(|row| rows::event(id.0, row)).collect()
@@ -53,7 +46,7 @@ impl EventLog for Engine {
 
     async fn inbox(&self, id: SessionId, from: u64) -> Result<Vec<UserMessage>> {
         read(|| async {
-            let query = sqlx::query_scalar(INBOX).bind(id.0).bind(rows::int(from)).bind(INBOX_PORTION);
+            let query = sqlx::query_scalar(INBOX).bind(id.0).bind(rows::int(from)).bind(i64::from(INBOX_PORTION));
             let rows: Vec<String> = query.fetch_all(self.reader()).await?;
             rows.iter().map(|body| rows::message(id.0, body)).collect()
         })
@@ -74,7 +67,7 @@ async fn page(pool: &Pool, id: SessionId, filter: &EventFilter) -> Result<Listin
         None => push_range(&mut query, filter, total),
     }
     let mut rows = query.build_query_as::<EventRow>().fetch(pool);
-    let (mut items, mut room) = (Vec::new(), PAGE_MAX_BYTES);
+    let (mut items, mut room) = (Vec::new(), EVENTS_PAGE_MAX);
     while let Some(row) = rows.try_next().await? {
         let event = rows::event(id.0, row)?.json;
         let left = room.checked_sub(event.get().len());
