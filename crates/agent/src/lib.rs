@@ -35,6 +35,7 @@ mod schema;
 mod scripted;
 mod skills;
 mod staged;
+mod playback;
 mod standing;
 mod structured;
 mod summary;
@@ -54,7 +55,7 @@ pub use model::{
 pub use model_runner::{ModelRunner, RunnerSettings};
 /// Of [`RunnerSettings`].
 pub use quarterdeck_core::Coordinates;
-pub use runner::{Recorded, Recorder, Runner, StepContext, StepError, Superseded};
+pub use runner::{Reach, Recorded, Recorder, Runner, StepContext, StepError, Superseded};
 pub use scene::{Pace, RealPace, Scene};
 pub use scripted::{Casting, ScriptedModel};
 pub use structured::StructuredReplies;

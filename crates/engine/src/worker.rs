@@ -144,7 +144,7 @@ impl Worker {
     async fn moved_on(&self, snapshot: &Snapshot, until: Option<Timestamp>) {
         let watch = self.watch.again();
         let (lease, version) = (self.lease, snapshot.session.version);
-        let _waiting = self.shared.waiting();
+        let _waiting = self.shared.waiting(self.watch.id(), version);
         tokio::select! {
             biased;
             () = watch.wait_for(|seen| seen.session.version != version || !seen.is_held_by(lease)) => {}
