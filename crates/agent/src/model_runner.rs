@@ -11,7 +11,7 @@ use crate::{
     judge::{Judge, Verdict, WORDS_MAX_BYTES, shown},
     meter,
     model::{ChatReply, ChatRequest, ModelClient, ModelError, NextCue, TokenUsage},
-    offer, prompt,
+    offer, playback, prompt,
     runner::{Recorder, Runner, StepContext, StepError},
     scene::{Pace, RealPace},
     skills::Skills,
@@ -122,6 +122,9 @@ impl ModelRunner {
 #[async_trait]
 impl Runner for ModelRunner {
     async fn step(&self, context: &StepContext, recorder: &mut dyn Recorder) -> Result<(), StepError> {
+        if let Some(played) = playback::part(context)? {
+            return playback::step(&played, context, recorder, &*self.pace).await;
+        }
         let format = AnswerFormat::of(&context.agent).await.map_err(StepError::Failed)?;
         let standing = Standing::of(&context.transcript);
         self.give_up_if_spent(&standing, context)?;

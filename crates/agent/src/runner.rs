@@ -35,6 +35,21 @@ pub trait Recorder: Send {
     /// # Errors
     /// [`Superseded`] when it no longer fits, and nothing was recorded. The step ends here.
     async fn record(&mut self, report: Report) -> Result<Recorded, Superseded>;
+
+    /// How far the session has come, once it is beyond the version `after`.
+    ///
+    /// # Errors
+    /// [`Superseded`] when it belongs to another worker now.
+    async fn reach(&mut self, after: Option<u64>) -> Result<Reach, Superseded>;
+}
+
+/// How far a session has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reach {
+    /// It grows with each change.
+    pub version: u64,
+    /// Events of its log.
+    pub log_length: u64,
 }
 
 /// What follows from a report that was recorded.
@@ -70,6 +85,8 @@ pub struct StepContext {
     pub media: Arc<dyn Media>,
     /// What the session plays in a model's place.
     pub scene: Option<Arc<Scene>>,
+    /// How far the session had come when the step began.
+    pub begun: Reach,
     /// What the step may do.
     pub mode: StepMode,
 }

@@ -18,6 +18,8 @@ pub struct Scene {
     pub header: JsonObject,
     /// What it plays, or why it plays nothing although it should.
     pub part: Result<Arc<Scenario>, String>,
+    /// Of a recording, whose part: the calls that lead from the recorded session down to it.
+    pub below: Vec<String>,
 }
 
 /// The time that scripts wait by. A test may let it pass as it likes.

@@ -5,7 +5,7 @@
 
 use async_trait::async_trait;
 use quarterdeck_agent::{
-    EndpointClient, EndpointSettings, ModelRunner, NoMedia, NoTools, Recorded, Recorder, Runner, StepContext,
+    EndpointClient, EndpointSettings, ModelRunner, NoMedia, NoTools, Reach, Recorded, Recorder, Runner, StepContext,
     Superseded,
 };
 use quarterdeck_api::{Agent, AgentEvent, ToolRequest, ToolResult};
@@ -55,6 +55,7 @@ async fn walk(steps: usize, budget: usize, result_bytes: usize) {
             media: Arc::new(NoMedia),
             mode: StepMode::Act,
             scene: None,
+            begun: Reach::default(),
         };
         runner.step(&context, &mut log).await.unwrap();
         log.return_result(&format!("{step} {}", "r".repeat(result_bytes)));
@@ -176,9 +177,15 @@ impl Recorder for Log {
             | Report::Answered { .. }
             | Report::Asked { .. }
             | Report::TimedOut
+            | Report::Opened { .. }
+            | Report::Brought(_)
             | Report::Failed(_)) => panic!("{other:?}"),
         });
         Ok(Recorded::default())
+    }
+
+    async fn reach(&mut self, _: Option<u64>) -> Result<Reach, Superseded> {
+        Ok(Reach::default())
     }
 }
 

@@ -3,6 +3,10 @@
 use quarterdeck_api::JsonObject;
 use serde::{Deserialize, Serialize};
 
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
 /// What a session plays in a model's place.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -19,10 +23,36 @@ pub enum Cast {
         header: JsonObject,
         /// Whether it answers the calls of custom tools too.
         client: bool,
+        /// The calls that led here, from the session that was cast down to one that it delegated to.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        calls: Vec<String>,
+        /// Whether it is a recording: what its environments did is in there, and none is opened.
+        #[serde(default, skip_serializing_if = "is_false")]
+        is_recording: bool,
     },
     /// None fits, and nothing else is to take its place.
     Unmatched {
         /// Which came nearest, in a sentence.
         why: String,
     },
+}
+
+impl Cast {
+    /// Whether what the environments did is played too.
+    pub fn is_recording(&self) -> bool {
+        matches!(self, Self::Scenario { is_recording: true, .. })
+    }
+
+    /// What a session is cast for that works this call off; none for what is matched by itself or not at all.
+    #[must_use]
+    pub fn below(&self, call: Option<&str>) -> Option<Self> {
+        if !self.is_recording() {
+            return None;
+        }
+        let mut below = self.clone();
+        if let Self::Scenario { calls, .. } = &mut below {
+            calls.push(call.unwrap_or_default().to_owned());
+        }
+        Some(below)
+    }
 }

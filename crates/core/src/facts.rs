@@ -110,6 +110,10 @@ impl Session {
             }
             Report::Asked { reply } => self.between_steps(transition, |t| t.asked(reply)),
             Report::TimedOut => self.while_running(transition, Transition::time_out),
+            Report::Opened { runner_session_id, kind, live_view_url } => {
+                self.while_acting(transition, |t| t.environment_ready(runner_session_id, kind, live_view_url))
+            }
+            Report::Brought(file) => self.while_acting(transition, |t| t.file_moved(&file)),
             Report::Failed(fault) => self.failed(transition, fault),
         }
     }

@@ -1,8 +1,11 @@
 //! What a runner may say of the session that it drives. It may travel: each report reads back from its JSON.
 
 use crate::{Fault, StepMode};
-use quarterdeck_api::{AgentEvent, Answer, JsonObject, ModelUsage, Outcome, ToolRequest, ToolResultItem};
+use quarterdeck_api::{
+    AgentEvent, Answer, EnvironmentKind, FileContent, JsonObject, ModelUsage, Outcome, ToolRequest, ToolResultItem,
+};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 /// Something that a runner saw or did. Whether it fits the session's state is the session's to decide.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -48,6 +51,17 @@ pub enum Report {
     },
     /// The run ends as one whose time is up.
     TimedOut,
+    /// An environment started, in a session that plays what another one did.
+    Opened {
+        /// The id of this start; the engine gives it.
+        runner_session_id: Uuid,
+        /// Its kind.
+        kind: EnvironmentKind,
+        /// Where it could be watched.
+        live_view_url: Option<String>,
+    },
+    /// A call brought a file, in such a session.
+    Brought(FileContent),
     /// The run cannot go on.
     Failed(Fault),
 }

@@ -1,11 +1,12 @@
 //! A session that this process owns: its facts are committed under its lease.
 
 use crate::{
+    Clock,
     notifier::Snapshot,
     shared::{STORE_RETRY, Shared},
 };
 use async_trait::async_trait;
-use quarterdeck_agent::{Recorded, Recorder, Superseded};
+use quarterdeck_agent::{Reach, Recorded, Recorder, Superseded};
 use quarterdeck_api::SessionId;
 use quarterdeck_core::{Effect, Fact, Next, Report, Session, Transition};
 use quarterdeck_store::{Commit, CommitLease, CommitSlot, Error, Lease, Owner};
@@ -53,11 +54,33 @@ impl WeakLeasedSession {
 impl Recorder for LeasedSession {
     async fn record(&mut self, report: Report) -> Result<Recorded, Superseded> {
         let report = self.shared.with_picture_kept(self.id, report).await;
+        let report = with_id(self.shared.with_file_kept(self.id, report).await, &*self.shared.clock);
         let is_decision = matches!(report, Report::Decided { .. });
         let session = self.commit(Fact::Reported(report)).await.map_err(|_| Superseded)?;
         let decided = session.filter(|_| is_decision);
         Ok(decided.map_or_else(Recorded::default, |session| Recorded::after_decision(&session)))
     }
+
+    async fn reach(&mut self, after: Option<u64>) -> Result<Reach, Superseded> {
+        let mut watch = self.shared.notifier.watch(self.id);
+        loop {
+            let snapshot = self.current().await.map_err(|_| Superseded)?;
+            let Session { version, log_length, .. } = *snapshot.session;
+            if after.is_none_or(|after| version > after) {
+                return Ok(Reach { version, log_length });
+            }
+            let _waiting = self.shared.waiting(self.id, version);
+            watch.changed().await;
+        }
+    }
+}
+
+/// Ids come from the engine's clock.
+fn with_id(mut report: Report, clock: &dyn Clock) -> Report {
+    if let Report::Opened { runner_session_id, .. } = &mut report {
+        *runner_session_id = clock.id();
+    }
+    report
 }
 
 impl LeasedSession {

@@ -36,6 +36,8 @@ pub(crate) const STORE_RETRY: Duration = Duration::from_millis(250);
 
 /// When a write that was given up has arrived, if it ever does.
 const LATE_WRITE: Duration = Duration::from_secs(10);
+/// Events of a log that are read in one go.
+pub(crate) const EVENTS_AT_ONCE: u64 = 500;
 /// Sessions kept in memory after their last watcher went.
 const RECENT_SESSIONS: u64 = 2_048;
 /// For how long.
@@ -90,8 +92,23 @@ pub(crate) struct Shared {
     moves: Mutex<Option<Vec<Moved>>>,
     /// Claims whose sessions have no worker yet.
     claiming: AtomicUsize,
-    /// Workers that wait for other sessions.
-    waits: AtomicUsize,
+    /// Workers that wait: for their session to change from this version, or for another one.
+    waits: Mutex<Vec<(SessionId, u64)>>,
+}
+
+/// A worker's wait, for as long as it lives.
+pub(crate) struct Wait<'a> {
+    shared: &'a Shared,
+    wait: (SessionId, u64),
+}
+
+impl Drop for Wait<'_> {
+    fn drop(&mut self) {
+        let mut waits = self.shared.waits_locked();
+        if let Some(place) = waits.iter().position(|wait| *wait == self.wait) {
+            waits.swap_remove(place);
+        }
+    }
 }
 
 /// Counts for as long as it lives.
@@ -139,7 +156,7 @@ impl Shared {
             travel: tokio::sync::Mutex::default(),
             moves: Mutex::default(),
             claiming: AtomicUsize::new(0),
-            waits: AtomicUsize::new(0),
+            waits: Mutex::default(),
             store,
             blobs,
             runner,
@@ -198,21 +215,35 @@ impl Shared {
         self.claiming.load(Ordering::SeqCst) > 0
     }
 
-    /// For as long as a worker waits for another session.
-    pub(crate) fn waiting(&self) -> Counted<'_> {
-        Counted::new(&self.waits)
+    /// For as long as a worker waits for its session to be another than in this version, or for another session.
+    pub(crate) fn waiting(&self, id: SessionId, version: u64) -> Wait<'_> {
+        let wait = (id, version);
+        self.waits_locked().push(wait);
+        Wait { shared: self, wait }
     }
 
+    /// How many workers wait. One whose session has changed is only about to notice.
     pub(crate) fn waits(&self) -> usize {
-        self.waits.load(Ordering::SeqCst)
+        let waits = self.waits_locked().clone();
+        let is_unchanged = |(id, version): &&(SessionId, u64)| {
+            self.notifier.snapshot(*id).is_none_or(|snapshot| snapshot.session.version <= *version)
+        };
+        waits.iter().filter(is_unchanged).count()
+    }
+
+    /// Nothing panics while it holds the lock.
+    fn waits_locked(&self) -> MutexGuard<'_, Vec<(SessionId, u64)>> {
+        self.waits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What a session was cast for.
     pub(crate) async fn scene(&self, session: &Session, agent: &Agent) -> Result<Option<Arc<Scene>>, Error> {
         let Some(cast) = &session.cast else { return Ok(None) };
+        let mut below = Vec::new();
         let (part, group_id, header) = match &**cast {
-            Cast::Scenario { name, hash, group_id, header, .. } => {
+            Cast::Scenario { name, hash, group_id, header, calls, .. } => {
                 let part = self.scenario(hash).await?;
+                below = calls.clone();
                 (
                     part.ok_or_else(|| format!("the scenario `{name}` is not in the store")),
                     group_id.clone(),
@@ -221,7 +252,7 @@ impl Shared {
             }
             Cast::Unmatched { why } => (Err(why.clone()), None, JsonObject::new()),
         };
-        Ok(Some(Arc::new(Scene { session: session.id, agent: agent.name.clone(), group_id, header, part })))
+        Ok(Some(Arc::new(Scene { session: session.id, agent: agent.name.clone(), group_id, header, part, below })))
     }
 
     async fn scenario(&self, hash: &str) -> Result<Option<Arc<Scenario>>, Error> {

@@ -19,6 +19,7 @@ mod options;
 mod orgs;
 mod output;
 mod ready;
+mod recordings;
 mod scenarios;
 mod secret_keys;
 mod serve;

@@ -97,6 +97,32 @@ pub(crate) enum ScenarioCommand {
     },
     /// Print the JSON Schema of scenario files, for editors.
     Schema,
+    /// Write a session as a recording: Agent View opens it, tests play it; works beside a running server.
+    Export(Box<ExportOptions>),
+    /// Play a recording on a server of its own and compare what comes out; exits with 1 when it is not the same.
+    Verify {
+        /// The recording.
+        #[arg(value_name = "FILE")]
+        file: std::path::PathBuf,
+        /// How long things take: none, recorded, or x4 for four times as fast.
+        #[arg(long, value_name = "TIMING", value_parser = quarterdeck_scenario::Timing::read, default_value = "none")]
+        timing: quarterdeck_scenario::Timing,
+    },
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ExportOptions {
+    #[command(flatten)]
+    pub(crate) serve: ServeOptions,
+    /// The session's id.
+    #[arg(value_name = "SESSION")]
+    pub(crate) session: quarterdeck_api::SessionId,
+    /// Mask what fits this regular expression too, as often as it is said. Keys and the secrets of the request always are.
+    #[arg(long, value_name = "REGEX")]
+    pub(crate) mask: Vec<regex::Regex>,
+    /// The file to write, for this user alone [default: standard output]
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<std::path::PathBuf>,
 }
 
 #[derive(Args, Clone, Debug)]

@@ -1,20 +1,20 @@
 //! Files of scenarios: `quarterdeck scenario check`, and what a server in test mode loads.
 
 use crate::{
-    Failure,
+    Failure, recordings,
     options::{ScenarioCommand, ScenarioOptions},
     output, say,
 };
 use anyhow::Context;
 use base64::{Engine, engine::general_purpose::STANDARD};
-use quarterdeck_scenario::{Checked, Fault, Faults, Known, Scenario, check};
+use quarterdeck_scenario::{Checked, Fault, Faults, Known, Played, Recording, Scenario, Timing, check};
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
 /// How files in a folder end that are files of scenarios.
-const ENDINGS: [&str; 2] = [".scenario.yaml", ".scenario.yml"];
+const ENDINGS: [&str; 3] = [".scenario.yaml", ".scenario.yml", ".recording.json"];
 /// Bytes of a picture.
 const PICTURE_MAX: usize = 3 << 20;
 
@@ -33,6 +33,8 @@ pub(crate) fn run(options: &ScenarioOptions) -> Result<(), Failure> {
             say(&format!("{count} scenario{} in order\n", if count == 1 { "" } else { "s" }))
         }
         ScenarioCommand::Schema => say(quarterdeck_scenario::SCHEMA),
+        ScenarioCommand::Export(options) => recordings::export(options),
+        ScenarioCommand::Verify { file, timing } => recordings::verify(file, *timing),
     }
 }
 
@@ -63,6 +65,13 @@ fn read(paths: &[PathBuf]) -> anyhow::Result<Read> {
     let mut all = Read::default();
     for file in files(paths)? {
         let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        if Recording::is_one(&text) {
+            match recording(&file, &text) {
+                Ok(scenario) => all.scenarios.push(scenario),
+                Err(fault) => all.faults.push(fault),
+            }
+            continue;
+        }
         let Checked { mut scenarios, faults, warnings } =
             check(&file.display().to_string(), &text, Known { operations: &operations });
         all.faults.extend(faults);
@@ -77,6 +86,15 @@ fn read(paths: &[PathBuf]) -> anyhow::Result<Read> {
         all.scenarios.extend(scenarios);
     }
     Ok(all)
+}
+
+/// A recording as a scenario, called as its file is.
+fn recording(file: &Path, text: &str) -> Result<Scenario, Fault> {
+    let path = file.display().to_string();
+    let recording = Recording::read(text).map_err(|fault| Fault::of_file(&path, fault.to_string()))?;
+    let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let name = name.strip_suffix(".recording.json").unwrap_or(&name).to_owned();
+    Ok(Scenario::of_recording(name, path, Played { recording, timing: Timing::None, strict: false }))
 }
 
 /// Files by name, those of a folder too.

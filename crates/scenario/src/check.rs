@@ -65,8 +65,8 @@ pub fn check_rule(text: &str, known: Known<'_>) -> Result<Rule, Vec<Fault>> {
 }
 
 const FILE_KEYS: [&str; 2] = ["quarterdeck", "scenarios"];
-pub(crate) const SCENARIO_KEYS: [&str; 9] =
-    ["name", "match", "script", "faults", "expect", "client", "templates", "recorded", "description"];
+pub(crate) const SCENARIO_KEYS: [&str; 8] =
+    ["name", "match", "script", "faults", "expect", "client", "templates", "description"];
 
 impl Reader<'_, '_> {
     fn file(&mut self, file: &str, tree: &Node, warnings: &mut Notes<'_>) -> Vec<Scenario> {
@@ -131,7 +131,6 @@ impl Reader<'_, '_> {
         let faults = fields.take("faults").map(|node| self.rules(node)).unwrap_or_default();
         let expect = fields.take("expect").map(|node| self.expectation(node)).unwrap_or_default();
         let client = fields.take("client").and_then(|node| self.boolean(node, "client")).unwrap_or(false);
-        let recorded = fields.take("recorded").and_then(|node| self.recorded(node));
         let scenario = Scenario {
             name,
             file: file.to_owned(),
@@ -142,19 +141,9 @@ impl Reader<'_, '_> {
             expect,
             client,
             templates,
-            recorded,
+            played: None,
         };
         Some((at, scenario))
-    }
-
-    fn recorded(&mut self, node: &Node) -> Option<crate::Recorded> {
-        match serde_json::from_value(node.json()) {
-            Ok(recorded) => Some(recorded),
-            Err(error) => {
-                self.notes.add(node.at, format!("`recorded` is what an export writes; this is not: {error}"));
-                None
-            }
-        }
     }
 
     fn pattern(&mut self, node: &Node) -> Match {

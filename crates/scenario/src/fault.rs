@@ -8,7 +8,7 @@ use std::fmt;
 pub struct Fault {
     /// The file, as it was named.
     pub file: String,
-    /// The line, from 1.
+    /// The line, from 1; 0 where the message says the place.
     pub line: usize,
     /// The column, from 1, in characters.
     pub column: usize,
@@ -20,8 +20,18 @@ pub struct Fault {
     pub snippet: String,
 }
 
+impl Fault {
+    /// A fault whose message says its place in the file.
+    pub fn of_file(file: &str, message: String) -> Self {
+        Self { file: file.to_owned(), line: 0, column: 0, message, suggestion: None, snippet: String::new() }
+    }
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.line == 0 {
+            return write!(f, "{}: {}", self.file, self.message);
+        }
         write!(f, "{}:{}:{}: {}", self.file, self.line, self.column, self.message)?;
         if let Some(suggestion) = &self.suggestion {
             write!(f, "; did you mean `{suggestion}`?")?;

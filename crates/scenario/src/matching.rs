@@ -1,6 +1,6 @@
 //! Which scenario a new session plays. It is asked once, when the session is created.
 
-use crate::{Rule, Script, TextTest, recording::Recorded};
+use crate::{Rule, Script, TextTest, recording::Recording};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -29,12 +29,83 @@ pub struct Scenario {
     pub client: bool,
     /// Whether `{{ … }}` is looked up.
     pub templates: bool,
-    /// The session that it is a recording of.
+    /// The recording that is played in place of a script.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub recorded: Option<Recorded>,
+    pub played: Option<Played>,
+}
+
+/// A recording, and how it is played.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Played {
+    /// The recording.
+    pub recording: Recording,
+    /// How long things take.
+    pub timing: Timing,
+    /// Whether it waits for everything that was done to the session, at the very place in its log. Without, a client need
+    /// not do what the recorded one did.
+    pub strict: bool,
+}
+
+/// How long what was recorded takes when it is played.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Timing {
+    /// No time.
+    #[default]
+    None,
+    /// As long as it took, so many times as fast.
+    Recorded(f64),
+}
+
+impl Timing {
+    /// Reads `none`, `recorded` or `x4`.
+    ///
+    /// # Errors
+    /// What is wrong with it, in a sentence.
+    pub fn read(text: &str) -> Result<Self, String> {
+        let fault = || format!("`{text}` is no timing; there are none, recorded and x4, four times as fast");
+        match text {
+            "none" => Ok(Self::None),
+            "recorded" => Ok(Self::Recorded(1.0)),
+            _ => {
+                let speed = text.strip_prefix('x').and_then(|speed| speed.parse::<f64>().ok());
+                let speed = speed.filter(|speed| (0.001..=1e6).contains(speed));
+                speed.map(Self::Recorded).ok_or_else(fault)
+            }
+        }
+    }
+
+    /// How long something takes that took `wait`.
+    pub fn of(self, wait: std::time::Duration) -> std::time::Duration {
+        match self {
+            Self::None => std::time::Duration::ZERO,
+            Self::Recorded(speed) => std::time::Duration::try_from_secs_f64(wait.as_secs_f64() / speed).unwrap_or(wait),
+        }
+    }
 }
 
 impl Scenario {
+    /// A recording as something that sessions play: those with its agent and its first message.
+    pub fn of_recording(name: String, file: String, played: Played) -> Self {
+        let pattern = Match {
+            agent: played.recording.agent().map(str::to_owned).into_iter().collect(),
+            message: played.recording.first_message().map(|text| TextTest::Equals(text.to_owned())),
+            ..Match::default()
+        };
+        Self {
+            name,
+            file,
+            line: 1,
+            pattern,
+            script: Script::default(),
+            faults: Vec::new(),
+            expect: Expectation::default(),
+            client: false,
+            templates: false,
+            played: Some(played),
+        }
+    }
+
     /// Where it stands, for people.
     pub fn place(&self) -> String {
         format!("{}:{}", self.file, self.line)

@@ -475,7 +475,7 @@ function page({ id = '', token = '', recorded = false }) {
 
   /** With its pictures, so that it can be looked at where this server is not. */
   async function downloadRecording() {
-    const recording = JSON.parse(all());
+    const recording = { quarterdeck_recording: 1, ...JSON.parse(all()) };
     for (const event of recording.events) {
       const address = event.data?.image ? pictureAddress(event.data.image) : '';
       if (address && !address.startsWith('data:')) event.data.image = await asData(address).catch(() => event.data.image);

@@ -13,6 +13,8 @@ mod sharing;
 mod skills;
 mod unbuilt;
 
+pub(crate) use sessions::{session_view, to_json};
+
 use crate::{App, router::not_allowed, tags};
 use axum::{Router, middleware::from_fn, routing::delete};
 use utoipa_axum::{

@@ -14,6 +14,7 @@ pub(crate) use around::around;
 pub use casting::Unmatched;
 pub(crate) use casting::{Audience, CreatedSession};
 pub(crate) use routes::router;
+pub(crate) use world::stored;
 
 use crate::openapi;
 use quarterdeck_api::OrganizationId;

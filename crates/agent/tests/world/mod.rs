@@ -4,7 +4,7 @@ pub(crate) mod tools;
 
 use async_trait::async_trait;
 use quarterdeck_agent::{
-    ApiKey, EndpointClient, EndpointSettings, Media, ModelClient, ModelRunner, NoMedia, NoTools, Recorded, Recorder,
+    ApiKey, EndpointClient, EndpointSettings, Media, ModelClient, ModelRunner, NoMedia, NoTools, Reach, Recorded, Recorder,
     Runner, RunnerSettings, StepContext, StepError, Superseded, Toolbox,
 };
 use quarterdeck_api::{
@@ -92,6 +92,7 @@ impl World {
             toolbox: Arc::clone(&self.toolbox),
             media: Arc::clone(&self.media),
             scene: None,
+            begun: Reach::default(),
             mode,
         };
         let runner = ModelRunner::clone(&self.runner);
@@ -186,6 +187,10 @@ impl Recorder for World {
         let is_decision = matches!(report, Report::Decided { .. });
         self.apply(Fact::Reported(report))?;
         Ok(if is_decision { Recorded::after_decision(&self.session) } else { Recorded::default() })
+    }
+
+    async fn reach(&mut self, _: Option<u64>) -> Result<Reach, Superseded> {
+        Ok(Reach { version: self.session.version, log_length: self.session.log_length })
     }
 }
 

@@ -7,6 +7,7 @@ use super::{address, ending_of, key_of, media_type_of, usual_ending};
 use crate::shared::Shared;
 use bytes::Bytes;
 use quarterdeck_api::{FileContent, ImageContent, SessionId, SourceType, UserMessage, picture_ending};
+use quarterdeck_core::Report;
 use quarterdeck_store::{BlobClass, BlobName, Error};
 use uuid::Uuid;
 
@@ -69,6 +70,21 @@ impl Shared {
             self.blobs.put(&attachment.name, attachment.bytes.clone()).await?;
         }
         Ok(())
+    }
+
+    /// A report whose file is kept, and stands there by its address. One that cannot be kept stays without an address.
+    pub(crate) async fn with_file_kept(&self, session: SessionId, report: Report) -> Report {
+        let Report::Brought(mut file) = report else { return report };
+        let bytes = file.bytes().map(Bytes::from);
+        let media_type = file.media_type.get_or_insert_with(|| media_type_of(&file.name).to_owned());
+        let (name, source) = address(session, BlobClass::Files, &key_of(self.clock.id(), &file.name, media_type));
+        if let (Some(bytes), Some(name)) = (bytes, name) {
+            match self.blobs.put(&name, bytes).await {
+                Ok(()) => (file.source_type, file.source) = (SourceType::Url, source),
+                Err(error) => tracing::warn!(session.id = %session, %error, "a file could not be kept"),
+            }
+        }
+        Report::Brought(file)
     }
 
     /// Removes what was stored for nothing. What cannot be removed only takes room.

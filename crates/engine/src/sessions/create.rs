@@ -100,12 +100,28 @@ impl Sessions {
         request: SessionRequest,
         key: Option<&IdempotencyKey>,
     ) -> Result<Preparation, CreateError> {
+        self.prepare_as(caller, request, key, false).await
+    }
+
+    /// As [`Self::prepare`]; of a session that plays a recording nobody opens the environments, so it may have any.
+    ///
+    /// # Errors
+    /// [`CreateError`].
+    pub async fn prepare_as(
+        &self,
+        caller: Caller,
+        request: SessionRequest,
+        key: Option<&IdempotencyKey>,
+        is_played: bool,
+    ) -> Result<Preparation, CreateError> {
         if let Some(earlier) = self.earlier(caller, key).await? {
             return Ok(Preparation::Replayed(earlier));
         }
         let parent = self.parent(caller, &request).await?;
         let mut resolved = self.resolved(caller, request).await?;
-        environments::check(&*self.shared.settings.environments, &resolved.agent)?;
+        if !is_played {
+            environments::check(&*self.shared.settings.environments, &resolved.agent)?;
+        }
         let settings = self.settings(&resolved, parent.as_deref());
         check_levels(&resolved.agent, settings.depth)?;
         let fresh = || self.shared.clock.id_in(caller.organization);

@@ -4,9 +4,14 @@ use super::Sessions;
 use crate::{SubmitError, media::media_type_of};
 use bytes::Bytes;
 use quarterdeck_api::SessionId;
-use quarterdeck_store::{BlobClass, BlobName, Caller, Located, ServedAs};
+use quarterdeck_store::{Blobs, BlobClass, BlobName, Caller, Located, ServedAs};
 
 impl Sessions {
+    /// Where the files of sessions are.
+    pub fn blobs(&self) -> &Blobs {
+        &self.shared.blobs
+    }
+
     /// A file of a session that the caller may see. `present` says how a file of some media type is to be served; the
     /// type goes by the ending of the key.
     ///

@@ -7,14 +7,13 @@ use crate::{
     media::SessionPictures,
     meter,
     notifier::Snapshot,
+    shared::EVENTS_AT_ONCE,
 };
-use quarterdeck_agent::{NoTools, StepContext, StepError, Toolbox};
+use quarterdeck_agent::{NoTools, Reach, StepContext, StepError, Toolbox};
 use quarterdeck_api::ErrorCode;
 use quarterdeck_core::{Fact, Fault, ForceReason, LoggedEvent, Phase, Report, Session, State, StepMode};
 use std::sync::Arc;
-
-/// Events read from the store in one go.
-const EVENTS_AT_ONCE: u64 = 500;
+use tracing::Instrument;
 
 impl Worker {
     pub(super) async fn step(&mut self, snapshot: &Snapshot, mode: StepMode) -> Result<(), Stop> {
@@ -29,6 +28,8 @@ impl Worker {
                 Some(tools) => Arc::clone(tools) as _,
                 // Nothing can be called: whoever wants an answer now need not wait for what nobody will use.
                 None if mode == StepMode::AnswerOnly => Arc::new(NoTools),
+                // What its environments did is played as well.
+                None if is_recording(&snapshot.session) => Arc::new(NoTools),
                 None => {
                     let opened = environments::open(&shared, &snapshot.session, &request, &agent, log.clone()).await;
                     Arc::clone(tools.insert(opened.map_err(StepError::Failed)?)) as _
@@ -39,9 +40,12 @@ impl Worker {
             }
             let timezone = request.timezone.clone();
             let media = Arc::new(SessionPictures { blobs: shared.blobs.clone(), session });
-            let context = StepContext { session, agent, timezone, transcript, toolbox, media, scene, mode };
+            let begun = Reach { version: snapshot.session.version, log_length: snapshot.session.log_length };
+            let context = StepContext { session, agent, timezone, transcript, toolbox, media, scene, begun, mode };
             shared.runner.step(&context, &mut log).await
         };
+        let step =
+            step.instrument(tracing::error_span!("step", session.id = %session, number = snapshot.session.steps + 1));
         let metered = meter::Step::begin();
         let result = tokio::select! {
             biased;
@@ -119,6 +123,10 @@ impl Worker {
         let (id, from) = (snapshot.session.id, self.transcript.through);
         patiently(&self.shared, || self.shared.store.events(id, from, EVENTS_AT_ONCE)).await
     }
+}
+
+fn is_recording(session: &Session) -> bool {
+    session.cast.as_ref().is_some_and(|cast| cast.is_recording())
 }
 
 /// Whether a step in progress, begun after so many pauses, is to go on. A pause lets calls that are running return, and

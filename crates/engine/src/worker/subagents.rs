@@ -23,6 +23,8 @@ const TIME_LEFT_MIN_S: f64 = 0.001;
 pub(crate) struct Task {
     agent: Agent,
     task: String,
+    /// The id of the call.
+    call: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -42,7 +44,7 @@ impl Task {
         }
         let agent = subagents(agent).find(|subagent| subagent.name == name).cloned();
         let agent = agent.ok_or_else(|| format!("no subagent was started: there is none of the name {name:?}"))?;
-        Ok(Self { agent, task })
+        Ok(Self { agent, task, call: call.id.clone() })
     }
 
     /// The request of the child. It inherits what limits and labels its parent; its budget of time is what is left of
@@ -96,11 +98,13 @@ impl Shared {
     ) -> Result<Creation, Error> {
         let now = self.clock.now();
         let agent = Arc::new(task.agent.clone());
+        let cast = parent.cast.as_ref().and_then(|cast| cast.below(task.call.as_deref()));
         let request = Arc::new(task.request(parent, request, now));
         let settings = Settings::of(&request, &agent)
             .waiting_for_client(self.settings.client_wait.as_secs())
             .below(&parent.settings);
         let mut transition = Session::create(id, parent.organization, parent.user, settings, false, now);
+        transition.session.cast = cast.map(Box::new);
         if permit.is_some() {
             transition.start_at_once(&request.opening_messages());
         }

@@ -58,7 +58,8 @@ pub(crate) async fn create(
     let base = app.base(&input);
     let render = |record: &SessionRecord| to_json(&session_view(record, base.as_str()));
     let mut created = None;
-    let json = match app.sessions.prepare(caller, request, key.as_ref()).await? {
+    let is_played = audience.as_ref().and_then(Audience::cast).is_some_and(|cast| cast.is_recording());
+    let json = match app.sessions.prepare_as(caller, request, key.as_ref(), is_played).await? {
         Preparation::Replayed(json) => base.in_answer(json),
         Preparation::New(prepared) => {
             let prepared = match audience.as_ref().and_then(Audience::cast) {

@@ -70,6 +70,8 @@ impl Audience {
                 group_id: request.group_id.clone(),
                 header: headers(&loaded.scenario, &loaded.stored, &header),
                 client: loaded.scenario.client,
+                calls: Vec::new(),
+                is_recording: loaded.scenario.played.is_some(),
             });
             audience.scenario = Some(Arc::clone(&loaded.scenario));
         } else {

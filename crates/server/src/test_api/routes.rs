@@ -2,6 +2,7 @@
 
 mod clock;
 mod look;
+mod recordings;
 mod scenarios;
 mod worlds;
 
@@ -44,6 +45,9 @@ pub(crate) fn router() -> Router<App> {
         .route("/faults", get(worlds::faults).post(worlds::add_fault).delete(worlds::clear_faults))
         .route("/faults/{id}", delete(worlds::remove_fault))
         .route("/clock", get(clock::show).post(clock::set))
+        .route("/recordings", post(recordings::load))
+        .route("/recordings/verify", post(recordings::verify))
+        .route("/recordings/{session}", get(recordings::export))
         .route("/crash", post(crash))
         .route("/schema.json", get(schema))
         .route("/openapi.yaml", get(document))
@@ -92,6 +96,13 @@ impl Tester {
         let query = self.input.raw_query().unwrap_or_default();
         let mut pairs = url::form_urlencoded::parse(query.as_bytes());
         pairs.find(|(known, _)| known == name).map(|(_, value)| value.into_owned())
+    }
+
+    /// All values of a parameter.
+    fn parameters(&self, name: &str) -> Vec<String> {
+        let query = self.input.raw_query().unwrap_or_default();
+        let pairs = url::form_urlencoded::parse(query.as_bytes());
+        pairs.filter(|(known, _)| known == name).map(|(_, value)| value.into_owned()).collect()
     }
 
     fn number(&self, name: &str, default: u64) -> Result<u64, ApiError> {

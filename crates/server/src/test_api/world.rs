@@ -43,19 +43,25 @@ pub(super) struct Loaded {
 
 impl Loaded {
     pub(super) fn of(scenario: Arc<Scenario>) -> Self {
-        #[expect(clippy::expect_used, reason = "only strings are keys, so a scenario always serializes")]
-        let stored = serde_json::to_string(&*scenario).expect("a scenario serializes");
-        let hash = Sha256::digest(&stored).iter().fold(String::new(), |mut hash, byte| {
-            // Writing to a string cannot fail.
-            let _ = write!(hash, "{byte:02x}");
-            hash
-        });
+        let (stored, hash) = stored(&scenario);
         Self { scenario, stored: stored.into(), hash, is_kept: false, served: 0, sessions: Vec::new() }
     }
 
     pub(super) fn is_used_up(&self) -> bool {
         self.scenario.pattern.times.is_some_and(|times| self.served >= times)
     }
+}
+
+/// A scenario as it is stored, and the hash that it is found by.
+pub(crate) fn stored(scenario: &Scenario) -> (String, String) {
+    #[expect(clippy::expect_used, reason = "only strings are keys, so a scenario always serializes")]
+    let stored = serde_json::to_string(scenario).expect("a scenario serializes");
+    let hash = Sha256::digest(&stored).iter().fold(String::new(), |mut hash, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(hash, "{byte:02x}");
+        hash
+    });
+    (stored, hash)
 }
 
 impl World {

@@ -5,7 +5,7 @@ use crate::{error::ApiError, test_api::TestBed};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use quarterdeck_api::Problem;
-use quarterdeck_scenario::{Fault, Scenario};
+use quarterdeck_scenario::{Fault, Played, Recording, Scenario, Timing};
 use serde_json::json as object;
 
 /// What people call the body of a request.
@@ -13,6 +13,16 @@ const BODY: &str = "the body";
 
 /// The scenarios of a text, or the answer that says what is wrong with it.
 pub(super) fn read(bed: &TestBed, text: &str) -> Result<Vec<Scenario>, Box<Response>> {
+    if Recording::is_one(text) {
+        return match Recording::read(text) {
+            Ok(recording) => {
+                let name = super::recordings::name_of(&recording);
+                let played = Played { recording, timing: Timing::None, strict: false };
+                Ok(vec![Scenario::of_recording(name.clone(), name, played)])
+            }
+            Err(fault) => Err(Box::new(refusal(&[Fault::of_file(BODY, fault.to_string())]))),
+        };
+    }
     let checked = quarterdeck_scenario::check(BODY, text, bed.known());
     let mut faults = checked.faults;
     for scenario in &checked.scenarios {
