@@ -67,13 +67,22 @@ impl Server {
         Self::start_on(arguments, &engine.fresh_url()?, model).await
     }
 
+    /// Starts one in test mode on a fresh database.
+    pub(crate) async fn start_for_tests(arguments: &Arguments, engine: &Engine) -> Result<Self> {
+        Self::start_with(arguments, &engine.fresh_url()?, None, &["--test"]).await
+    }
+
     /// Starts one on this database.
     pub(crate) async fn start_on(arguments: &Arguments, url: &str, model: Option<&str>) -> Result<Self> {
+        Self::start_with(arguments, url, model, &[]).await
+    }
+
+    async fn start_with(arguments: &Arguments, url: &str, model: Option<&str>, options: &[&str]) -> Result<Self> {
         let started = Instant::now();
         let mut command = Command::new(&arguments.binary);
         command.args(["serve", "--listen", "127.0.0.1:0", "--browser", "none", "--api-key", KEY, "--log", "warn"]);
         command.args(["--max-concurrent-sessions", "1000000"]);
-        command.args(["--database-url", url]);
+        command.args(["--database-url", url]).args(options);
         if let Some(model) = model {
             command.args(["--model-base-url", model, "--model", "bench"]);
         }
