@@ -83,7 +83,12 @@ async fn hours(client: &mut Client) -> Result<(String, usize)> {
     let journey: Value = serde_json::from_slice(&answer)?;
     let fired = journey["fired"].as_array().context("nothing fired")?;
     let times: Vec<&str> = fired.iter().filter_map(|moved| moved["at"].as_str()).collect();
-    ensure!(times.is_sorted() && times.len() == IDLE, "{} sessions ended, in order: {}", times.len(), times.is_sorted());
+    ensure!(
+        times.is_sorted() && times.len() == IDLE,
+        "{} sessions ended, in order: {}",
+        times.len(),
+        times.is_sorted()
+    );
     Ok((format!("{:.2} s", took.as_secs_f64()), fired.len()))
 }
 

@@ -195,6 +195,57 @@ def test_a_held_answer_was_made_before(target, world):
     assert held["answer"]["status"] in ("running", "pending"), "what is held is what was true when it was asked for"
 
 
+def test_a_message_whose_answer_was_lost_is_in_the_log_once(target, world):
+    session = target.create("@answer 1", key=world, idle_timeout_s=600)
+    target.status_of(session, ("idle",), key=world)
+    target.call("POST", "/faults", {"on": "send_session_messages", "times": 1, "lost": True}, key=world)
+    with pytest.raises(OSError):
+        target.ask("POST", f"/api/v2/sessions/{session}/messages", {"type": "user_message", "message": "Once."}, key=world)
+    target.status_of(session, ("idle",), key=world)
+    events = target.call("GET", f"/api/v2/sessions/{session}/events?size=100", key=world)["items"]
+    said = [event["data"]["content"] for event in events if event["data"].get("kind") == "message_event"]
+    assert said == [["@answer 1"], ["Once."]]
+
+
+def test_sessions_end_in_order_at_their_times_and_pollers_hear_of_it(target):
+    target.call("POST", "/reset", {})
+    timeouts = [600 - 7 * number for number in range(40)]
+    sessions = {target.create("@answer 1", idle_timeout_s=timeout): timeout for timeout in timeouts}
+    for session in sessions:
+        target.status_of(session, ("idle",))
+    polled = []
+    poll = lambda session: polled.append(target.status_of(session, ("completed",)))
+    pollers = [threading.Thread(target=poll, args=[session]) for session in list(sessions)[:5]]
+    for poller in pollers:
+        poller.start()
+    fired = target.call("POST", "/clock", {"advance": "10m", "all": True})["fired"]
+    for poller in pollers:
+        poller.join(20)
+    assert polled == ["completed"] * 5
+    assert [move["session"] for move in fired] == sorted(sessions, key=sessions.get), "in order, and each once"
+    for move in fired[:3]:
+        read = target.call("GET", f"/api/v2/sessions/{move['session']}")
+        assert read["finished_at"] == move["at"]
+
+
+def test_twenty_servers_start_at_once(tmp_path):
+    targets = []
+
+    def start(number):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        targets.append(Target(folder))
+
+    threads = [threading.Thread(target=start, args=[number]) for number in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len({target.url for target in targets}) == 20
+    for target in targets:
+        target.stop()
+
+
 def test_chance_is_drawn_from_the_seed(target):
     runs = []
     for _ in range(2):

@@ -19,8 +19,8 @@ use quarterdeck_agent::{ModelRunner, ScriptedModel};
 pub use quarterdeck_api::{SessionId, Timestamp};
 pub use quarterdeck_engine::Journey;
 use quarterdeck_engine::{Clock, Engine, EngineSettings, Target, VirtualClock};
-pub use quarterdeck_scenario::{Faults, Recording, RecordingFault, Timing};
 use quarterdeck_scenario::Played;
+pub use quarterdeck_scenario::{Faults, Recording, RecordingFault, Timing};
 use quarterdeck_server::{
     App, ExportError, ListenerSettings, ServerSettings, TestBed, Unmatched, export, key_hash, new_key, router,
 };
@@ -100,7 +100,20 @@ impl Builder {
         let serving = quarterdeck_server::serve(listener, router(app.clone()), listening, draining.clone());
         let serving = tokio::spawn(serving);
         let guard = draining.clone().drop_guard();
-        Ok(Quarterdeck { address, api_key, caller, store, blobs, clock, bed, app, engine, serving, draining, _guard: guard })
+        Ok(Quarterdeck {
+            address,
+            api_key,
+            caller,
+            store,
+            blobs,
+            clock,
+            bed,
+            app,
+            engine,
+            serving,
+            draining,
+            _guard: guard,
+        })
     }
 }
 

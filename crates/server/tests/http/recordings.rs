@@ -5,7 +5,9 @@ use proptest::{
     test_runner::{Config, TestRunner},
 };
 use quarterdeck_agent::{ModelRunner, ScriptedModel};
-use quarterdeck_api::{Body, Errors, FileContent, SessionId, SessionRequest, SourceType, ToolResult, ToolResultItem, UserMessage};
+use quarterdeck_api::{
+    Body, Errors, FileContent, SessionId, SessionRequest, SourceType, ToolResult, ToolResultItem, UserMessage,
+};
 use quarterdeck_core::Command;
 use quarterdeck_engine::{Clock, Created, Engine, EngineSettings, Preparation, Sessions, Target, VirtualClock};
 use quarterdeck_scenario::Recording;
@@ -76,9 +78,14 @@ struct Story {
 fn story() -> impl Strategy<Value = Story> {
     let acts = proptest::collection::vec((0..2_500_u16, act()), 0..6);
     let seldom = |range: std::ops::Range<u32>| proptest::option::weighted(0.25, range);
-    (proptest::collection::vec(cue(), 1..6), acts, proptest::option::of(60..600_u32), seldom(1..4), seldom(2..6)).prop_map(
-        |(cues, acts, idle_timeout_s, max_steps, max_time_s)| Story { cues, acts, idle_timeout_s, max_steps, max_time_s },
-    )
+    (proptest::collection::vec(cue(), 1..6), acts, proptest::option::of(60..600_u32), seldom(1..4), seldom(2..6))
+        .prop_map(|(cues, acts, idle_timeout_s, max_steps, max_time_s)| Story {
+            cues,
+            acts,
+            idle_timeout_s,
+            max_steps,
+            max_time_s,
+        })
 }
 
 /// A server in this process, on a clock that only a test moves.
@@ -135,7 +142,12 @@ impl Stage {
                 let results = session.state.pending_tool_calls().iter().map(|call| {
                     let result = json!({"colour": "red"});
                     let tool_req = call.clone();
-                    ToolResultItem::Result(ToolResult { tool_req, result, truncated: false, output_artifact_path: None })
+                    ToolResultItem::Result(ToolResult {
+                        tool_req,
+                        result,
+                        truncated: false,
+                        output_artifact_path: None,
+                    })
                 });
                 Command::ToolResults(results.collect())
             }
