@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 
 import hai_agents
@@ -243,7 +244,9 @@ def test_twenty_servers_start_at_once(tmp_path):
         thread.join(60)
     assert len({target.url for target in targets}) == 20
     for target in targets:
-        target.stop()
+        target.process.stdin.close()
+    for target in targets:
+        assert target.process.wait(20) == 0
 
 
 def test_chance_is_drawn_from_the_seed(target):
@@ -318,7 +321,7 @@ def snippets():
 
 
 RUN_AS_PRINTED = [
-    ["Quickstart"], ["How a session works"], ["How a session works", "Watch and steer a running session"], ["Multi-turn sessions"],
+    ["Quickstart"], ["How a session works"], ["Watch and steer a running session"], ["Multi-turn sessions"],
     ["Structured output"], ["Custom tools"], ["Async"], ["How a session works", "Inspect and share sessions"],
 ]
 
@@ -332,10 +335,12 @@ def test_the_snippets_of_the_sdk_run_unchanged(target, monkeypatch, titles):
     for name, client in real.items():
         monkeypatch.setattr(hai_agents, name, lambda client=client, **more: client(**{"base_url": target.url, **more}))
     names = {"client": hai_agents.Client()}
+    if "Watch" in titles[0]:
+        names["session"] = names["client"].start_session(agent="h/web-surfer-pro", messages="Take your time.")
     for title in titles:
         for code in snippets()[title]:
-            if "@tool(" in code:
-                continue  # it defines, and runs nothing
+            if "@tool(" in code or "imap" in code:
+                continue  # the one defines and runs nothing, the other reads a mailbox
             exec(compile(code.replace("<session-id>", getattr(names.get("session"), "id", "")), title, "exec"), names)
     result = names.get("second") or names.get("result")
     if result and "Watch" not in titles[-1]:
@@ -345,7 +350,7 @@ def test_the_snippets_of_the_sdk_run_unchanged(target, monkeypatch, titles):
     if titles[-1] == "Structured output":
         assert [job.title for job in result.answer.jobs] == ["Engineer", "Researcher", "Lead"]
     if "share" in titles[-1]:
-        with urllib.request.urlopen(names["link"].share_url, timeout=30) as page:
+        with urllib.request.urlopen(urllib.parse.urljoin(target.url, names["link"].share_url), timeout=30) as page:
             assert page.status == 200
     target.call("DELETE", f"/worlds/{made['id']}")
 
@@ -383,9 +388,9 @@ class Model:
         call = lambda name, arguments: {"id": f"c{results}", "type": "function", "function": {"name": name, "arguments": json.dumps(arguments)}}
         message = {"role": "assistant", "content": f"I was told {KEY}."}
         if results == 0:
-            message["tool_calls"] = [call("add", {"a": 2, "b": 40})]
+            message["tool_calls"] = [call("sums_add", {"a": 2, "b": 40})]
         elif results == 1:
-            message["tool_calls"] = [call("secret", {})]
+            message["tool_calls"] = [call("sums_secret", {})]
         else:
             message["tool_calls"] = [call("answer", {"answer": "42", "outcome": "success"})]
         usage = {"prompt_tokens": 10 + results, "completion_tokens": 3, "total_tokens": 13 + results}
@@ -395,10 +400,11 @@ class Model:
 
 def test_a_session_with_a_model_tools_and_pictures_is_recorded_and_played(tmp_path):
     model = Model()
-    options = ["--model-base-url", model.url, "--model", "m", "--mcp-allow-command", sys.executable, "--mcp-allow-variables", "TOKEN"]
-    target = Target(tmp_path, *options)
     tools = pathlib.Path(__file__).with_name("mcp_server.py")
-    server = {"id": "sums", "transport": "stdio", "command": sys.executable, "args": [str(tools), "stdio"], "env": {"TOKEN": CANARY}}
+    options = ["--model-base-url", model.url, "--model", "m", "--mcp-allow-variables", "TOKEN"]
+    options += ["--mcp-allow-command", f"sums={sys.executable} {tools} stdio"]
+    target = Target(tmp_path, *options)
+    server = {"name": "sums", "transport": "stdio", "command": "sums", "env": {"TOKEN": CANARY}}
     agent = {"name": "adder", "description": "Adds.", "environments": [{"kind": "mcp", "id": "sums", "servers": [server]}]}
     pixel = base64.b64encode(bytes.fromhex("89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c6364f8cf500f000386018"
                                            "05a34 7d6b0000000049454e44ae426082".replace(" ", ""))).decode()
@@ -417,9 +423,8 @@ def test_a_session_with_a_model_tools_and_pictures_is_recorded_and_played(tmp_pa
     events = [event["data"] for event in exported["events"] if event["type"] == "AgentEvent"]
     assert [event["result"] for event in events if event["kind"] == "tool_result"][0] in ("42", 42, [{"type": "text", "text": "42"}]), events
     assert pixel in text, "pictures are in the file"
-    for secret in (CANARY, KEY, "And again", str(tools)):
+    for secret in (CANARY, KEY, "And again"):
         assert secret not in text, secret
-    assert [event for event in exported["events"] if event["type"] == "RunnerSessionEvent"], "its environment started"
     assert target.call("POST", "/recordings/verify", exported)["same"] is True
     # Beside the running server, from its store; and what it wrote is played by a command.
     command = [binary(), "scenario", "export", session, "--data-dir", str(tmp_path / "data"), "--output", str(tmp_path / "s.recording.json")]
