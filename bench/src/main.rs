@@ -3,7 +3,6 @@
 //! Client, fake model and server share the machine, the server in a process of its own. Every figure stands
 //! beside the limit it can be compared with, measured in the same run: a bare axum handler, the database's own
 //! rate of small commits. Nothing is asserted: a figure that misses its aim is a figure.
-#![expect(clippy::print_stdout, reason = "the table is the product")]
 #![expect(clippy::disallowed_methods, reason = "time is what is measured")]
 
 mod client;
@@ -14,6 +13,7 @@ mod replicas;
 mod server;
 mod sessions;
 mod status;
+mod steps;
 mod table;
 mod test_target;
 mod waiters;
@@ -33,7 +33,7 @@ struct Arguments {
     /// Seconds for each measurement
     #[arg(long, default_value_t = 5)]
     seconds: u64,
-    /// Only this part: sessions, commits, status, replicas, waiters, live, pages, idle, test-target
+    /// Only this part: sessions, steps, commits, status, replicas, waiters, live, pages, idle, test-target
     #[arg(long)]
     only: Option<String>,
     /// Only this engine: sqlite, postgres
@@ -64,7 +64,7 @@ async fn main() -> Result<()> {
         let cluster = PostgresCluster::new()?;
         measure(&arguments, &Engine::postgres(cluster), &mut table).await?;
     }
-    println!("{table}");
+    table.print();
     Ok(())
 }
 
@@ -77,6 +77,9 @@ async fn measure(arguments: &Arguments, engine: &Engine, table: &mut Table) -> R
     }
     if arguments.wants("sessions") {
         sessions::measure(arguments, engine, table).await?;
+    }
+    if arguments.wants("steps") {
+        steps::measure(arguments, engine, table).await?;
     }
     if arguments.wants("replicas") && engine.can_be_shared() {
         replicas::measure(arguments, engine, table).await?;

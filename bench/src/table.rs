@@ -1,6 +1,6 @@
 //! The figures, as a Markdown table; and percentiles.
 
-use std::{fmt, time::Duration};
+use std::{fmt, io::Write, time::Duration};
 
 /// Rows of figures.
 pub(crate) struct Table {
@@ -14,9 +14,19 @@ impl Table {
 
     /// Adds a row, and shows it at once.
     pub(crate) fn row(&mut self, engine: &str, what: &str, figure: String, beside: String) {
-        println!("{engine}: {what}: {figure} {beside}");
+        say(&format!("{engine}: {what}: {figure} {beside}"));
         self.rows.push([engine.to_owned(), what.to_owned(), figure, beside]);
     }
+
+    /// Prints all of it.
+    pub(crate) fn print(&self) {
+        say(&self.to_string());
+    }
+}
+
+/// Whoever reads may have gone: the measurement goes on, and nobody is told.
+fn say(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{text}");
 }
 
 impl fmt::Display for Table {

@@ -1,12 +1,14 @@
 """Uses and breaks the servers of docker-compose.yml, as `cargo xtask compose` has started them.
 
-    trial.py COMPOSE_WORD...    with QUARTERDECK_URL, QUARTERDECK_PROXY_URL and QUARTERDECK_API_KEY in the environment
+    trial.py COMPOSE_WORD...    with QUARTERDECK_URL, QUARTERDECK_PROXY_URL, QUARTERDECK_API_KEY and QUARTERDECK_PICTURES,
+                                a folder for what browsers show, in the environment
 
 Each step prints one line; the first that fails ends it with its reason.
 """
 
 import base64
 import os
+import pathlib
 import subprocess
 import sys
 import threading
@@ -18,6 +20,7 @@ from hai_agents import Client
 
 COMPOSE = sys.argv[1:]
 URL, PROXY_URL, KEY = (os.environ[name] for name in ("QUARTERDECK_URL", "QUARTERDECK_PROXY_URL", "QUARTERDECK_API_KEY"))
+PICTURES = pathlib.Path(os.environ["QUARTERDECK_PICTURES"])
 AGENT = "h/web-surfer-pro"
 WAIT_S = 120
 FILE = b"price,19\n" * 1_000
@@ -126,12 +129,36 @@ def check_replicas():
     say("ok: two servers behind a proxy; one of them killed, no session lost")
 
 
+def check_browser():
+    compose("--profile", "replicas", "stop", "quarterdeck", "replica", "proxy")
+    compose("--profile", "browser", "up", "-d", "browser", "pages")
+    until_ready(URL)
+    mode = {"type": "visual", "width": 800, "height": 500, "markdown": True}
+    browser = {"kind": "web", "id": "w", "start_url": "http://pages/", "mode": mode}
+    agent = {"name": "surfer", "description": "Surfs.", "environments": [browser]}
+    script = '@call click_web {"x": 170, "y": 40}\n@call go_to_web {"url": "http://postgres:5432/"}\n@answer seen'
+    with Client(base_url=URL, api_key=KEY, timeout=90) as client:
+        session = client.start_session(agent=agent, messages=script)
+        assert session.wait_for_completion(timeout_seconds=WAIT_S).answer == "seen", session.get()
+        events = [event.data for event in client.sessions.list_session_events(session.id, size=200).items]
+    sights = [event for event in events if getattr(event, "kind", None) == "observation_event"]
+    results = [event.result for event in events if getattr(event, "kind", None) == "tool_result"]
+    assert "pressed" in sights[1].text and results[1]["refused"] == ["postgres"], (results, sights)
+    picture = fetch(sights[1].image.source)
+    assert picture[:3] == b"\xff\xd8\xff"
+    (PICTURES / "browser.jpg").write_bytes(picture)
+    said = subprocess.run([*COMPOSE, "--profile", "browser", "logs", "browser"], check=True, capture_output=True, text=True).stdout
+    assert "headless shell" in said and "WITHOUT its sandbox" not in said, said
+    say(f"ok: a browser in its sandbox, on a page of another container; its picture is {PICTURES / 'browser.jpg'}")
+
+
 def main():
     until_ready(URL)
     with Client(base_url=URL, api_key=KEY, timeout=90) as client:
         check_restarts(client)
         check_killed_database(client)
     check_replicas()
+    check_browser()
 
 
 main()

@@ -10,6 +10,7 @@ import pytest
 from hai_agents import AsyncClient, Client
 
 from server import API_KEY, Server
+from site_pages import site
 
 POSTGRES_URL = os.environ.get("QUARTERDECK_TEST_POSTGRES_URL")
 POSTGRES_BIN = os.environ.get("QUARTERDECK_TEST_POSTGRES_BIN")
@@ -74,6 +75,13 @@ def server(new_store, tmp_path_factory):
     server = Server(tmp_path_factory.mktemp("server") / "data", new_store()).start()
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def pages():
+    """The site that browsers are tested on."""
+    with site() as address:
+        yield address
 
 
 @pytest.fixture

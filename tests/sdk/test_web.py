@@ -2,28 +2,21 @@
 
 import concurrent.futures
 import json
-import os
 import pathlib
-import signal
 import time
-import urllib.request
+import urllib.error
 
 import pytest
 
-from server import API_KEY
-from site_pages import site
-from steps import read_all, wait_for_status
-from web_server import BROWSER, NO_BROWSER, WHOLE, browser_server, browsers_of
+from steps import raw_events, read_all, wait_for_status
+from surfing import TEXT, VISUAL, fetch, sights_of
+from test_quarterdeck import KEY, quarterdeck
+from web_server import BROWSER, NO_BROWSER, WHOLE, browser_server, is_whole, kill_browsers, most_memory
 
 pytestmark = pytest.mark.skipif(BROWSER is None, reason=NO_BROWSER)
-VISUAL = {"type": "visual", "width": 1000, "height": 700, "markdown": True}
-TEXT = {"type": "text", "chunk_size": 1000}
-
-
-@pytest.fixture(scope="module")
-def pages():
-    with site() as address:
-        yield address
+AT_ONCE = 8
+# A whole Chromium takes two and a half times as much as the headless shell.
+AT_ONCE_MB = 3_000 if is_whole() else 1_200
 
 
 @pytest.fixture(scope="module")
@@ -102,8 +95,8 @@ def test_a_task_is_solved_by_what_is_seen(name, connect, web_server, pages):
 
 
 def test_tasks_are_solved_by_thousandths_of_a_smaller_picture(connect, tmp_path, pages):
-    """The same tasks, four at a time, by a model of another convention that is shown pictures half as large."""
-    options = ["--browsers-max", "4", "--model-coordinates", "0-1000", "--model-image-side", "500"]
+    """The same tasks, eight at a time, by a model of another convention that is shown pictures half as large."""
+    options = ["--browsers-max", str(AT_ONCE), "--model-coordinates", "0-1000", "--model-image-side", "500"]
     with browser_server(tmp_path / "data", options) as server:
         client = connect(server)
 
@@ -115,9 +108,11 @@ def test_tasks_are_solved_by_thousandths_of_a_smaller_picture(connect, tmp_path,
             is_solved = last.metadata["title"] == title and text in last.text
             return None if is_solved else (name, results, last.metadata, last.text)
 
-        with concurrent.futures.ThreadPoolExecutor(4) as four:
-            faults = list(filter(None, four.map(fault_of, TASKS)))
+        with most_memory(server) as used, concurrent.futures.ThreadPoolExecutor(AT_ONCE) as all_at_once:
+            faults = list(filter(None, all_at_once.map(fault_of, TASKS)))
         assert not faults, faults
+        print(f"{AT_ONCE} browsers at work take {max(used)} MB")
+        assert max(used) <= AT_ONCE_MB
 
 
 def in_thousandths(arguments):
@@ -145,7 +140,7 @@ def test_a_part_of_the_page_is_shown_enlarged(connect, web_server, pages):
     assert results[1] == {"done": "the next picture shows the part from (450, 315) to (549, 384) enlarged"}
     assert sights[-1].metadata["zoom"] == {"x": 450.0, "y": 315.0, "width": 100.0, "height": 70.0}
     assert "x from 450 to 549, y from 315 to 384" in sights[-1].text
-    pictures = [size_of(picture(web_server, sight)) for sight in sights]
+    pictures = [size_of(fetch(web_server, sight.image.source)[1]) for sight in sights]
     assert pictures == [(VISUAL["width"], VISUAL["height"])] * 3
 
 
@@ -164,15 +159,6 @@ def test_a_cancel_does_not_wait_for_a_page(connect, web_server, pages):
     assert not [sight for sight in sights_of(client, made.id) if "/hang" in sight.metadata["url"]]
 
 
-def picture(server, sight):
-    source = sight.image.source
-    url = source if source.startswith("http") else server.base_url + source
-    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {API_KEY}"})
-    with urllib.request.urlopen(request, timeout=20) as answer:
-        assert answer.headers["Content-Type"] == "image/jpeg"
-        return answer.read()
-
-
 def size_of(jpeg):
     """Width and height, as the frame of a JPEG names them."""
     at = 2
@@ -186,10 +172,17 @@ def fill(value, pages):
 
 
 def test_pictures_are_resources_of_the_session(connect, web_server, pages):
-    _, _, sights = solve(connect(web_server), pages + "/", [click(100)])
+    made, _, sights = solve(connect(web_server), pages + "/", [click(100)])
+    stranger = KEY.search(quarterdeck(web_server, "orgs", "create", "strangers") + quarterdeck(web_server, "keys", "create", "--org", "strangers")).group(0)
     for sight in sights:
         assert sight.image.type == "url" and "/resources/" in sight.image.source
-        assert picture(web_server, sight)[:3] == b"\xff\xd8\xff"
+        media_type, bytes_ = fetch(web_server, sight.image.source)
+        assert (media_type, bytes_[:3]) == ("image/jpeg", b"\xff\xd8\xff")
+        for key in (stranger, None):
+            with pytest.raises(urllib.error.HTTPError) as refused:
+                fetch(web_server, sight.image.source, key)
+            assert refused.value.code == 404, "whether there is such a session is told to nobody else"
+    assert "base64" not in json.dumps(raw_events(web_server, made)[1]), "the log holds addresses only"
 
 
 def test_text_is_read_searched_and_followed_by_numbers(connect, web_server, pages):
@@ -198,8 +191,12 @@ def test_text_is_read_searched_and_followed_by_numbers(connect, web_server, page
     assert results[0]["found"]["line"].endswith("The figure of part 30 is 210.") and results[0]["found"]["chunk"] > 1
     assert "Part 2 ends with 22." in sights[-1].text
     assert all(sight.type == "textual_web" and sight.image is None for sight in sights)
-    _, results, _ = solve(connect(web_server), pages + "/nowhere", [("read_page_web", {"chunk": 1})], TEXT)
-    assert results == [{"done": "chunk 1 of 1"}]
+    follow = [("go_to_web", {"url": url}) for url in ("#2", "#1", "#1", "{site}/nowhere")] + [("go_back_web", {})]
+    follow = [(tool, {key: fill(value, pages) for key, value in given.items()}) for tool, given in follow]
+    _, results, sights = solve(connect(web_server), pages + "/words", follow, TEXT)
+    assert [result["title"] for result in results] == ["Part 2", "Part 3", "Part 4", "404", "Part 4"]
+    assert results[3]["load"] == "the page's host answered 404" and "load" not in results[4]
+    assert "Not here" in sights[-2].text
 
 
 def test_what_leads_inside_is_refused(connect, web_server, pages):
@@ -224,15 +221,3 @@ def test_a_browser_that_is_killed_is_replaced_and_the_login_stays(connect, web_s
     sights = sights_of(client, made.id)
     assert sights[-1].metadata["title"] == "Inside"
     assert any("started again" in (sight.text or "") for sight in sights)
-
-
-def sights_of(client, session_id):
-    return [e.data for e in read_all(client, session_id) if getattr(e.data, "kind", "") == "observation_event"]
-
-
-def kill_browsers(server):
-    """Kills the browsers of a server; says how many there were."""
-    browsers = browsers_of(server)
-    for pid in browsers:
-        os.kill(pid, signal.SIGKILL)
-    return len(browsers)

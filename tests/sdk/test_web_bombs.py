@@ -1,16 +1,13 @@
 """What a page can do to its browser does not reach the session, its neighbours or the machine."""
 
-import contextlib
 import json
 import os
-import threading
 
 import pytest
 
 from bomb_pages import BOMBS
-from site_pages import site
 from steps import read_all, wait_for_status
-from web_server import BROWSER, NO_BROWSER, browser_server, memory_mb
+from web_server import BROWSER, NO_BROWSER, browser_server, most_memory
 
 pytestmark = pytest.mark.skipif(BROWSER is None, reason=NO_BROWSER)
 MORE_MB = 1_200
@@ -18,12 +15,6 @@ STEP_S = 30
 # One of each kind, within the time of a test run; QUARTERDECK_TEST_BOMBS=all takes all of them, some five minutes.
 SAMPLE = ["arrays", "workers", "dialogs", "loop", "history", "downloads"]
 CHOSEN = BOMBS if os.environ.get("QUARTERDECK_TEST_BOMBS") == "all" else SAMPLE
-
-
-@pytest.fixture(scope="module")
-def pages():
-    with site() as address:
-        yield address
 
 
 @pytest.fixture(scope="module")
@@ -54,21 +45,3 @@ def test_a_page_that_takes_all_it_can_get_ends_no_session(name, connect, server,
     assert longest <= STEP_S, f"a step took {longest:.1f} s"
     assert max(used) <= MORE_MB, f"the browser took {max(used)} MB"
     print(f"{name}: longest step {longest:.1f} s, {max(used)} MB, browsers started: {sum(e.type == 'RunnerSessionEvent' for e in events)}")
-
-
-@contextlib.contextmanager
-def most_memory(server):
-    """What the browsers of a server hold together, in MB, every quarter of a second."""
-    used, over = [0], threading.Event()
-
-    def watch():
-        while not over.wait(0.25):
-            used.append(memory_mb(server))
-
-    watching = threading.Thread(target=watch)
-    watching.start()
-    try:
-        yield used
-    finally:
-        over.set()
-        watching.join()

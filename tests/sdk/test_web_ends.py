@@ -2,63 +2,19 @@
 
 import concurrent.futures
 import contextlib
-import json
 import os
 import pathlib
-import time
 
 import pytest
 
 from server import Server
-from site_pages import site
 from steps import wait_for_status
+from surfing import call, events_of, say, sights_of, starts_of, surf, until
 from web_server import BROWSER, NO_BROWSER, browser_server, browsers_of, folders_of, memory_mb, processes_of
 
 pytestmark = pytest.mark.skipif(BROWSER is None, reason=NO_BROWSER)
 NOBODY = "65534"
 MANY, ALL_MB = 20, 2_000
-
-
-@pytest.fixture(scope="module")
-def pages():
-    with site() as address:
-        yield address
-
-
-def surf(client, url, script, **more):
-    """Creates a session with a browser that a script drives."""
-    browser = {"kind": "web", "id": "w", "start_url": url, "settle_s": 0.4, **more}
-    agent = {"name": "surfer", "description": "Surfs.", "environments": [browser]}
-    return client.sessions.create_session(agent=agent, messages=script, idle_timeout_s=600).id
-
-
-def say(client, session_id, script):
-    message = {"type": "user_message", "message": script}
-    client.sessions.send_session_messages(session_id, request=message)
-
-
-def events_of(client, session_id):
-    """What there is of the log now; it may grow meanwhile."""
-    return client.sessions.list_session_events(session_id, page=1, size=200).items
-
-
-def sights_of(client, session_id):
-    return [e.data for e in events_of(client, session_id) if getattr(e.data, "kind", "") == "observation_event"]
-
-
-def starts_of(client, session_id):
-    return [e.data.runner_session_id for e in events_of(client, session_id) if e.type == "RunnerSessionEvent"]
-
-
-def until(condition, wait_s=20):
-    deadline = time.monotonic() + wait_s
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.1)
-    return condition()
-
-
-def call(tool, **arguments):
-    return f"@call {tool} {json.dumps(arguments)}\n"
 
 
 def test_a_server_that_is_killed_takes_its_browsers_with_it(connect, tmp_path, pages):

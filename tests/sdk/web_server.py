@@ -4,6 +4,8 @@ import contextlib
 import os
 import pathlib
 import shutil
+import signal
+import threading
 
 from server import Server
 
@@ -19,6 +21,11 @@ def chosen():
 
 
 BROWSER = chosen()
+
+
+def is_whole():
+    """Whether the tests run a whole Chromium: larger, with a viewer for PDF and a dialog before a page is left."""
+    return BROWSER is not None and "headless" not in pathlib.Path(BROWSER).name
 
 
 @contextlib.contextmanager
@@ -52,6 +59,14 @@ def browsers_of(server):
     return [pid for pid, line in command_lines() if mine in line and b"--remote-debugging-pipe" in line and b"--type=" not in line]
 
 
+def kill_browsers(server):
+    """Kills the browsers of a server; says how many there were."""
+    browsers = browsers_of(server)
+    for pid in browsers:
+        os.kill(pid, signal.SIGKILL)
+    return len(browsers)
+
+
 def command_lines():
     for process in pathlib.Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
@@ -74,3 +89,21 @@ def proportional_kb(pid):
         text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
         return next(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:"))
     return 0
+
+
+@contextlib.contextmanager
+def most_memory(server):
+    """What the browsers of a server hold together, in MB, every quarter of a second."""
+    used, over = [0], threading.Event()
+
+    def watch():
+        while not over.wait(0.25):
+            used.append(memory_mb(server))
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    try:
+        yield used
+    finally:
+        over.set()
+        watching.join()

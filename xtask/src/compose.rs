@@ -1,5 +1,6 @@
-//! `cargo xtask compose`: builds the image and runs docker-compose.yml for real: a session with a file, restarts of each
-//! container, a killed database, two servers behind a proxy. It takes a quarter of an hour, so it is no part of the tests.
+//! `cargo xtask compose`: builds the images and runs docker-compose.yml for real: a session with a file, restarts of each
+//! container, a killed database, two servers behind a proxy, a browser on a page. It takes a quarter of an hour, so it is no
+//! part of the tests.
 
 mod stand_ins;
 
@@ -18,6 +19,10 @@ const PROJECT: &str = "quarterdeck-trial";
 /// Ports that are hardly in use.
 const PUBLISH: &str = "127.0.0.1:18430";
 const PROXY_PUBLISH: &str = "127.0.0.1:18431";
+/// Every service that there is.
+const ALL: [&str; 4] = ["--profile", "replicas", "--profile", "browser"];
+/// What is run: the product's file, and what the trial adds.
+const FILES: [&str; 4] = ["--file", "docker-compose.yml", "--file", "tests/compose/pages.yml"];
 
 #[derive(clap::Args)]
 #[group(id = "compose")]
@@ -42,14 +47,14 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
         stand_ins::make(workspace)?;
     }
     let project = Project::new(workspace)?;
-    run_command(&mut project.compose(&["build"]))?;
+    run_command(&mut project.compose_all(&["build"]))?;
     let tried = project.try_out(workspace);
     if tried.is_err() {
         // What the servers said explains more than the trial can.
-        run_command(&mut project.compose(&["--profile", "replicas", "logs", "--tail=40"]))?;
+        run_command(&mut project.compose_all(&["logs", "--tail=40"]))?;
     }
     if !arguments.keep {
-        run_command(&mut project.compose(&["--profile", "replicas", "down", "--volumes"]))?;
+        run_command(&mut project.compose_all(&["down", "--volumes"]))?;
     }
     tried
 }
@@ -74,6 +79,7 @@ impl Project {
         fs::write(&settings, lines.join("\n") + "\n")?;
         let mut words: Vec<String> = compose_program()?.iter().map(|word| (*word).to_owned()).collect();
         words.extend(["--project-name".to_owned(), PROJECT.to_owned(), "--env-file".to_owned(), text(&settings)]);
+        words.extend(FILES.iter().map(|word| (*word).to_owned()));
         Ok(Self { words, root: workspace.path(".") })
     }
 
@@ -86,12 +92,18 @@ impl Project {
         command
     }
 
+    /// For the services of all profiles.
+    fn compose_all(&self, arguments: &[&str]) -> Command {
+        self.compose(&[&ALL[..], arguments].concat())
+    }
+
     fn try_out(&self, workspace: &Workspace) -> Result<()> {
         run_command(&mut self.compose(&["up", "--detach"]))?;
         let mut trial = Command::new(SDK.program(workspace, "python"));
         trial.arg(workspace.path("tests/compose/trial.py")).args(&self.words).current_dir(&self.root);
         trial.envs([("PYTHONDONTWRITEBYTECODE", "1"), ("QUARTERDECK_API_KEY", API_KEY)]);
         trial.env("QUARTERDECK_URL", format!("http://{PUBLISH}"));
+        trial.env("QUARTERDECK_PICTURES", workspace.target("compose"));
         run_command(trial.env("QUARTERDECK_PROXY_URL", format!("http://{PROXY_PUBLISH}")))?;
         say(output_of(Command::new("docker").args(["stats", "--no-stream", "--format", "{{.Name}} {{.MemUsage}}"]))?);
         Ok(())

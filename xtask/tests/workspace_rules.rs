@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -35,6 +35,8 @@ const ENGINE: &str = "crates/engine/src";
 const TEST_SUPPORT: &str = "quarterdeck-test-support";
 /// Stand above the rows: for developers, never shipped.
 const DEVELOPER: &[&str] = &["xtask", "quarterdeck-bench", "quarterdeck-chaos"];
+/// Dependencies that change what another one does.
+const NEVER_CALLED: &[(&str, &str)] = &[("quarterdeck-store", "reqwest")];
 const LINES_MAX: usize = 800;
 const MAP: &str = "ARCHITECTURE.md";
 
@@ -147,6 +149,37 @@ fn nothing_that_ships_uses_test_support() -> Result<()> {
 }
 
 #[test]
+fn every_dependency_is_used() -> Result<()> {
+    let (mut unused, mut named) = (Vec::new(), HashSet::new());
+    for package in packages()? {
+        let words = words_of(package.manifest_path.parent().context("a manifest lies in a folder")?)?;
+        for dependency in &package.dependencies {
+            let name = dependency.name.as_str();
+            if !words.contains(&name.replace('-', "_")) && !NEVER_CALLED.contains(&(package.name.as_str(), name)) {
+                unused.push(format!("{} does not use {name}", package.name));
+            }
+        }
+        named.extend(package.dependencies.into_iter().map(|dependency| dependency.name));
+    }
+    let workspace: Workspace = toml::from_str(&fs::read_to_string(root().join("Cargo.toml"))?)?;
+    let unnamed = workspace.workspace.dependencies.into_keys().filter(|name| !named.contains(name));
+    unused.extend(unnamed.map(|name| format!("no crate names {name} of [workspace.dependencies]")));
+    assert_eq!(unused, Vec::<String>::new());
+    Ok(())
+}
+
+/// All that could be a name in the Rust files below a folder.
+fn words_of(folder: &Path) -> Result<HashSet<String>> {
+    let mut words = HashSet::new();
+    for path in sources_in(vec![folder.to_owned()])? {
+        let text = fs::read_to_string(path)?;
+        let names = text.split(|character: char| !character.is_alphanumeric() && character != '_');
+        words.extend(names.map(str::to_owned));
+    }
+    Ok(words)
+}
+
+#[test]
 fn every_crate_has_a_row() -> Result<()> {
     let known = |name: &String| name == TEST_SUPPORT || row(name).is_some();
     let unknown: Vec<String> =
@@ -233,6 +266,17 @@ enum Kind {
     Build,
 }
 
+/// The manifest of the workspace.
+#[derive(Deserialize)]
+struct Workspace {
+    workspace: WorkspaceTable,
+}
+
+#[derive(Deserialize)]
+struct WorkspaceTable {
+    dependencies: BTreeMap<String, toml::Value>,
+}
+
 struct Edge {
     user: String,
     used: String,
@@ -276,8 +320,11 @@ fn check_sources(fault: impl Fn(&Path, &str) -> Option<String>) -> Result<()> {
 }
 
 fn sources() -> Result<Vec<PathBuf>> {
+    sources_in(vec![root().join("crates"), root().join("xtask")])
+}
+
+fn sources_in(mut folders: Vec<PathBuf>) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
-    let mut folders = vec![root().join("crates"), root().join("xtask")];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder)? {
             let path = entry?.path();

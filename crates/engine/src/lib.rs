@@ -9,7 +9,8 @@
 //! - a waiter holds no database connection while it sleeps;
 //! - a worker commits only under its lease, so a superseded one writes nothing.
 //!
-//! This crate knows neither HTTP nor SQL, and decides no rule of a session's life.
+//! This crate knows no SQL and no route, and decides no rule of a session's life. Of HTTP it knows the addresses of
+//! sessions' files, which stand in the log, and the body that refuses a specification which is wrong as a whole.
 
 mod background;
 mod catalog;

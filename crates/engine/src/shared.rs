@@ -36,6 +36,8 @@ pub(crate) const STORE_RETRY: Duration = Duration::from_millis(250);
 
 /// When a write that was given up has arrived, if it ever does.
 const LATE_WRITE: Duration = Duration::from_secs(10);
+/// Events of a log that are read in one go.
+pub(crate) const EVENTS_AT_ONCE: u64 = 500;
 /// Sessions kept in memory after their last watcher went.
 const RECENT_SESSIONS: u64 = 2_048;
 /// For how long.

@@ -77,8 +77,10 @@ impl Worker {
     /// What is worth keeping stays open for the session's next worker here; the rest is closed.
     async fn close_tools(&self) {
         let Some(tools) = &self.tools else { return };
-        let may_wait = self.may_park().await;
-        let to_close = environments::give_back(&self.shared, &self.watch, tools.lent(), may_wait);
+        let lent = tools.lent();
+        // Most sessions have nothing that could wait, and whether one may costs a read.
+        let may_wait = lent.1.iter().any(|open| open.may_park()) && self.may_park().await;
+        let to_close = environments::give_back(&self.shared, &self.watch, lent, may_wait);
         close(to_close).await;
     }
 

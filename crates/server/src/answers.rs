@@ -6,21 +6,23 @@
 use crate::error::ApiError;
 use axum::{
     body::{Body, HttpBody},
-    extract::{Request, State},
-    middleware::Next,
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use http::header;
+use http::{HeaderMap, HeaderValue, Request, header};
 use hyper::body::{Frame, SizeHint};
 use quarterdeck_api::Problem;
 use std::{
     collections::HashMap,
+    convert::Infallible,
+    future::ready as settled,
     hash::{BuildHasher, RandomState},
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll, ready},
 };
+use tower::{Layer, ServiceExt, service_fn};
+use tower_http::compression::CompressionLayer;
 
 /// Bytes up to which an answer is small.
 const SMALL: usize = 64 * 1024;
@@ -79,19 +81,58 @@ impl Drop for Room {
     }
 }
 
-/// Lets an answer through when there is room for it, else asks to come again.
-pub(crate) async fn within_room(State(answers): State<Answers>, request: Request, next: Next) -> Response {
-    let key = answers.0.hasher.hash_one(request.headers().get(header::AUTHORIZATION).map(http::HeaderValue::as_bytes));
-    let response = next.run(request).await;
-    let size = response.body().size_hint().exact().and_then(|size| usize::try_from(size).ok()).unwrap_or_default();
-    if size <= SMALL {
+impl Answers {
+    /// Whose room an answer to a request takes.
+    pub(crate) fn key(&self, headers: &HeaderMap) -> u64 {
+        self.0.hasher.hash_one(headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes))
+    }
+
+    /// Lets an answer through when there is room for it, else asks to come again.
+    pub(crate) fn within_room(&self, key: u64, response: Response) -> Response {
+        let size = response.body().size_hint().exact().and_then(|size| usize::try_from(size).ok()).unwrap_or_default();
+        if size <= SMALL {
+            return response;
+        }
+        let Some(room) = self.take(key, size) else {
+            tracing::warn!("answered 503: large answers that nobody reads take up all the room they may have");
+            return ApiError::from(Problem::unavailable("too many large answers wait to be read")).into_response();
+        };
+        response.map(|body| Body::new(InPieces { body, rest: Bytes::new(), _room: room }))
+    }
+}
+
+/// Bytes of an answer up to which compressing gains nothing.
+const COMPRESSED_MIN: u64 = 1_024;
+/// What is text of ours: answers in JSON, and the files of pages.
+const COMPRESSED: [&[u8]; 4] = [b"application/json", b"text/javascript", b"text/css", b"text/html"];
+
+/// What has a strong tag has a name for its very bytes, and keeps them.
+fn is_worth_compressing(response: &Response) -> bool {
+    let headers = response.headers();
+    let is_large = response.body().size_hint().exact().is_none_or(|size| size > COMPRESSED_MIN);
+    let kind = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    let has_strong_tag = headers.get(header::ETAG).is_some_and(|tag| !tag.as_bytes().starts_with(b"W/"));
+    is_large && !has_strong_tag && COMPRESSED.iter().any(|one| kind.starts_with(one))
+}
+
+/// In the encoding that the client likes best, where that is worth it. Most answers are small, so the layer is put around
+/// only those that are not.
+pub(crate) async fn compressed(response: Response, accepted: Option<HeaderValue>) -> Response {
+    if !is_worth_compressing(&response) {
         return response;
     }
-    let Some(room) = answers.take(key, size) else {
-        tracing::warn!("answered 503: large answers that nobody reads take up all the room they may have");
-        return ApiError::from(Problem::unavailable("too many large answers wait to be read")).into_response();
-    };
-    response.map(|body| Body::new(InPieces { body, rest: Bytes::new(), _room: room }))
+    let mut request = Request::new(());
+    if let Some(accepted) = accepted {
+        request.headers_mut().insert(header::ACCEPT_ENCODING, accepted);
+    }
+    let always = |_: http::StatusCode, _: http::Version, _: &HeaderMap, _: &http::Extensions| true;
+    let mut answer = Some(response);
+    let service = service_fn(move |_| settled(Ok::<_, Infallible>(answer.take().unwrap_or_default())));
+    let service = CompressionLayer::new().compress_when(always).layer(service);
+    match service.oneshot(request).await {
+        Ok(response) => response.map(Body::new),
+        Err(never) => match never {},
+    }
 }
 
 /// A body that is handed on piece by piece, so that its room is held until the last one is about to be sent.

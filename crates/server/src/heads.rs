@@ -4,12 +4,7 @@
 //! a connection never shrinks, so what it once needed counts until it ends; a connection that would need more than is
 //! left is closed.
 
-use crate::error::ApiError;
-use axum::{
-    extract::Request,
-    middleware::Next,
-    response::{IntoResponse, Response},
-};
+use http::Request;
 use quarterdeck_api::Problem;
 use std::{
     io,
@@ -31,15 +26,15 @@ const FREE: usize = 8 * 1024;
 /// The room that all connections share, in bytes.
 pub(crate) const HEADS_MAX: usize = 256 * 1024 * 1024;
 
-/// Answers 431 when the head is too large. The library underneath lets some through that are up to twice as large.
-pub(crate) async fn small_only(request: Request, next: Next) -> Response {
+/// Refuses a head that is too large with 431. The library underneath lets some through that are up to twice as large.
+pub(crate) fn check<B>(request: &Request<B>) -> Result<(), Problem> {
     let fields = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum::<usize>();
     let uri = request.uri().path().len() + request.uri().query().map_or(0, str::len);
     if fields + uri <= HEAD_MAX {
-        return next.run(request).await;
+        return Ok(());
     }
     let message = format!("the head of the request is larger than {HEAD_MAX} bytes");
-    ApiError::from(Problem::typed(431, "request_header_fields_too_large", message)).into_response()
+    Err(Problem::typed(431, "request_header_fields_too_large", message))
 }
 
 /// The room that is left. Cheap to clone.

@@ -1,35 +1,28 @@
 //! The `Host` that requests are for. A server on loopback is reached by people's browsers, too, and any page can have its
 //! own name lead there: such a request names the page's host.
 
-use crate::error::ApiError;
-use axum::{
-    extract::{Request, State},
-    middleware::Next,
-    response::{IntoResponse, Response},
-};
-use http::{header, uri::Authority};
+use http::{Request, header, uri::Authority};
 use quarterdeck_api::Problem;
-use std::{net::IpAddr, sync::Arc};
+use std::{borrow::Cow, net::IpAddr};
 
-/// Answers 421 for a host that is not among the known ones. Addresses of loopback and `localhost` are always known, and
+/// Refuses a host that is not among the known ones with 421. Addresses of loopback and `localhost` are always known, and
 /// so is a request that names no host: browsers always do.
-pub(crate) async fn known_only(State(known): State<Option<Arc<[String]>>>, request: Request, next: Next) -> Response {
-    let is_known = known.as_deref().is_none_or(|known| host_of(&request).is_none_or(|host| is_known(&host, known)));
+pub(crate) fn check<B>(request: &Request<B>, known: Option<&[String]>) -> Result<(), Problem> {
+    let is_known = known.is_none_or(|known| host_of(request).is_none_or(|host| is_known(&host, known)));
     if is_known {
-        return next.run(request).await;
+        return Ok(());
     }
-    let problem = Problem::typed(421, "misdirected_request", "this server does not go by that host; see --public-url");
-    ApiError::from(problem).into_response()
+    Err(Problem::typed(421, "misdirected_request", "this server does not go by that host; see --public-url"))
 }
 
 /// The host without its port; an empty text when it cannot be read.
-fn host_of(request: &Request) -> Option<String> {
+fn host_of<B>(request: &Request<B>) -> Option<Cow<'_, str>> {
     if let Some(authority) = request.uri().authority() {
-        return Some(authority.host().to_owned());
+        return Some(authority.host().into());
     }
     let host = request.headers().get(header::HOST)?;
     let host = host.to_str().ok().and_then(|host| host.parse::<Authority>().ok());
-    Some(host.map_or_else(String::new, |host| host.host().to_owned()))
+    Some(host.map_or(Cow::Borrowed(""), |host| host.host().to_owned().into()))
 }
 
 fn is_known(host: &str, known: &[String]) -> bool {
@@ -43,10 +36,9 @@ fn is_known(host: &str, known: &[String]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::body::Body;
 
     fn check(host: &str, expected: bool) {
-        let request = Request::builder().header("host", host).body(Body::empty()).unwrap();
+        let request = Request::builder().header("host", host).body(()).unwrap();
         let known = ["agents.example".to_owned()];
         assert_eq!(is_known(&host_of(&request).unwrap(), &known), expected, "{host}");
     }

@@ -58,7 +58,7 @@ impl Input {
     /// The address at the other end of the connection.
     #[cfg(feature = "agent-view")]
     pub(crate) fn peer(&self) -> Option<std::net::IpAddr> {
-        self.parts.extensions.get::<crate::listener::Peer>().map(|peer| peer.0)
+        self.parts.extensions.get::<crate::wire::Wire>().and_then(crate::wire::Wire::peer)
     }
 
     /// The query as it was sent, for routes that are no part of the contract.

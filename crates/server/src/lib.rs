@@ -10,6 +10,7 @@
 mod agent_view;
 mod answers;
 mod app;
+mod around;
 mod authentication;
 mod bodies;
 mod cors;

@@ -9,22 +9,21 @@ use crate::{
     stalled::Impatient,
     wire::Wire,
 };
-use axum::Router;
-use http::Request;
-use hyper::server::conn::http1;
+use axum::{body::Body, extract::Request, response::Response};
+use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
     service::TowerToHyperService,
 };
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
-use tower::util::MapRequest;
+use tower::{Service, util::MapRequest};
 
 /// How connections are treated.
 #[derive(Clone, Copy, Debug)]
@@ -56,19 +55,11 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Time to read requests that arrived before the server was told to stop.
 const ARRIVED_GRACE: Duration = Duration::from_millis(100);
 
-/// Who is at the other end of the connection, in the extensions of its requests.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Peer(#[cfg_attr(not(feature = "agent-view"), expect(dead_code))] pub(crate) IpAddr);
-
-fn from<B>(peer: Option<Peer>, mut request: Request<B>) -> Request<B> {
-    if let Some(peer) = peer {
-        request.extensions_mut().insert(peer);
-    }
-    request
-}
-
 /// Answers connections until `shutdown`, then lets open requests finish.
-pub async fn serve(listener: TcpListener, router: Router, settings: ListenerSettings, shutdown: CancellationToken) {
+pub async fn serve<S>(listener: TcpListener, router: S, settings: ListenerSettings, shutdown: CancellationToken)
+where
+    S: Service<Request, Response = Response, Error = Infallible, Future: Send + 'static> + Clone + Send + 'static,
+{
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(settings.head_timeout).max_buf_size(HEAD_MAX);
     let heads = Heads::new(HEADS_MAX);
@@ -80,12 +71,11 @@ pub async fn serve(listener: TcpListener, router: Router, settings: ListenerSett
             () = shutdown.cancelled() => break,
         };
         let Some((stream, place)) = accepted else { continue };
-        let peer = stream.peer_addr().ok().map(|address| Peer(address.ip()));
-        let wire = Wire::default();
+        let wire = Wire::new(stream.peer_addr().ok().map(|address| address.ip()));
         let carried = wire.clone();
-        let carrying = move |mut request: Request<_>| {
+        let carrying = move |mut request: http::Request<Incoming>| {
             request.extensions_mut().insert(carried.clone());
-            from(peer, request)
+            request.map(Body::new)
         };
         let service = TowerToHyperService::new(MapRequest::new(router.clone(), carrying));
         let stream = Counted::new(Impatient::new(stream, settings.write_timeout), heads.clone());

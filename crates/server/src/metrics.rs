@@ -5,8 +5,7 @@
 
 use crate::{App, authentication::bearer, error::ApiError, keys::key_hash};
 use axum::{
-    extract::{MatchedPath, Request, State},
-    middleware::Next,
+    extract::{MatchedPath, State},
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
@@ -15,7 +14,6 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 use quarterdeck_api::Problem;
 use quarterdeck_store::KeyHash;
 use std::{fmt::Write, time::Duration};
-use tokio::time::Instant;
 
 /// How long the store may take to count the sessions before they are left out.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -134,19 +132,26 @@ fn write_live(text: &mut String, live: Option<Vec<(String, u64)>>) {
     }
 }
 
-/// Counts a request under the route's template: paths hold ids and names.
-pub(crate) async fn count(request: Request, next: Next) -> Response {
-    let route =
-        request.extensions().get::<MatchedPath>().map_or_else(|| "none".to_owned(), |path| path.as_str().into());
-    let method = known_method(request.method());
-    let begun = Instant::now();
-    let response = next.run(request).await;
-    let status = response.status().as_u16().to_string();
-    metrics::histogram!("quarterdeck_http_request_seconds", "route" => route.clone(), "method" => method)
-        .record(begun.elapsed());
-    metrics::counter!("quarterdeck_http_requests_total", "route" => route, "method" => method, "status" => status)
-        .increment(1);
-    response
+/// A request as it is counted: under the route's template, since paths hold ids and names.
+pub(crate) struct Counted {
+    route: Option<MatchedPath>,
+    method: &'static str,
+}
+
+impl Counted {
+    pub(crate) fn new<B>(request: &http::Request<B>) -> Self {
+        Self { route: request.extensions().get().cloned(), method: known_method(request.method()) }
+    }
+
+    pub(crate) fn answered(self, status: http::StatusCode, taken: Duration) {
+        let Self { route, method } = self;
+        let route = route.as_ref().map_or("none", MatchedPath::as_str).to_owned();
+        metrics::histogram!("quarterdeck_http_request_seconds", "route" => route.clone(), "method" => method)
+            .record(taken);
+        let status = status.as_u16().to_string();
+        metrics::counter!("quarterdeck_http_requests_total", "route" => route, "method" => method, "status" => status)
+            .increment(1);
+    }
 }
 
 /// Clients may call a method what they like.

@@ -1,19 +1,33 @@
 //! The connection that a request came by, for whoever has to cut it.
 
+use std::net::IpAddr;
 use tokio_util::sync::CancellationToken;
 
 /// A connection. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Wire(CancellationToken);
+pub(crate) struct Wire {
+    cut: CancellationToken,
+    peer: Option<IpAddr>,
+}
 
 impl Wire {
+    pub(crate) fn new(peer: Option<IpAddr>) -> Self {
+        Self { cut: CancellationToken::new(), peer }
+    }
+
+    /// The address at the other end.
+    #[cfg(feature = "agent-view")]
+    pub(crate) fn peer(&self) -> Option<IpAddr> {
+        self.peer
+    }
+
     /// Ends the connection where it is.
     pub(crate) fn cut(&self) {
-        self.0.cancel();
+        self.cut.cancel();
     }
 
     /// Returns when the connection is to end.
     pub(crate) async fn is_cut(&self) {
-        self.0.cancelled().await;
+        self.cut.cancelled().await;
     }
 }

@@ -31,7 +31,7 @@ pub(crate) fn sqlite() -> Migrator {
 
 pub(crate) fn postgres() -> Migrator {
     migrations!("postgres": 1 "0001_sessions", 2 "0002_catalogs", 3 "0003_sharing", 4 "0004_slots", 5 "0005_memory", 6 "0006_upkeep",
-        7 "0007_sign_ins", 8 "0008_scripts", 10 "0010_retention", 11 "0011_lists")
+        7 "0007_sign_ins", 8 "0008_scripts", 10 "0010_retention", 11 "0011_lists", 13 "0013_room")
 }
 
 /// Whether a server has made its tables here.

@@ -1,9 +1,7 @@
 //! The engine for production: several server processes share one database.
 
 use crate::{
-    Backlog, Caller, Claimed, Commit, CommitSlot, CreateOutcome, Creation, Error, EventFilter, KeyHash, KeyRecord,
-    Lease, Listing, NewKey, NewSession, Notices, Owned, ReplicaId, SessionFilter, SessionRecord, Standing, Store,
-    StoredSession, SummaryRow,
+    Commit, CommitSlot, CreateOutcome, Error, NewSession, Notices, ReplicaId, Store, StoredSession,
     admission::asked,
     committer::{BatchWriter, Committer, Landed, Verdict, Write},
     rows,
@@ -11,17 +9,16 @@ use crate::{
 use async_trait::async_trait;
 use futures_util::TryFutureExt;
 use listening::Ear;
-use quarterdeck_api::{OrganizationId, SessionId, Timestamp, UserMessage};
-use quarterdeck_core::LoggedEvent;
+use nouns::{idempotency_keys, totals::Totals, writes};
+use quarterdeck_api::{OrganizationId, SessionId, Timestamp};
 use reader::Reader;
-use serde_json::value::RawValue;
 use sqlx::{
     AssertSqlSafe, Connection as _, PgPool,
     pool::PoolConnection,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
-use tokio::sync::mpsc;
+use std::{collections::BTreeSet, time::Duration};
+use tokio::{sync::mpsc, time::Instant};
 use uuid::Uuid;
 
 type Db = sqlx::Postgres;
@@ -47,31 +44,13 @@ const SINCE: &str = " AND s.created_xid >= ";
 /// The planner needs no hint.
 const NO_INDEX: &str = "";
 
-#[path = "sql/admission.rs"]
-mod admission;
 mod batch;
-#[path = "sql/catalogs.rs"]
-mod catalogs;
 mod listening;
-#[path = "sql/memories.rs"]
-mod memories;
+#[path = "sql/nouns.rs"]
+mod nouns;
 mod opening;
-#[path = "sql/organizations.rs"]
-mod organizations;
 mod reader;
-#[path = "sql/reads.rs"]
-mod reads;
-#[path = "sql/scripts.rs"]
-mod scripts;
-#[path = "sql/sharing.rs"]
-mod sharing;
-#[path = "sql/sign_ins.rs"]
-mod sign_ins;
-#[path = "sql/totals.rs"]
-mod totals;
 mod trouble;
-#[path = "sql/writes.rs"]
-mod writes;
 
 /// Where changes are announced.
 const CHANNEL: &str = "quarterdeck";
@@ -96,10 +75,10 @@ pub(crate) struct PostgresStore {
     /// Connections for batches and group reads.
     keyed: PgPool,
     committer: Committer,
-    /// For what takes a slot: it is counted under a lock and takes four round trips, for which what runs need not wait.
+    /// For what takes a slot: it is counted under a lock, for which what runs need not wait.
     beginnings: Committer,
     reader: Reader,
-    totals: totals::Totals,
+    totals: Totals,
 }
 
 impl PostgresStore {
@@ -115,10 +94,10 @@ impl PostgresStore {
         let keyed = pool_of(share.keyed(), LOOK_UP_BY_KEY).connect_lazy_with(options.clone());
         let place = opening::place(&options);
         let pool = pool_of(share.pool, "").connect_lazy_with(options);
-        let committer = || Committer::start(Writer { pool: keyed.clone(), connection: None });
+        let committer = || Committer::start(Writer { pool: keyed.clone(), connection: None, crowded: None });
         let (committer, beginnings) = (committer(), committer());
         let reader = Reader::start(&keyed, share.lanes);
-        Ok(Self { place, pool, keyed, committer, beginnings, reader, totals: totals::Totals::default() })
+        Ok(Self { place, pool, keyed, committer, beginnings, reader, totals: Totals::default() })
     }
 
     fn reader(&self) -> &PgPool {
@@ -127,6 +106,17 @@ impl PostgresStore {
 
     fn writer(&self) -> &PgPool {
         &self.pool
+    }
+
+    async fn take_due(&self, replica: ReplicaId, now: Timestamp, limit: u32) -> Result<Vec<rows::ClaimRow>, Error> {
+        let claim = sqlx::query_as(CLAIM).bind(replica.0).bind(now).bind(i64::from(limit));
+        Ok(claim.fetch_all(&self.pool).await?)
+    }
+
+    async fn extend_lease(&self, replica: ReplicaId, lease: Duration) -> Result<(), Error> {
+        let renew = sqlx::query(RENEW).bind(replica.0).bind(lease.as_secs_f64());
+        renew.execute(&self.pool).await?;
+        Ok(())
     }
 }
 
@@ -189,7 +179,13 @@ fn lock_of(OrganizationId(id): OrganizationId) -> i64 {
 struct Writer {
     pool: PgPool,
     connection: Option<PoolConnection<Db>>,
+    /// When an organization last had no room for all that it asked for.
+    crowded: Option<Instant>,
 }
+
+/// For how long creations are counted one by one after an organization had no room: to try first whether there is room
+/// for all would be in vain.
+const CROWDED_FOR: Duration = Duration::from_secs(1);
 
 impl Writer {
     async fn connection(&mut self) -> Result<&mut PoolConnection<Db>, Error> {
@@ -198,6 +194,16 @@ impl Writer {
         }
         let connection = self.pool.acquire().await?;
         Ok(self.connection.insert(connection))
+    }
+
+    /// Whether all may be applied if there is room for all: no idempotency key has to be claimed first, and what asks for
+    /// a slot is new.
+    fn may_be_quick(&self, writes: &[&Write]) -> bool {
+        let is_plain = |write: &&Write| match write {
+            Write::Create(_) => !write.is_idempotent(),
+            Write::Commit(_) => !write.asks(),
+        };
+        self.crowded.is_none_or(|since| since.elapsed() >= CROWDED_FOR) && writes.iter().all(is_plain)
     }
 }
 
@@ -209,6 +215,14 @@ impl BatchWriter for Writer {
         if asked.is_empty() && !writes.iter().any(|write| write.is_idempotent()) {
             return batch::apply(connection, writes, vec![Verdict::Applied; writes.len()]).await;
         }
+        if self.may_be_quick(writes) {
+            let connection = self.connection().await?;
+            if let Some(verdicts) = batch::apply_if_room(connection, writes).await? {
+                return Ok(verdicts);
+            }
+            self.crowded = Some(Instant::now());
+        }
+        let connection = self.connection().await?;
         let mut transaction = connection.begin_with(AssertSqlSafe(begin_alone(&asked))).await?;
         let verdicts = writes::judge(&mut transaction, writes, &asked).await?;
         let verdicts = batch::apply(&mut transaction, writes, verdicts).await?;
@@ -298,22 +312,6 @@ impl Store for PostgresStore {
         self.pool.close().await;
     }
 
-    async fn caller(&self, hash: KeyHash) -> Result<Option<Caller>, Error> {
-        read(|| reads::caller(&self.pool, hash)).await
-    }
-
-    async fn create_key(&self, key: NewKey) -> Result<(), Error> {
-        in_time(reads::create_key(&self.pool, key)).await
-    }
-
-    async fn keys(&self) -> Result<Vec<KeyRecord>, Error> {
-        read(|| reads::keys(&self.pool)).await
-    }
-
-    async fn revoke_key(&self, id: Uuid, now: Timestamp) -> Result<bool, Error> {
-        in_time(reads::revoke_key(&self.pool, id, now)).await
-    }
-
     async fn create(&self, session: NewSession) -> CreateOutcome {
         self.beginnings.create(session).await
     }
@@ -329,84 +327,8 @@ impl Store for PostgresStore {
         self.reader.session(id).await
     }
 
-    async fn record(&self, id: SessionId) -> Result<Option<SessionRecord>, Error> {
-        read(|| reads::record(&self.pool, id)).await
-    }
-
-    async fn sessions(
-        &self,
-        organization: OrganizationId,
-        filter: SessionFilter,
-    ) -> Result<Listing<SummaryRow>, Error> {
-        read(|| reads::sessions(&self.pool, &self.totals, organization, filter.clone())).await
-    }
-
-    async fn standing(&self, organization: OrganizationId) -> Result<Standing, Error> {
-        read(|| admission::standing(&self.pool, organization)).await
-    }
-
-    async fn live_sessions(&self, organization: Option<OrganizationId>) -> Result<Vec<(String, u64)>, Error> {
-        read(|| admission::live_sessions(&self.pool, organization)).await
-    }
-
-    async fn backlog(&self, default_limit: u64, count: u32) -> Result<Backlog, Error> {
-        read(|| admission::backlog(&self.pool, &self.pool, default_limit, count)).await
-    }
-
-    async fn events(&self, id: SessionId, from: u64, limit: u64) -> Result<Vec<LoggedEvent>, Error> {
-        read(|| reads::events(&self.pool, id, from, limit)).await
-    }
-
-    async fn events_page(&self, id: SessionId, filter: EventFilter) -> Result<Listing<Arc<RawValue>>, Error> {
-        read(|| reads::events_page(&self.pool, id, filter.clone())).await
-    }
-
-    async fn inbox(&self, id: SessionId, from: u64) -> Result<Vec<UserMessage>, Error> {
-        read(|| reads::inbox(&self.pool, id, from)).await
-    }
-
-    async fn claim(&self, replica: ReplicaId, now: Timestamp, limit: u32) -> Result<Vec<Claimed>, Error> {
-        let claim = sqlx::query_as(CLAIM).bind(replica.0).bind(now).bind(i64::from(limit));
-        let claimed: Vec<rows::ClaimRow> = in_time(claim.fetch_all(&self.pool).err_into()).await?;
-        let (claimed, unreadable) = rows::readable(replica, claimed);
-        in_time(reads::park(&self.pool, &unreadable)).await?;
-        Ok(claimed)
-    }
-
-    async fn next_due(&self) -> Result<Option<Timestamp>, Error> {
-        read(|| reads::next_due(&self.pool)).await
-    }
-
-    async fn release(&self, id: SessionId, lease: Lease, version: u64) -> Result<bool, Error> {
-        in_time(reads::release(&self.pool, id, lease, version)).await
-    }
-
-    async fn owned(&self, replica: ReplicaId) -> Result<Vec<Owned>, Error> {
-        read(|| reads::owned(&self.pool, replica)).await
-    }
-
-    async fn renew(&self, replica: ReplicaId, lease: Duration) -> Result<(), Error> {
-        let renew = sqlx::query(RENEW).bind(replica.0).bind(lease.as_secs_f64());
-        in_time(renew.execute(&self.pool).err_into()).await?;
-        Ok(())
-    }
-
-    async fn retire(&self, replica: ReplicaId) -> Result<(), Error> {
-        in_time(reads::retire(&self.pool, replica)).await
-    }
-
-    async fn answered(
-        &self,
-        organization: OrganizationId,
-        key: &str,
-        request_hash: [u8; 32],
-        now: Timestamp,
-    ) -> Result<Option<Creation>, Error> {
-        read(|| reads::answered(&self.pool, organization, key, request_hash, now)).await
-    }
-
     async fn sweep(&self, now: Timestamp) -> Result<(), Error> {
-        while in_time(reads::sweep_keys(&self.pool, now)).await? {}
+        idempotency_keys::sweep(self, now).await?;
         // Long after its sessions were taken over: a name that is gone counts as a lease that ran out.
         let forget = "DELETE FROM replicas WHERE lease_expires_at < now() - interval '1 day'";
         in_time(sqlx::query(forget).execute(&self.pool).err_into()).await?;

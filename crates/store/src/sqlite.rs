@@ -1,16 +1,13 @@
 //! The embedded engine: one file, one process, one writer.
 
 use crate::{
-    Backlog, Caller, Claimed, Commit, CreateOutcome, Creation, Error, EventFilter, KeyHash, KeyRecord, Lease, Listing,
-    NewKey, NewSession, Notices, Owned, ReplicaId, SessionFilter, SessionRecord, Standing, Store, StoredSession,
-    SummaryRow,
+    Commit, CreateOutcome, Error, NewSession, Notices, ReplicaId, Store, StoredSession,
     committer::{BatchWriter, Committer, Landed, Verdict, Write},
     migrations, private, rows,
 };
 use async_trait::async_trait;
-use quarterdeck_api::{OrganizationId, SessionId, Timestamp, UserMessage};
-use quarterdeck_core::LoggedEvent;
-use serde_json::value::RawValue;
+use nouns::{idempotency_keys, totals::Totals, writes};
+use quarterdeck_api::{SessionId, Timestamp};
 use sqlx::{
     Connection as _, SqlitePool,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteLockingMode, SqlitePoolOptions, SqliteSynchronous},
@@ -18,14 +15,12 @@ use sqlx::{
 use std::{
     fs::{File, TryLockError},
     path::{Path, PathBuf},
-    sync::Arc,
     time::Duration,
 };
 use tokio::{
     sync::{Mutex, mpsc},
     time::Instant,
 };
-use uuid::Uuid;
 
 type Db = sqlx::Sqlite;
 type Pool = SqlitePool;
@@ -47,27 +42,9 @@ const SINCE: &str = " AND s.rowid > ";
 /// Before a column, keeps its index out of the plan.
 const NO_INDEX: &str = "+";
 
-#[path = "sql/admission.rs"]
-mod admission;
 mod batch;
-#[path = "sql/catalogs.rs"]
-mod catalogs;
-#[path = "sql/memories.rs"]
-mod memories;
-#[path = "sql/organizations.rs"]
-mod organizations;
-#[path = "sql/reads.rs"]
-mod reads;
-#[path = "sql/scripts.rs"]
-mod scripts;
-#[path = "sql/sharing.rs"]
-mod sharing;
-#[path = "sql/sign_ins.rs"]
-mod sign_ins;
-#[path = "sql/totals.rs"]
-mod totals;
-#[path = "sql/writes.rs"]
-mod writes;
+#[path = "sql/nouns.rs"]
+mod nouns;
 
 /// Connections that only read; `SQLite` serves them beside the writer.
 const READERS: u32 = 4;
@@ -82,7 +59,7 @@ pub(crate) struct SqliteStore {
     read: SqlitePool,
     write: SqlitePool,
     committer: Committer,
-    totals: totals::Totals,
+    totals: Totals,
     file: Option<PathBuf>,
     /// When a ping last wrote.
     written_at: Mutex<Option<Instant>>,
@@ -112,7 +89,7 @@ impl SqliteStore {
         let committer = Committer::start(Writer { pool: write.clone() });
         let place = file.map_or_else(|| "in memory".to_owned(), |file| file.display().to_string());
         let file = file.map(Path::to_owned);
-        let totals = totals::Totals::default();
+        let totals = Totals::default();
         Ok(Self { place, read, write, committer, totals, file, written_at: Mutex::default(), _lock: lock })
     }
 
@@ -122,6 +99,27 @@ impl SqliteStore {
 
     fn writer(&self) -> &SqlitePool {
         &self.write
+    }
+
+    async fn take_due(&self, replica: ReplicaId, now: Timestamp, limit: u32) -> Result<Vec<rows::ClaimRow>, Error> {
+        let due: bool = sqlx::query_scalar(ANY_DUE).bind(replica.0).bind(now).fetch_one(&self.read).await?;
+        if !due {
+            return Ok(Vec::new());
+        }
+        let mut transaction = self.write.begin_with(BEGIN).await?;
+        let taken: Vec<rows::ClaimRow> =
+            sqlx::query_as(FREE).bind(replica.0).bind(now).bind(limit).fetch_all(&mut *transaction).await?;
+        for (id, ..) in &taken {
+            sqlx::query(TAKE).bind(replica.0).bind(id).execute(&mut *transaction).await?;
+        }
+        transaction.commit().await?;
+        Ok(taken)
+    }
+
+    /// Nobody else could take over, so there is nothing to extend.
+    #[expect(clippy::unused_async, reason = "the other engine waits here")]
+    async fn extend_lease(&self, _replica: ReplicaId, _lease: Duration) -> Result<(), Error> {
+        Ok(())
     }
 }
 
@@ -193,10 +191,9 @@ async fn in_time<T>(call: impl Future<Output = Result<T, Error>>) -> Result<T, E
     call.await
 }
 
-async fn session(pool: &Pool, id: SessionId) -> Result<Option<StoredSession>, Error> {
-    let read = sqlx::query_as("SELECT version, projection, owner, epoch FROM sessions WHERE id = $1").bind(id.0);
-    let row: Option<rows::SessionRow> = read.fetch_optional(pool).await?;
-    row.map(|row| rows::stored(id.0, &row)).transpose()
+/// What only reads needs no second try: a file is not restarted.
+async fn read<T, F: Future<Output = Result<T, Error>>>(call: impl FnOnce() -> F) -> Result<T, Error> {
+    call().await
 }
 
 struct Writer {
@@ -207,7 +204,7 @@ struct Writer {
 impl BatchWriter for Writer {
     async fn apply(&mut self, writes: &[&Write]) -> Result<Vec<Verdict>, Error> {
         let mut connection = self.pool.acquire().await?;
-        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = connection.begin_with(BEGIN).await?;
         let verdicts = batch::apply(&mut transaction, writes).await?;
         transaction.commit().await?;
         Ok(verdicts)
@@ -260,22 +257,6 @@ impl Store for SqliteStore {
         self.write.close().await;
     }
 
-    async fn caller(&self, hash: KeyHash) -> Result<Option<Caller>, Error> {
-        reads::caller(&self.read, hash).await
-    }
-
-    async fn create_key(&self, key: NewKey) -> Result<(), Error> {
-        reads::create_key(&self.write, key).await
-    }
-
-    async fn keys(&self) -> Result<Vec<KeyRecord>, Error> {
-        reads::keys(&self.read).await
-    }
-
-    async fn revoke_key(&self, id: Uuid, now: Timestamp) -> Result<bool, Error> {
-        reads::revoke_key(&self.write, id, now).await
-    }
-
     async fn create(&self, session: NewSession) -> CreateOutcome {
         self.committer.create(session).await
     }
@@ -285,96 +266,13 @@ impl Store for SqliteStore {
     }
 
     async fn session(&self, id: SessionId) -> Result<Option<StoredSession>, Error> {
-        session(&self.read, id).await
-    }
-
-    async fn record(&self, id: SessionId) -> Result<Option<SessionRecord>, Error> {
-        reads::record(&self.read, id).await
-    }
-
-    async fn sessions(
-        &self,
-        organization: OrganizationId,
-        filter: SessionFilter,
-    ) -> Result<Listing<SummaryRow>, Error> {
-        reads::sessions(&self.read, &self.totals, organization, filter).await
-    }
-
-    async fn standing(&self, organization: OrganizationId) -> Result<Standing, Error> {
-        admission::standing(&self.read, organization).await
-    }
-
-    async fn live_sessions(&self, organization: Option<OrganizationId>) -> Result<Vec<(String, u64)>, Error> {
-        admission::live_sessions(&self.read, organization).await
-    }
-
-    async fn backlog(&self, default_limit: u64, count: u32) -> Result<Backlog, Error> {
-        admission::backlog(&self.read, &self.write, default_limit, count).await
-    }
-
-    async fn events(&self, id: SessionId, from: u64, limit: u64) -> Result<Vec<LoggedEvent>, Error> {
-        reads::events(&self.read, id, from, limit).await
-    }
-
-    async fn events_page(&self, id: SessionId, filter: EventFilter) -> Result<Listing<Arc<RawValue>>, Error> {
-        reads::events_page(&self.read, id, filter).await
-    }
-
-    async fn inbox(&self, id: SessionId, from: u64) -> Result<Vec<UserMessage>, Error> {
-        reads::inbox(&self.read, id, from).await
-    }
-
-    async fn claim(&self, replica: ReplicaId, now: Timestamp, limit: u32) -> Result<Vec<Claimed>, Error> {
-        let due: bool = sqlx::query_scalar(ANY_DUE).bind(replica.0).bind(now).fetch_one(&self.read).await?;
-        if !due {
-            return Ok(Vec::new());
-        }
-        let mut transaction = self.write.begin_with(BEGIN).await?;
-        let claimed: Vec<rows::ClaimRow> =
-            sqlx::query_as(FREE).bind(replica.0).bind(now).bind(limit).fetch_all(&mut *transaction).await?;
-        for (id, ..) in &claimed {
-            sqlx::query(TAKE).bind(replica.0).bind(id).execute(&mut *transaction).await?;
-        }
-        transaction.commit().await?;
-        let (claimed, unreadable) = rows::readable(replica, claimed);
-        reads::park(&self.write, &unreadable).await?;
-        Ok(claimed)
-    }
-
-    async fn next_due(&self) -> Result<Option<Timestamp>, Error> {
-        reads::next_due(&self.read).await
-    }
-
-    async fn release(&self, id: SessionId, lease: Lease, version: u64) -> Result<bool, Error> {
-        reads::release(&self.write, id, lease, version).await
-    }
-
-    async fn owned(&self, replica: ReplicaId) -> Result<Vec<Owned>, Error> {
-        reads::owned(&self.read, replica).await
-    }
-
-    /// Nobody else could take over, so there is nothing to renew.
-    async fn renew(&self, _replica: ReplicaId, _lease: Duration) -> Result<(), Error> {
-        Ok(())
-    }
-
-    async fn retire(&self, replica: ReplicaId) -> Result<(), Error> {
-        reads::retire(&self.write, replica).await
-    }
-
-    async fn answered(
-        &self,
-        organization: OrganizationId,
-        key: &str,
-        request_hash: [u8; 32],
-        now: Timestamp,
-    ) -> Result<Option<Creation>, Error> {
-        reads::answered(&self.read, organization, key, request_hash, now).await
+        let read = sqlx::query_as("SELECT version, projection, owner, epoch FROM sessions WHERE id = $1").bind(id.0);
+        let row: Option<rows::SessionRow> = read.fetch_optional(&self.read).await?;
+        row.map(|row| rows::stored(id.0, &row)).transpose()
     }
 
     async fn sweep(&self, now: Timestamp) -> Result<(), Error> {
-        while reads::sweep_keys(&self.write, now).await? {}
-        Ok(())
+        idempotency_keys::sweep(self, now).await
     }
 
     /// Nobody else writes: the channel stays open and silent.

@@ -174,6 +174,11 @@ impl FakeModel {
         Ok(Self { address, shared, _serving: serving })
     }
 
+    /// Where it listens, for one that comes back there.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// The base URL to configure, `http://127.0.0.1:.../v1`.
     pub fn base_url(&self) -> String {
         format!("http://{}/v1", self.address)

@@ -13,10 +13,10 @@ use quarterdeck_api::{OrganizationId, SessionId, Timestamp, UserMessage};
 use quarterdeck_core::LoggedEvent;
 use quarterdeck_store::{
     Backlog, Caller, Catalog, Claimed, Commit, Content, CreateOutcome, Creation, Entry, EntryFilter, Error,
-    EventFilter, KeyHash, KeyRecord, Lease, Listing, Memories, Memory, NewEntry, NewKey, NewOrganization, NewSession,
-    Note, Notice, Notices, Organization, Organizations, Owned, Proof, Rated, Rating, Remembered, ReplicaId, Revision,
-    Scripts, SessionFilter, SessionRecord, Share, Sharing, Shelf, SignIns, SignedIn, Standing, Store, StoredSession,
-    SummaryRow, TokenHash, Version,
+    EventFilter, EventLog, IdempotencyKeys, KeyHash, KeyRecord, Keys, Lease, Leases, Listing, Memories, Memory,
+    NewEntry, NewKey, NewOrganization, NewSession, Note, Notice, Notices, Organization, Organizations, Owned, Proof,
+    Rated, Rating, Remembered, ReplicaId, Revision, Scripts, SessionFilter, SessionRecord, SessionRecords, Share,
+    Sharing, Shelf, SignIns, SignedIn, Slots, Standing, Store, StoredSession, SummaryRow, TokenHash, Version,
 };
 use serde_json::value::RawValue;
 use std::{sync::Arc, time::Duration};
@@ -110,6 +110,71 @@ impl Store for FaultyStore {
         self.inner.close().await;
     }
 
+    async fn create(&self, session: NewSession) -> CreateOutcome {
+        self.call(Method::Create, move |store| async move { store.create(session).await }).await
+    }
+
+    async fn commit(&self, commit: Commit) -> Result<()> {
+        self.call(Method::Commit, move |store| async move { store.commit(commit).await }).await
+    }
+
+    async fn session(&self, id: SessionId) -> Result<Option<StoredSession>> {
+        self.call(Method::Session, move |store| async move { store.session(id).await }).await
+    }
+
+    async fn sweep(&self, now: Timestamp) -> Result<()> {
+        self.call(Method::Sweep, move |store| async move { store.sweep(now).await }).await
+    }
+
+    async fn listen(&self) -> Result<Notices> {
+        let notices = self.call(Method::Listen, |store| async move { store.listen().await }).await?;
+        let (sender, heard) = mpsc::channel(NOTICE_CAPACITY);
+        let faults = Arc::clone(&self.faults);
+        tokio::spawn(async move {
+            let closed = sender.clone();
+            tokio::select! {
+                biased;
+                () = closed.closed() => {}
+                () = forward(notices, sender, faults) => {}
+            }
+        });
+        Ok(heard)
+    }
+}
+
+#[async_trait]
+impl EventLog for FaultyStore {
+    async fn events(&self, id: SessionId, from: u64, limit: u64) -> Result<Vec<LoggedEvent>> {
+        self.call(Method::Events, move |store| async move { store.events(id, from, limit).await }).await
+    }
+
+    async fn events_page(&self, id: SessionId, filter: EventFilter) -> Result<Listing<Arc<RawValue>>> {
+        self.call(Method::Events, move |store| async move { store.events_page(id, filter).await }).await
+    }
+
+    async fn inbox(&self, id: SessionId, from: u64) -> Result<Vec<UserMessage>> {
+        self.call(Method::Inbox, move |store| async move { store.inbox(id, from).await }).await
+    }
+}
+
+#[async_trait]
+impl IdempotencyKeys for FaultyStore {
+    async fn answered(
+        &self,
+        organization: OrganizationId,
+        key: &str,
+        request_hash: [u8; 32],
+        now: Timestamp,
+    ) -> Result<Option<Creation>> {
+        let key = key.to_owned();
+        let ask =
+            move |store: Arc<dyn Store>| async move { store.answered(organization, &key, request_hash, now).await };
+        self.call(Method::Answered, ask).await
+    }
+}
+
+#[async_trait]
+impl Keys for FaultyStore {
     async fn caller(&self, hash: KeyHash) -> Result<Option<Caller>> {
         self.call(Method::Keys, move |store| async move { store.caller(hash).await }).await
     }
@@ -125,51 +190,10 @@ impl Store for FaultyStore {
     async fn revoke_key(&self, id: Uuid, now: Timestamp) -> Result<bool> {
         self.call(Method::Keys, move |store| async move { store.revoke_key(id, now).await }).await
     }
+}
 
-    async fn create(&self, session: NewSession) -> CreateOutcome {
-        self.call(Method::Create, move |store| async move { store.create(session).await }).await
-    }
-
-    async fn commit(&self, commit: Commit) -> Result<()> {
-        self.call(Method::Commit, move |store| async move { store.commit(commit).await }).await
-    }
-
-    async fn session(&self, id: SessionId) -> Result<Option<StoredSession>> {
-        self.call(Method::Session, move |store| async move { store.session(id).await }).await
-    }
-
-    async fn record(&self, id: SessionId) -> Result<Option<SessionRecord>> {
-        self.call(Method::Record, move |store| async move { store.record(id).await }).await
-    }
-
-    async fn sessions(&self, organization: OrganizationId, filter: SessionFilter) -> Result<Listing<SummaryRow>> {
-        self.call(Method::Sessions, move |store| async move { store.sessions(organization, filter).await }).await
-    }
-
-    async fn standing(&self, organization: OrganizationId) -> Result<Standing> {
-        self.call(Method::Sessions, move |store| async move { store.standing(organization).await }).await
-    }
-
-    async fn live_sessions(&self, organization: Option<OrganizationId>) -> Result<Vec<(String, u64)>> {
-        self.call(Method::Sessions, move |store| async move { store.live_sessions(organization).await }).await
-    }
-
-    async fn backlog(&self, default_limit: u64, count: u32) -> Result<Backlog> {
-        self.call(Method::Backlog, move |store| async move { store.backlog(default_limit, count).await }).await
-    }
-
-    async fn events(&self, id: SessionId, from: u64, limit: u64) -> Result<Vec<LoggedEvent>> {
-        self.call(Method::Events, move |store| async move { store.events(id, from, limit).await }).await
-    }
-
-    async fn events_page(&self, id: SessionId, filter: EventFilter) -> Result<Listing<Arc<RawValue>>> {
-        self.call(Method::Events, move |store| async move { store.events_page(id, filter).await }).await
-    }
-
-    async fn inbox(&self, id: SessionId, from: u64) -> Result<Vec<UserMessage>> {
-        self.call(Method::Inbox, move |store| async move { store.inbox(id, from).await }).await
-    }
-
+#[async_trait]
+impl Leases for FaultyStore {
     async fn claim(&self, replica: ReplicaId, now: Timestamp, limit: u32) -> Result<Vec<Claimed>> {
         self.call(Method::Claim, move |store| async move { store.claim(replica, now, limit).await }).await
     }
@@ -193,37 +217,31 @@ impl Store for FaultyStore {
     async fn retire(&self, replica: ReplicaId) -> Result<()> {
         self.call(Method::Retire, move |store| async move { store.retire(replica).await }).await
     }
+}
 
-    async fn answered(
-        &self,
-        organization: OrganizationId,
-        key: &str,
-        request_hash: [u8; 32],
-        now: Timestamp,
-    ) -> Result<Option<Creation>> {
-        let key = key.to_owned();
-        let ask =
-            move |store: Arc<dyn Store>| async move { store.answered(organization, &key, request_hash, now).await };
-        self.call(Method::Answered, ask).await
+#[async_trait]
+impl SessionRecords for FaultyStore {
+    async fn record(&self, id: SessionId) -> Result<Option<SessionRecord>> {
+        self.call(Method::Record, move |store| async move { store.record(id).await }).await
     }
 
-    async fn sweep(&self, now: Timestamp) -> Result<()> {
-        self.call(Method::Sweep, move |store| async move { store.sweep(now).await }).await
+    async fn sessions(&self, organization: OrganizationId, filter: SessionFilter) -> Result<Listing<SummaryRow>> {
+        self.call(Method::Sessions, move |store| async move { store.sessions(organization, filter).await }).await
+    }
+}
+
+#[async_trait]
+impl Slots for FaultyStore {
+    async fn standing(&self, organization: OrganizationId) -> Result<Standing> {
+        self.call(Method::Sessions, move |store| async move { store.standing(organization).await }).await
     }
 
-    async fn listen(&self) -> Result<Notices> {
-        let notices = self.call(Method::Listen, |store| async move { store.listen().await }).await?;
-        let (sender, heard) = mpsc::channel(NOTICE_CAPACITY);
-        let faults = Arc::clone(&self.faults);
-        tokio::spawn(async move {
-            let closed = sender.clone();
-            tokio::select! {
-                biased;
-                () = closed.closed() => {}
-                () = forward(notices, sender, faults) => {}
-            }
-        });
-        Ok(heard)
+    async fn live_sessions(&self, organization: Option<OrganizationId>) -> Result<Vec<(String, u64)>> {
+        self.call(Method::Sessions, move |store| async move { store.live_sessions(organization).await }).await
+    }
+
+    async fn backlog(&self, default_limit: u64, count: u32) -> Result<Backlog> {
+        self.call(Method::Backlog, move |store| async move { store.backlog(default_limit, count).await }).await
     }
 }
 

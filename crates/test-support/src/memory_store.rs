@@ -23,9 +23,9 @@ use async_trait::async_trait;
 use quarterdeck_api::{OrganizationId, SessionId, Timestamp, UserMessage};
 use quarterdeck_core::LoggedEvent;
 use quarterdeck_store::{
-    Backlog, Caller, Claimed, Commit, CreateOutcome, Creation, Error, EventFilter, KeyHash, KeyRecord, Lease, Listing,
-    NewKey, NewSession, Notices, Owned, ReplicaId, SessionFilter, SessionRecord, Standing, Store, StoredSession,
-    SummaryRow,
+    Backlog, Caller, Claimed, Commit, CreateOutcome, Creation, Error, EventFilter, EventLog, INBOX_PORTION,
+    IdempotencyKeys, KeyHash, KeyRecord, Keys, LOG_PORTION, Lease, Leases, Listing, NewKey, NewSession, Notices, Owned,
+    ReplicaId, SessionFilter, SessionRecord, SessionRecords, Slots, Standing, Store, StoredSession, SummaryRow,
 };
 use serde_json::value::RawValue;
 use std::{
@@ -41,10 +41,6 @@ use uuid::Uuid;
 
 /// Notices that may wait for a listener before some count as lost, as on Postgres.
 const NOTICE_CAPACITY: usize = 4_096;
-/// Bytes of events that are read at once, unless one alone has more.
-const LOG_PORTION: usize = 16 * 1024 * 1024;
-/// Bytes of messages that are read at once, unless one alone has more.
-const INBOX_PORTION: usize = 4 * 1024 * 1024;
 
 /// One process's connection to a store in memory.
 #[derive(Debug)]
@@ -125,6 +121,75 @@ impl Store for MemoryStore {
         lock(&self.tables).listeners.retain(|listener| !Arc::ptr_eq(&listener.closed, &self.closed));
     }
 
+    async fn create(&self, session: NewSession) -> CreateOutcome {
+        self.tables()?.create(session)
+    }
+
+    async fn commit(&self, commit: Commit) -> Result<(), Error> {
+        self.tables()?.commit(commit)
+    }
+
+    async fn session(&self, id: SessionId) -> Result<Option<StoredSession>, Error> {
+        Ok(self.tables()?.rows.get(&id.0).map(tables::Row::stored))
+    }
+
+    async fn sweep(&self, now: Timestamp) -> Result<(), Error> {
+        self.tables()?.sweep(now);
+        Ok(())
+    }
+
+    async fn listen(&self) -> Result<Notices, Error> {
+        let (sender, notices) = mpsc::channel(NOTICE_CAPACITY);
+        let listener = tables::Listener { sender, lost: false, closed: Arc::clone(&self.closed) };
+        self.tables()?.listeners.push(listener);
+        Ok(notices)
+    }
+}
+
+#[async_trait]
+impl EventLog for MemoryStore {
+    async fn events(&self, id: SessionId, from: u64, limit: u64) -> Result<Vec<LoggedEvent>, Error> {
+        let tables = self.tables()?;
+        let log = tables.rows.get(&id.0).map_or(&[][..], |row| &row.log);
+        let mut bytes = 0;
+        let fits = |event: &&LoggedEvent| {
+            bytes += event.json.get().len();
+            bytes <= LOG_PORTION as usize || event.index == from
+        };
+        Ok(log.iter().skip(size(from)).take(size(limit)).take_while(fits).cloned().collect())
+    }
+
+    async fn events_page(&self, id: SessionId, filter: EventFilter) -> Result<Listing<Arc<RawValue>>, Error> {
+        Ok(listing::events(&*self.tables()?, id, &filter))
+    }
+
+    async fn inbox(&self, id: SessionId, from: u64) -> Result<Vec<UserMessage>, Error> {
+        let tables = self.tables()?;
+        let Some(row) = tables.rows.get(&id.0) else { return Ok(Vec::new()) };
+        let mut bytes = 0;
+        let fits = |(number, message): &(&u64, &UserMessage)| {
+            bytes += message.weight();
+            bytes <= INBOX_PORTION as usize || **number == from
+        };
+        Ok(row.inbox.range(from..).take_while(fits).map(|(_, message)| message.clone()).collect())
+    }
+}
+
+#[async_trait]
+impl IdempotencyKeys for MemoryStore {
+    async fn answered(
+        &self,
+        organization: OrganizationId,
+        key: &str,
+        request_hash: [u8; 32],
+        now: Timestamp,
+    ) -> Result<Option<Creation>, Error> {
+        Ok(self.tables()?.answered(organization, key, request_hash, now))
+    }
+}
+
+#[async_trait]
+impl Keys for MemoryStore {
     async fn caller(&self, hash: KeyHash) -> Result<Option<Caller>, Error> {
         Ok(self.tables()?.caller(hash))
     }
@@ -141,69 +206,10 @@ impl Store for MemoryStore {
     async fn revoke_key(&self, id: Uuid, now: Timestamp) -> Result<bool, Error> {
         Ok(self.tables()?.revoke_key(id, now))
     }
+}
 
-    async fn create(&self, session: NewSession) -> CreateOutcome {
-        self.tables()?.create(session)
-    }
-
-    async fn commit(&self, commit: Commit) -> Result<(), Error> {
-        self.tables()?.commit(commit)
-    }
-
-    async fn session(&self, id: SessionId) -> Result<Option<StoredSession>, Error> {
-        Ok(self.tables()?.rows.get(&id.0).map(tables::Row::stored))
-    }
-
-    async fn record(&self, id: SessionId) -> Result<Option<SessionRecord>, Error> {
-        Ok(self.tables()?.rows.get(&id.0).map(tables::Row::record))
-    }
-
-    async fn sessions(
-        &self,
-        organization: OrganizationId,
-        filter: SessionFilter,
-    ) -> Result<Listing<SummaryRow>, Error> {
-        Ok(listing::sessions(&*self.tables()?, organization, &filter))
-    }
-
-    async fn standing(&self, organization: OrganizationId) -> Result<Standing, Error> {
-        Ok(self.tables()?.standing_of(organization))
-    }
-
-    async fn live_sessions(&self, organization: Option<OrganizationId>) -> Result<Vec<(String, u64)>, Error> {
-        Ok(self.tables()?.live_sessions(organization))
-    }
-
-    async fn backlog(&self, default_limit: u64, count: u32) -> Result<Backlog, Error> {
-        Ok(self.tables()?.backlog(default_limit, size(count.into())))
-    }
-
-    async fn events(&self, id: SessionId, from: u64, limit: u64) -> Result<Vec<LoggedEvent>, Error> {
-        let tables = self.tables()?;
-        let log = tables.rows.get(&id.0).map_or(&[][..], |row| &row.log);
-        let mut bytes = 0;
-        let fits = |event: &&LoggedEvent| {
-            bytes += event.json.get().len();
-            bytes <= LOG_PORTION || event.index == from
-        };
-        Ok(log.iter().skip(size(from)).take(size(limit)).take_while(fits).cloned().collect())
-    }
-
-    async fn events_page(&self, id: SessionId, filter: EventFilter) -> Result<Listing<Arc<RawValue>>, Error> {
-        Ok(listing::events(&*self.tables()?, id, &filter))
-    }
-
-    async fn inbox(&self, id: SessionId, from: u64) -> Result<Vec<UserMessage>, Error> {
-        let tables = self.tables()?;
-        let Some(row) = tables.rows.get(&id.0) else { return Ok(Vec::new()) };
-        let mut bytes = 0;
-        let fits = |(number, message): &(&u64, &UserMessage)| {
-            bytes += message.weight();
-            bytes <= INBOX_PORTION || **number == from
-        };
-        Ok(row.inbox.range(from..).take_while(fits).map(|(_, message)| message.clone()).collect())
-    }
-
+#[async_trait]
+impl Leases for MemoryStore {
     async fn claim(&self, replica: ReplicaId, now: Timestamp, limit: u32) -> Result<Vec<Claimed>, Error> {
         Ok(self.tables()?.claim(replica, now, size(limit.into())))
     }
@@ -231,27 +237,35 @@ impl Store for MemoryStore {
         self.tables()?.retire(replica);
         Ok(())
     }
+}
 
-    async fn answered(
+#[async_trait]
+impl SessionRecords for MemoryStore {
+    async fn record(&self, id: SessionId) -> Result<Option<SessionRecord>, Error> {
+        Ok(self.tables()?.rows.get(&id.0).map(tables::Row::record))
+    }
+
+    async fn sessions(
         &self,
         organization: OrganizationId,
-        key: &str,
-        request_hash: [u8; 32],
-        now: Timestamp,
-    ) -> Result<Option<Creation>, Error> {
-        Ok(self.tables()?.answered(organization, key, request_hash, now))
+        filter: SessionFilter,
+    ) -> Result<Listing<SummaryRow>, Error> {
+        Ok(listing::sessions(&*self.tables()?, organization, &filter))
+    }
+}
+
+#[async_trait]
+impl Slots for MemoryStore {
+    async fn standing(&self, organization: OrganizationId) -> Result<Standing, Error> {
+        Ok(self.tables()?.standing_of(organization))
     }
 
-    async fn sweep(&self, now: Timestamp) -> Result<(), Error> {
-        self.tables()?.sweep(now);
-        Ok(())
+    async fn live_sessions(&self, organization: Option<OrganizationId>) -> Result<Vec<(String, u64)>, Error> {
+        Ok(self.tables()?.live_sessions(organization))
     }
 
-    async fn listen(&self) -> Result<Notices, Error> {
-        let (sender, notices) = mpsc::channel(NOTICE_CAPACITY);
-        let listener = tables::Listener { sender, lost: false, closed: Arc::clone(&self.closed) };
-        self.tables()?.listeners.push(listener);
-        Ok(notices)
+    async fn backlog(&self, default_limit: u64, count: u32) -> Result<Backlog, Error> {
+        Ok(self.tables()?.backlog(default_limit, size(count.into())))
     }
 }
 

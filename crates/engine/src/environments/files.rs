@@ -1,15 +1,15 @@
 //! The files of a session, for its environments.
 
-use crate::{media::blob_at, shared::Shared};
+use crate::{
+    media::blob_at,
+    shared::{EVENTS_AT_ONCE, Shared},
+};
 use async_trait::async_trait;
 use quarterdeck_api::{EventData, SessionId};
 use quarterdeck_core::CallError;
 use quarterdeck_environments::{SessionFile, SessionFiles};
 use quarterdeck_store::Error;
 use std::{fmt, sync::Arc};
-
-/// Events of the log that are read in one go.
-const EVENTS_AT_ONCE: u64 = 500;
 
 /// What was attached to a session's messages, and what its agent brought into it.
 pub(super) struct AttachedFiles {

@@ -1,14 +1,11 @@
 //! Feedback on a session, and links that show it to anybody.
 
 use super::{Sessions, visibility::View};
-use crate::SubmitError;
+use crate::{SubmitError, shared::EVENTS_AT_ONCE};
 use quarterdeck_api::{Feedback, SessionId};
 use quarterdeck_store::{Caller, Error, Rated, Rating, SessionRecord, Share, Store};
 use serde_json::value::RawValue;
 use std::{fmt::Write as _, sync::Arc};
-
-/// Events read at once for a shared session.
-const EVENTS_AT_ONCE: u64 = 500;
 
 /// A session that somebody came to by its link. Cheap to clone.
 #[derive(Clone)]

@@ -13,6 +13,7 @@ use quarterdeck_store::{
 };
 use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
+use tracing::Instrument;
 
 /// What a worker needs of the request.
 pub(crate) type Assignment = (Arc<SessionRequest>, Arc<Agent>);
@@ -42,14 +43,17 @@ pub(crate) fn spawn(shared: &Arc<Shared>, permit: Option<OwnedSemaphorePermit>, 
     };
     let run = (worker.watch.id(), lease.epoch);
     shared.held().insert(run);
-    shared.workers.spawn(async move {
+    // At the level of errors, so that no filter that shows a line takes the session's id from it.
+    let span = tracing::error_span!("run", session.id = %run.0);
+    let work = async move {
         let _busy = Present::new(WORKERS_BUSY);
         worker.run_caught().await;
         worker.let_go().await;
         worker.shared.held().remove(&run);
         worker.close_tools().await;
         worker.give_permit_back();
-    });
+    };
+    shared.workers.spawn(work.instrument(span));
 }
 
 impl Shared {

@@ -7,14 +7,13 @@ use crate::{
     media::SessionPictures,
     meter,
     notifier::Snapshot,
+    shared::EVENTS_AT_ONCE,
 };
 use quarterdeck_agent::{NoTools, Reach, StepContext, StepError, Toolbox};
 use quarterdeck_api::ErrorCode;
 use quarterdeck_core::{Fact, Fault, ForceReason, LoggedEvent, Phase, Report, Session, State, StepMode};
 use std::sync::Arc;
-
-/// Events read from the store in one go.
-const EVENTS_AT_ONCE: u64 = 500;
+use tracing::Instrument;
 
 impl Worker {
     pub(super) async fn step(&mut self, snapshot: &Snapshot, mode: StepMode) -> Result<(), Stop> {
@@ -45,6 +44,8 @@ impl Worker {
             let context = StepContext { session, agent, timezone, transcript, toolbox, media, scene, begun, mode };
             shared.runner.step(&context, &mut log).await
         };
+        let step =
+            step.instrument(tracing::error_span!("step", session.id = %session, number = snapshot.session.steps + 1));
         let metered = meter::Step::begin();
         let result = tokio::select! {
             biased;

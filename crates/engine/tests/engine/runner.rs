@@ -10,6 +10,9 @@ use std::{
 };
 use tokio::sync::{Semaphore, watch};
 
+/// What the runner logs at each step.
+pub(crate) const ACTS: &str = "the test's runner acts";
+
 /// What one step does.
 #[derive(Clone, Debug)]
 pub(crate) enum Act {
@@ -97,6 +100,7 @@ impl Runner for FakeRunner {
         self.contexts.lock().unwrap().push(context.clone());
         self.begun.send_modify(|begun| *begun += 1);
         let mut unfinished = Unfinished { dropped: &self.dropped, finished: false };
+        tracing::info!(?act, "{ACTS}");
         let result = self.act(act, context, recorder).await;
         unfinished.finished = true;
         result

@@ -1,13 +1,34 @@
 //! Sessions that run by themselves, to whatever end.
 
 use crate::{
-    runner::{Act, FakeRunner, call, result_of},
+    runner::{ACTS, Act, FakeRunner, call, result_of},
     world::{World, quick, say, with_tools},
 };
 use quarterdeck_api::{Answer, ErrorCode, Status, ToolResultItem};
 use quarterdeck_core::{Command, StepMode};
 use quarterdeck_engine::EngineSettings;
-use serde_json::json;
+use serde_json::{Value, json};
+use std::{fs, sync::Arc};
+
+/// Whoever logs something while a session runs need not know which one that is.
+#[tokio::test]
+async fn every_line_that_is_logged_during_a_step_names_its_session() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let log = tracing_subscriber::fmt().json().with_writer(Arc::new(file.reopen().unwrap())).finish();
+    let _log = tracing::subscriber::set_default(log);
+    let world = World::new(FakeRunner::doing([Act::Mumble, Act::Answer("Done.")])).await;
+    let id = world.create(json!({})).await;
+    world.until(id, Status::Completed).await;
+    let log = fs::read_to_string(file.path()).unwrap();
+    let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let acts: Vec<Value> = lines.filter(|line| line["fields"]["message"] == ACTS).collect();
+    let spans: Vec<&Value> = acts.iter().map(|line| &line["spans"]).collect();
+    let during = |number: u32| {
+        json!([{"name": "run", "session.id": id.to_string()},
+               {"name": "step", "session.id": id.to_string(), "number": number}])
+    };
+    assert_eq!(spans, [&during(1), &during(2)]);
+}
 
 #[tokio::test]
 async fn a_session_runs_from_its_creation_to_its_answer() {

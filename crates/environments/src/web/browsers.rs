@@ -8,12 +8,11 @@ use super::{
 };
 use crate::{Guard, OpenContext};
 use quarterdeck_api::EnvironmentKind;
-use std::{
-    path::PathBuf,
-    sync::Arc,
-    time::{Duration, Instant},
+use std::{path::PathBuf, sync::Arc, time::Duration};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::Instant,
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// How long a session waits for a browser while all are in use.
 const PLACE_TIMEOUT: Duration = Duration::from_secs(45);

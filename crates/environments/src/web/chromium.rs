@@ -28,18 +28,18 @@ use memory::{MemoryWatch, Watched};
 use process::{Launch, Process};
 use script::Page;
 use serde_json::{Value, json};
-use settle::{Settle, Signs, Verdict};
+use settle::{Pastime, Settle, Signs, Verdict};
 use state::{Shared, TabSetup, Watcher, auto_attach};
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 use tab::TabId;
 
 /// Time for a browser to start and show its first tab.
 const START_TIMEOUT: Duration = Duration::from_secs(20);
-/// How often a page is asked whether it is still.
-const SETTLE_POLL: Duration = Duration::from_millis(50);
+/// How often it is looked whether files and tabs have come.
+const ARRIVAL_POLL: Duration = Duration::from_millis(50);
 /// Time for a page to say how still it is, or what is at a place. One that is busy is not waited for.
 const GLANCE: Duration = Duration::from_millis(300);
 /// Time for the other scripts.
@@ -62,17 +62,59 @@ pub(crate) struct Chromium {
     user: Option<u32>,
     settle: Mutex<Duration>,
     mouse: Mutex<Point>,
-    /// The picture after the last action.
-    picture: Mutex<Option<Bytes>>,
+    taken: Mutex<Taken>,
+}
+
+/// The picture that was taken last; none if there was none to be had.
+#[derive(Debug, Default)]
+struct Taken {
+    picture: Option<Bytes>,
+    /// Whether it was taken after an action and nobody has looked at it.
+    is_new: bool,
+}
+
+/// Where a browser stands: when it does anything, one of these is another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Standing {
+    active: Option<TabId>,
+    /// How many documents the active tab has shown.
+    documents: u64,
+    /// How often its address moved.
+    moves: u64,
+    /// How many requests it has made.
+    asked: u64,
 }
 
 /// What a page was before an action.
 struct Before {
-    active: Option<TabId>,
-    documents: u64,
-    moves: u64,
+    standing: Standing,
     changes: Option<u64>,
     picture: Option<Bytes>,
+}
+
+/// A picture that was taken while a page was waited for.
+struct Early {
+    at: Instant,
+    standing: Standing,
+    picture: Option<Bytes>,
+}
+
+impl Early {
+    /// Whether nothing has happened since.
+    fn fits(&self, now: Instant, standing: Standing, signs: Signs) -> bool {
+        self.standing == standing && signs.unchanged.is_some_and(|unchanged| unchanged >= now - self.at)
+    }
+}
+
+/// How the waiting for a page ended.
+#[derive(Default)]
+struct Settled {
+    /// What was not finished.
+    load: Option<String>,
+    /// How often the document has changed, if it said so.
+    changes: Option<u64>,
+    /// The picture, if it was taken meanwhile and the page is as it was then.
+    early: Option<Early>,
 }
 
 impl Chromium {
@@ -109,7 +151,7 @@ impl Chromium {
             process: tokio::sync::Mutex::new(Some(process)),
             settle: Mutex::new(settle),
             mouse: Mutex::default(),
-            picture: Mutex::default(),
+            taken: Mutex::default(),
         })
     }
 
@@ -144,21 +186,29 @@ impl Chromium {
         *self.settle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn taken(&self) -> MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn mouse_at(&self, at: Point) {
         *self.mouse.lock().unwrap_or_else(PoisonError::into_inner) = at;
     }
 
     async fn before(&self) -> Before {
-        let (active, documents, moves) = self.standing();
-        let picture = self.picture.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Before { active, documents, moves, changes: self.changes().await, picture }
+        let standing = self.standing();
+        let picture = self.taken().picture.clone();
+        Before { standing, changes: self.changes().await, picture }
     }
 
-    /// The active tab, how many documents it has shown, and how often its address moved.
-    fn standing(&self) -> (Option<TabId>, u64, u64) {
+    fn standing(&self) -> Standing {
         let state = self.shared.lock();
-        let tab = state.active_tab();
-        (state.active, tab.map_or(0, |tab| tab.documents), tab.map_or(0, |tab| tab.moves))
+        let of_tab = |of: fn(&tab::Tab) -> u64| state.active_tab().map_or(0, of);
+        Standing {
+            active: state.active,
+            documents: of_tab(|tab| tab.documents),
+            moves: of_tab(|tab| tab.moves),
+            asked: of_tab(|tab| tab.asked),
+        }
     }
 
     async fn changes(&self) -> Option<u64> {
@@ -166,21 +216,35 @@ impl Chromium {
         page.helper(GLANCE, "quiet", &[]).await.ok()?["changes"].as_u64()
     }
 
-    /// Waits until the page is still. Says what was not finished.
-    async fn settled(&self) -> Option<String> {
+    /// Waits until the page is still.
+    async fn settled(&self) -> Settled {
         let settle = Settle { since: Instant::now(), cap: self.settle() };
+        let mut early: Option<Early> = None;
         loop {
-            let signs = self.signs().await;
-            match settle.verdict(Instant::now(), signs) {
-                Verdict::Look => return None,
+            let (standing, signs, now) = (self.standing(), self.signs().await, Instant::now());
+            match settle.verdict(now, signs) {
+                Verdict::Look => {
+                    let early = early.filter(|early| early.fits(now, standing, signs));
+                    return Settled { load: None, changes: signs.changes, early };
+                }
                 Verdict::Stop => {
                     if let Some(page) = self.active_page() {
                         page.post("Page.stopLoading", json!({}));
                     }
-                    return Some(format!("not finished after {} s; stopped", settle::LOAD_MAX.as_secs()));
+                    let load = format!("not finished after {} s; stopped", settle::LOAD_MAX.as_secs());
+                    return Settled { load: Some(load), ..Settled::default() };
                 }
-                Verdict::Wait if self.cdp.has_ended() => return None,
-                Verdict::Wait => tokio::time::sleep(SETTLE_POLL).await,
+                Verdict::Wait if self.cdp.has_ended() => return Settled::default(),
+                Verdict::Wait => match settle.pastime(now, signs) {
+                    Pastime::Sleep(time) if signs.loading_since.is_some() => {
+                        let _ = tokio::time::timeout(time, self.shared.changed.notified()).await;
+                    }
+                    Pastime::Sleep(time) => tokio::time::sleep(time).await,
+                    Pastime::Picture(until) => {
+                        early = Some(Early { at: now, standing, picture: self.capture(None).await });
+                        tokio::time::sleep_until(until.into()).await;
+                    }
+                },
             }
         }
     }
@@ -190,43 +254,58 @@ impl Chromium {
             let state = self.shared.lock();
             let tab = state.active_tab();
             let is_requesting = tab.is_some_and(|tab| tab.is_requesting(Instant::now()));
-            Signs { loading_since: tab.and_then(tab::Tab::loading_since), is_requesting, unchanged: None }
+            Signs { loading_since: tab.and_then(tab::Tab::loading_since), is_requesting, ..Signs::default() }
         };
         // A page that is being replaced does not answer; and the answer would not matter.
         if known.loading_since.is_some() || self.settle().is_zero() {
             return known;
         }
         let Some(page) = self.active_page() else { return known };
-        let quiet = page.helper(GLANCE, "quiet", &[]).await.ok();
-        let unchanged = quiet.and_then(|quiet| quiet["unchanged"].as_f64());
-        Signs { unchanged: unchanged.map(|ms| Duration::from_secs_f64((ms / 1_000.0).clamp(0.0, 3_600.0))), ..known }
+        let quiet = page.helper(GLANCE, "quiet", &[]).await.unwrap_or_default();
+        let unchanged = quiet["unchanged"].as_f64();
+        let unchanged = unchanged.map(|ms| Duration::from_secs_f64((ms / 1_000.0).clamp(0.0, 3_600.0)));
+        Signs { unchanged, changes: quiet["changes"].as_u64(), ..known }
     }
 
-    /// Waits a little for files that are under way.
-    async fn downloads_settled(&self) {
+    /// Waits a little for files that are under way. Says whether there were any.
+    async fn downloads_settled(&self) -> bool {
+        let is_running = || self.shared.lock().downloads.is_running();
+        if !is_running() {
+            return false;
+        }
         let waiting = async {
-            while self.shared.lock().downloads.is_running() && !self.cdp.has_ended() {
-                tokio::time::sleep(SETTLE_POLL).await;
+            while is_running() && !self.cdp.has_ended() {
+                tokio::time::sleep(ARRIVAL_POLL).await;
             }
         };
         let _ = tokio::time::timeout(DOWNLOAD_WAIT, waiting).await;
+        true
     }
 
     /// Tells what came of an action, once the page is still.
     async fn told(&self, before: Before, mut done: Done) -> Done {
-        let load = self.settled().await;
+        let Settled { load, changes, early } = self.settled().await;
         done.load = done.load.or(load);
-        self.downloads_settled().await;
-        let picture = self.capture(None).await;
-        let (active, documents, moves) = self.standing();
-        done.moved_on = active != before.active || documents != before.documents;
-        let is_elsewhere = done.moved_on || moves != before.moves;
+        let has_waited = self.downloads_settled().await;
+        let mut picture = match early {
+            Some(early) if !has_waited => early.picture,
+            Some(_) | None => self.capture(None).await,
+        };
+        if picture.is_none() && self.has_blanked().await {
+            picture = self.capture(None).await;
+        }
+        let standing = self.standing();
+        done.moved_on = standing.active != before.standing.active || standing.documents != before.standing.documents;
+        let is_elsewhere = done.moved_on || standing.moves != before.standing.moves;
         let looks_other = picture.is_none() || picture != before.picture;
-        done.changed =
-            is_elsewhere || looks_other || before.changes.is_none() || self.changes().await != before.changes;
-        *self.picture.lock().unwrap_or_else(PoisonError::into_inner) = picture;
+        done.changed = is_elsewhere || looks_other || before.changes.is_none() || {
+            let changes = if changes.is_some() { changes } else { self.changes().await };
+            changes != before.changes
+        };
+        *self.taken() = Taken { picture, is_new: true };
         if is_elsewhere {
             done.page = self.sight().await.ok().map(|sight| (sight.url, sight.title));
+            done.load = done.load.or_else(|| self.fault_of_host());
         }
         let (news, (arrived, failed), running) = {
             let mut state = self.shared.lock();
@@ -241,6 +320,11 @@ impl Chromium {
         done.arrived = arrived;
         done.refused = self.proxy.take_refusals();
         done
+    }
+
+    fn fault_of_host(&self) -> Option<String> {
+        let status = self.shared.lock().active_tab()?.fault_of_host()?;
+        Some(format!("the page's host answered {status}"))
     }
 }
 
@@ -290,7 +374,7 @@ async fn open_tab(cdp: &Cdp, shared: &Shared, context: &str, limit: Duration) ->
             }
         }
         // Attached to before the answer, or a moment after it.
-        let _ = tokio::time::timeout(SETTLE_POLL, changed).await;
+        let _ = tokio::time::timeout(ARRIVAL_POLL, changed).await;
         if cdp.has_ended() {
             return Err(CdpError::Ended);
         }
@@ -298,7 +382,11 @@ async fn open_tab(cdp: &Cdp, shared: &Shared, context: &str, limit: Duration) ->
 }
 
 /// Why a browser could not be used.
-async fn told(process: Process, error: &CdpError, launch: &Launch) -> String {
+async fn told(mut process: Process, error: &CdpError, launch: &Launch) -> String {
+    if *error == CdpError::Ended {
+        // Its pipes close a moment before it has ended.
+        process.wait().await;
+    }
     let ended = process.end().await;
     let at = launch.executable.path.display();
     match ended {
@@ -355,12 +443,14 @@ impl Driver for Chromium {
         if of.is_some() {
             return self.capture(of).await;
         }
-        let kept = self.picture.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if kept.is_some() {
-            return kept;
+        {
+            let mut taken = self.taken();
+            if std::mem::take(&mut taken.is_new) {
+                return taken.picture.clone();
+            }
         }
         let picture = self.capture(None).await;
-        self.picture.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&picture);
+        *self.taken() = Taken { picture: picture.clone(), is_new: false };
         picture
     }
 
@@ -379,7 +469,7 @@ impl Driver for Chromium {
 
     async fn set_up(&self, setup: TabSetup, settle: Duration) {
         *self.settle.lock().unwrap_or_else(PoisonError::into_inner) = settle;
-        *self.picture.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.taken() = Taken::default();
         let sessions: Vec<String> = {
             let mut state = self.shared.lock();
             state.setup = setup.clone();

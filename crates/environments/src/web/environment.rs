@@ -3,7 +3,7 @@
 
 use super::{
     browsers::{Browsers, Wanted},
-    chromium::state::TabSetup,
+    chromium::{downloads::Arrived, state::TabSetup},
     coordinates::{Area, Pointing},
     driver::{Action, ActionError, Done, Driver},
     observe,
@@ -78,6 +78,8 @@ struct Inner {
     searched: (String, usize),
     pictures: usize,
     pictures_bytes: usize,
+    /// Files that came with a start page, for the next call to hand over.
+    arrived: Vec<Arrived>,
     /// Files that were handed over and are not needed any more.
     handed: Vec<PathBuf>,
 }
@@ -129,8 +131,12 @@ impl WebEnvironment {
         browser.restore(&inner.cookies).await;
         if let Some(url) = inner.url.clone() {
             let shown = browser.act(Action::Go(url.clone())).await;
-            let fault = shown.map_or_else(|error| Some(error.to_string()), |done| done.load);
+            let (fault, arrived) =
+                shown.map_or_else(|error| (Some(error.to_string()), Vec::new()), |done| (done.load, done.arrived));
             inner.told.extend(fault.map(|fault| format!("{url} was not opened as it should be: {fault}.")));
+            let file = |file: &Arrived| format!("{} is a file and no page; you get it with your next call.", file.name);
+            inner.told.extend(arrived.iter().map(file));
+            inner.arrived = arrived;
         }
         inner.text = None;
         inner.chunk = 1;
@@ -139,10 +145,11 @@ impl WebEnvironment {
 
     /// Lets go of a browser that has ended; the agent is told with the next look.
     async fn lost(&self, inner: &mut Inner) {
-        if let Some(live) = inner.live.take() {
-            live.browser.close().await;
-        }
+        // Whoever waits for this may stop waiting; all is noted before.
+        let live = inner.live.take();
         inner.moved_on = true;
+        // They went with their folder.
+        inner.arrived.clear();
         // A page that ends its browser would do so again and again.
         let is_again = inner.url.is_some() && inner.url == inner.lost_on;
         inner.lost_on = inner.url.take_if(|_| is_again).or_else(|| inner.url.clone());
@@ -155,6 +162,9 @@ impl WebEnvironment {
             "The browser ended and was started again. It shows {page}. What was typed into pages is lost; you are \
              still signed in where cookies allow."
         ));
+        if let Some(live) = live {
+            live.browser.close().await;
+        }
     }
 
     async fn run(&self, inner: &mut Inner, name: &str, given: &JsonObject) -> Result<Output, CallError> {
@@ -189,7 +199,8 @@ impl WebEnvironment {
             }
         };
         let leaves_text = !matches!(action, Action::Wait { .. } | Action::AnswerDialog(_));
-        let came = self.act(inner, action).await?;
+        let mut came = self.act(inner, action).await?;
+        came.arrived.splice(0..0, std::mem::take(&mut inner.arrived));
         if leaves_text && (came.changed || came.moved_on) {
             inner.text = None;
             inner.chunk = 1;
@@ -199,7 +210,17 @@ impl WebEnvironment {
         if !unknown.is_empty() {
             result["ignored"] = unknown.into();
         }
-        Ok(Output { result, files: files(inner, came), ..Output::default() })
+        Ok(Output { result, files: files(inner, came.arrived), ..Output::default() })
+    }
+
+    /// Hands over files that wait, with a call that did nothing in the browser.
+    fn with_files(inner: &mut Inner, mut output: Output) -> Output {
+        let arrived = std::mem::take(&mut inner.arrived);
+        if let Some(told) = tools::downloaded(&arrived) {
+            output.result["downloaded"] = told;
+            output.files = files(inner, arrived);
+        }
+        output
     }
 
     fn unknown_arguments(&self, name: &str, given: &Arguments<'_>) -> Vec<String> {
@@ -276,9 +297,11 @@ impl WebEnvironment {
     }
 
     async fn observe(&self, inner: &mut Inner) -> Result<Observation, CallError> {
-        let sight = self.browser(inner).await?.sight().await.map_err(|error| CallError(error.to_string()))?;
+        let browser = self.browser(inner).await?;
+        let (sight, cookies) = tokio::join!(browser.sight(), browser.cookies());
+        let sight = sight.map_err(|error| CallError(error.to_string()))?;
         let mut metadata = observe::metadata(&sight);
-        self.remember(inner, &sight.url).await;
+        remember(inner, &sight.url, cookies);
         let (source, text, images) = match self.spec.mode {
             Mode::Text => {
                 let chunk = inner.chunk;
@@ -289,15 +312,15 @@ impl WebEnvironment {
                 ("textual_web", shown, Vec::new())
             }
             Mode::Visual { markdown } => {
-                let zoom = inner.zoom.take();
-                if let Some(area) = zoom {
-                    metadata.insert("zoom".into(), observe::zoomed(area));
-                    inner.told.push(self.told_of_zoom(area));
-                }
                 let text = self.visible_text(inner, markdown).await?;
-                ("web", text, self.picture(inner, zoom).await?.into_iter().collect())
+                ("web", text, self.picture(inner, inner.zoom).await?.into_iter().collect())
             }
         };
+        // From here on nothing is waited for, so that what is taken is also told.
+        if let Some(area) = inner.zoom.take().filter(|_| !images.is_empty()) {
+            metadata.insert("zoom".into(), observe::zoomed(area));
+            inner.told.push(self.told_of_zoom(area));
+        }
         inner.moved_on = false;
         let mut told = std::mem::take(&mut inner.told);
         if images.is_empty() && source == "web" && self.context.vision.images_max > 0 {
@@ -345,21 +368,20 @@ impl WebEnvironment {
         }
         Ok(taken.map(|bytes| Picture { bytes, media_type: "image/jpeg".into() }))
     }
+}
 
-    /// Keeps what another browser would need to go on.
-    async fn remember(&self, inner: &mut Inner, url: &str) {
-        inner.url = tools::web_address(url).ok().filter(|_| url != "about:blank");
-        if inner.lost_on != inner.url {
-            inner.lost_on = None;
-        }
-        let Ok(browser) = self.browser(inner).await else { return };
-        let Some(mut cookies) = browser.cookies().await else { return };
-        let mut size: usize = cookies.iter().map(|cookie| cookie.to_string().len()).sum();
-        while size > COOKIES_MAX_BYTES && !cookies.is_empty() {
-            size -= cookies.remove(0).to_string().len();
-        }
-        inner.cookies = cookies;
+/// Keeps what another browser would need to go on.
+fn remember(inner: &mut Inner, url: &str, cookies: Option<Vec<Value>>) {
+    inner.url = tools::web_address(url).ok().filter(|_| url != "about:blank");
+    if inner.lost_on != inner.url {
+        inner.lost_on = None;
     }
+    let Some(mut cookies) = cookies else { return };
+    let mut size: usize = cookies.iter().map(|cookie| cookie.to_string().len()).sum();
+    while size > COOKIES_MAX_BYTES && !cookies.is_empty() {
+        size -= cookies.remove(0).to_string().len();
+    }
+    inner.cookies = cookies;
 }
 
 /// What is known of a browser before it is started.
@@ -400,15 +422,11 @@ fn setup(browsers: &Browsers, spec: &WebSpec, context: &OpenContext) -> TabSetup
     browsers.tab_setup(spec.size, context.timezone.clone(), context.vision.image_side_max)
 }
 
-/// The files that came with an action, to be handed over.
-fn files(inner: &mut Inner, came: Done) -> Vec<OutputFile> {
-    inner.handed.extend(came.arrived.iter().map(|file| file.path.clone()));
-    let file = |file: super::chromium::downloads::Arrived| OutputFile {
-        name: file.name,
-        media_type: None,
-        content: FileBytes::Path(file.path),
-    };
-    came.arrived.into_iter().map(file).collect()
+/// Files that came from pages, to be handed over.
+fn files(inner: &mut Inner, arrived: Vec<Arrived>) -> Vec<OutputFile> {
+    inner.handed.extend(arrived.iter().map(|file| file.path.clone()));
+    let file = |file: Arrived| OutputFile { name: file.name, media_type: None, content: FileBytes::Path(file.path) };
+    arrived.into_iter().map(file).collect()
 }
 
 /// The last part of a name, fit for a folder.
@@ -467,7 +485,8 @@ impl Environment for WebEnvironment {
         for path in std::mem::take(&mut inner.handed) {
             let _ = tokio::fs::remove_file(path).await;
         }
-        self.run(&mut inner, tool, arguments).await
+        let output = self.run(&mut inner, tool, arguments).await?;
+        Ok(Self::with_files(&mut inner, output))
     }
 
     async fn close(&self) {

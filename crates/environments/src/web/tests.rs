@@ -1,7 +1,9 @@
 //! The environment as the engine sees it, with a real browser on pages of our own.
 
 use super::{
-    BrowserSettings, WebHosting,
+    BrowserExecutable, BrowserSettings, WebHosting,
+    browsers::{Browsers, Wanted},
+    coordinates::Size,
     site::{self, Site},
 };
 use crate::{CallError, Environment, Guard, Observation, OpenContext, OpenError, Output, Provider};
@@ -26,8 +28,12 @@ impl Deref for Fixture {
 }
 
 async fn settings(profiles: &Path, count_max: usize) -> BrowserSettings {
+    BrowserSettings { executable: site::browser().await, ..usual(profiles, count_max) }
+}
+
+fn usual(profiles: &Path, count_max: usize) -> BrowserSettings {
     BrowserSettings {
-        executable: site::browser().await,
+        executable: BrowserExecutable { path: "/nowhere".into(), version: "none".into(), is_shell: true },
         profiles: profiles.to_owned(),
         count_max,
         memory_mb: 1_000,
@@ -201,6 +207,27 @@ async fn nobody_gets_a_browser_while_all_are_in_use() {
     web.hosting.shutdown().await;
     let OpenError(stopped) = web.hosting.open(&wanted, &OpenContext::detached()).await.unwrap_err();
     assert_eq!(stopped, "this server is being stopped");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_waiting_for_a_browser_has_an_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let browsers = Browsers::new(usual(folder.path(), 2), Guard::default());
+    let context = OpenContext::detached();
+    let held = (browsers.place(&context).await.unwrap(), browsers.place(&context).await.unwrap());
+    let started = tokio::time::Instant::now();
+    assert_eq!(browsers.place(&context).await.unwrap_err(), "all 2 browsers of this server are in use");
+    assert!(started.elapsed() >= std::time::Duration::from_secs(45), "{:?}", started.elapsed());
+    let wanted = Wanted {
+        setup: browsers.tab_setup(Size { width: 200, height: 200 }, None, None),
+        settle: started.elapsed(),
+        upstream: None,
+    };
+    drop(held);
+    let _held = browsers.place(&context).await.unwrap();
+    let refused = browsers.start(&wanted).await.unwrap_err();
+    assert_eq!(refused, "no browser could be started; the server's log says why");
+    assert_eq!(folders(folder.path()), 0);
 }
 
 #[tokio::test]

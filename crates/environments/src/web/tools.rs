@@ -7,7 +7,7 @@ mod arguments;
 mod receipt;
 
 pub(crate) use arguments::Arguments;
-pub(crate) use receipt::receipt;
+pub(crate) use receipt::{downloaded, receipt};
 
 use super::{
     chromium::{

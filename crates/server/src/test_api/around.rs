@@ -6,11 +6,10 @@ use super::{
     faults::{self, Asked},
     journal::{BODY_MAX, Entry},
 };
-use crate::{App, authentication::bearer, error::ApiError, keys::key_hash, wire::Wire};
+use crate::{App, around::Rest, authentication::bearer, error::ApiError, keys::key_hash, wire::Wire};
 use axum::{
     body::Body,
-    extract::{MatchedPath, Request, State},
-    middleware::Next,
+    extract::{MatchedPath, Request},
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, header};
@@ -24,12 +23,11 @@ use tokio::time::sleep;
 /// Where the routes of tests are: no test is about them.
 pub(super) const PREFIX: &str = "/_test/";
 
-pub(crate) async fn around(State(app): State<App>, request: Request, next: Next) -> Response {
-    let Some(bed) = app.test.clone() else { return next.run(request).await };
+pub(crate) async fn around(app: &App, bed: Arc<TestBed>, request: Request, rest: Rest) -> Response {
     if request.uri().path().starts_with(PREFIX) {
-        return next.run(request).await;
+        return rest.run(request).await;
     }
-    let Some(world) = world_of(&app, request.headers()).await else { return next.run(request).await };
+    let Some(world) = world_of(app, request.headers()).await else { return rest.run(request).await };
     let (parts, body) = request.into_parts();
     let Ok(body) = Limited::new(body, app.settings.body_max + 1).collect().await else {
         return ApiError::from(Problem::too_large("the body is too large, or did not arrive whole")).into_response();
@@ -57,12 +55,12 @@ pub(crate) async fn around(State(app): State<App>, request: Request, next: Next)
     }
     let request = Request::from_parts(parts, Body::from(body));
     match struck {
-        None => note.of(next.run(request).await),
-        Some((_, deed)) => struck_by(&deed, note, request, next, wire).await,
+        None => note.of(rest.run(request).await),
+        Some((_, deed)) => struck_by(&deed, note, request, rest, wire).await,
     }
 }
 
-async fn struck_by(deed: &Deed, note: Note, request: Request, next: Next, wire: Wire) -> Response {
+async fn struck_by(deed: &Deed, note: Note, request: Request, rest: Rest, wire: Wire) -> Response {
     match deed {
         Deed::Status { status, retry_after } => note.of(faults::refusal(*status, *retry_after)),
         Deed::Cut(Cut::Headers) => {
@@ -70,20 +68,20 @@ async fn struck_by(deed: &Deed, note: Note, request: Request, next: Next, wire: 
             faults::cut(&wire).await
         }
         Deed::Lost => {
-            drop(note.of(next.run(request).await));
+            drop(note.of(rest.run(request).await));
             faults::cut(&wire).await
         }
         Deed::Delay(time) => {
             sleep(*time).await;
-            note.of(next.run(request).await)
+            note.of(rest.run(request).await)
         }
         Deed::Hold(time) => {
-            let response = next.run(request).await;
+            let response = rest.run(request).await;
             sleep(*time).await;
             note.of(response)
         }
         Deed::Cut(Cut::Body) | Deed::Drip(_) | Deed::Truncate(_) | Deed::Garbage | Deed::CloseIdle => {
-            let response = note.of(next.run(request).await);
+            let response = note.of(rest.run(request).await);
             faults::spoiled(response, deed, wire).await
         }
     }

@@ -212,6 +212,25 @@ impl Server {
         self.words(id).await.iter().filter(|word| *word == wanted).count()
     }
 
+    /// Waits until so many events read like this.
+    pub(crate) async fn until_count(&self, id: &str, wanted: &str, count: usize) {
+        let reached = async {
+            let mut from = 0;
+            let mut seen = 0;
+            while seen < count {
+                let poll = format!("/api/v2/sessions/{id}/changes?from_index={from}&wait_for_seconds=10");
+                let changes = self.get(&poll).await;
+                if changes.status == 200 {
+                    let changes = changes.json();
+                    let events = changes["new_events"].as_array().unwrap();
+                    from += events.len();
+                    seen += events.iter().filter(|event| word(event) == wanted).count();
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, reached).await.unwrap();
+    }
+
     /// Stops as the binary does.
     pub(crate) async fn stop(self) {
         self.shutdown.cancel();

@@ -77,6 +77,29 @@ async fn a_dripping_reply_is_given_up_and_asked_again() {
 }
 
 #[tokio::test]
+async fn sessions_wait_for_a_model_that_goes_away_and_comes_back() {
+    let model = FakeModel::start().await.unwrap();
+    let address = model.address();
+    let mut app = TestApp::new().model(&model);
+    app.runner.patience = Duration::from_mins(2);
+    let server = app.start().await;
+    drop(model);
+    let mut sessions = Vec::new();
+    for _ in 0..20 {
+        sessions.push(server.create(json!({})).await);
+    }
+    // More tries than would fail a session whose model is there and answers badly.
+    for id in &sessions {
+        server.until_count(id, TROUBLE, 4).await;
+    }
+    let _model = FakeModel::start_at(address).await.unwrap();
+    for id in &sessions {
+        server.until(id, "completed").await;
+        assert_eq!(answer(&server, id).await, "Done.");
+    }
+}
+
+#[tokio::test]
 async fn a_model_that_never_recovers_fails_the_session() {
     for behaviour in
         [Behaviour::status(500), Behaviour::busy(0), Behaviour::html(), Behaviour::CutOff, Behaviour::Silence]

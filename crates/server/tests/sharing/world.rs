@@ -52,7 +52,7 @@ impl World {
         let (blobs, clock) = (Blobs::in_memory(), Arc::new(SystemClock));
         let engine = Engine::start(Arc::clone(&store), blobs, runner, clock, EngineSettings::default()).await.unwrap();
         let app = App::new(engine.sessions(), Arc::clone(&store), ServerSettings::default());
-        Self { router: router(app), engine, store }
+        Self { router: Router::new().fallback_service(router(app)), engine, store }
     }
 
     pub(crate) async fn stop(self) {

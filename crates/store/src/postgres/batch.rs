@@ -2,24 +2,31 @@
 //!
 //! Every kind of row is a set of arrays; the statement's text never changes, so it is prepared once.
 
-use super::{CHANNEL, Connection};
+use super::{CHANNEL, Connection, lock_of};
 use crate::{
-    Commit, Error, NewSession,
+    Admission, Commit, Error, NewSession,
     committer::{Verdict, Write},
     rows::{self, LeaseColumns},
     seal,
 };
-use quarterdeck_api::{SessionId, Timestamp};
+use quarterdeck_api::{OrganizationId, SessionId, Timestamp};
 use quarterdeck_core::Transition;
-use std::{collections::HashSet, fmt::Write as _};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    fmt::Write as _,
+};
 use uuid::Uuid;
 
 /// A notification may carry less than 8,000 bytes; a session takes up to 54.
 const NOTICES_IN_ONE: usize = 140;
 
+/// The statement. `$before` is a query that comes first, and nothing is applied unless `$condition` holds.
+///
 /// The guard is in `advanced`: a row moves only from the version and, for a worker, in the epoch that was
 /// decided on. What belongs to a session that did not move is left out.
-const APPLY: &str = "WITH advanced AS ( \
+macro_rules! statement {
+    ($before:literal, $condition:literal) => {
+        concat!("WITH ", $before, "advanced AS ( \
         UPDATE sessions SET version = v.version, status = v.status, projection = v.projection, due_at = v.due_at, \
             finished_at = v.finished_at, answer_text = v.answer_text, epoch = sessions.epoch + v.epochs, \
             owner = CASE WHEN v.set_owner THEN v.owner ELSE sessions.owner END \
@@ -29,18 +36,20 @@ const APPLY: &str = "WITH advanced AS ( \
                   held_epoch, held_by) \
         WHERE sessions.id = v.id AND sessions.version = v.version - 1 \
             AND (v.held_epoch IS NULL OR (sessions.epoch = v.held_epoch AND sessions.owner = v.held_by)) \
+            AND ", $condition, " \
         RETURNING sessions.id), \
     created AS ( \
         INSERT INTO sessions (id, organization_id, user_id, version, status, projection, owner, epoch, due_at, \
             agent, agent_name, agent_revision, group_id, parent_session_id, created_at) \
         SELECT * FROM UNNEST($13::uuid[], $14::uuid[], $15::uuid[], $16::bigint[], $17::text[], $18::text[], \
             $19::uuid[], $20::bigint[], $21::timestamptz[], $22::text[], $23::text[], $24::bigint[], $25::text[], \
-            $26::uuid[], $27::timestamptz[]) \
+            $26::uuid[], $27::timestamptz[]) WHERE ", $condition, " \
         RETURNING id), \
     requested AS ( \
         INSERT INTO session_requests (session_id, request, first_message, first_message_text, delete_after_min, \
             delete_screenshot_after_min) \
-        SELECT * FROM UNNEST($13::uuid[], $28::text[], $29::text[], $30::text[], $42::bigint[], $43::bigint[])), \
+        SELECT * FROM UNNEST($13::uuid[], $28::text[], $29::text[], $30::text[], $42::bigint[], $43::bigint[]) \
+        WHERE ", $condition, "), \
     applied AS (SELECT id FROM advanced UNION ALL SELECT id FROM created), \
     logged AS ( \
         INSERT INTO events (session_id, event_index, type, body) \
@@ -55,7 +64,20 @@ const APPLY: &str = "WITH advanced AS ( \
         WHERE inbox.session_id = d.session_id AND inbox.number < d.through \
             AND d.session_id IN (SELECT id FROM applied)), \
     announced AS (SELECT pg_notify($40, payload) FROM UNNEST($41::text[]) AS n (payload)) \
-    SELECT id, (SELECT COUNT(*) FROM announced) FROM applied";
+    SELECT ", $condition, ", ARRAY(SELECT id FROM applied), (SELECT COUNT(*) FROM announced)")
+    };
+}
+
+/// Applies what it is given.
+const APPLY: &str = statement!("", "TRUE");
+
+/// Applies what it is given if the organizations have room for all of the new sessions, else nothing. See migration 13.
+const APPLY_IF_ROOM: &str = statement!(
+    "room AS MATERIALIZED ( \
+        SELECT quarterdeck_has_room($44::bigint[], $45::uuid[], $46::bigint[], $47::bigint[]) AS is_there), ",
+    "(SELECT is_there FROM room)"
+);
+
 
 /// Applies the writes that `verdicts` lets through; says which sessions did not move.
 pub(crate) async fn apply(
@@ -71,13 +93,63 @@ pub(crate) async fn apply(
             (Write::Create(_) | Write::Commit(_), None) => {}
         }
     }
-    let applied = arrays.run(connection).await?;
-    for (write, verdict) in writes.iter().zip(&mut verdicts) {
+    let applied = arrays.run(connection, None).await?.unwrap_or_default();
+    conflicts_told(writes, &mut verdicts, &applied);
+    Ok(verdicts)
+}
+
+/// Applies the writes in one round trip if those that ask for slots are creations, and all get one; otherwise none of
+/// them.
+pub(crate) async fn apply_if_room(connection: &mut Connection, writes: &[&Write]) -> Result<Option<Vec<Verdict>>, Error> {
+    let mut arrays = Arrays::default();
+    for write in writes {
+        match write {
+            Write::Create(new) => arrays.create(new, &new.transition),
+            Write::Commit(commit) => arrays.advance(commit),
+        }
+    }
+    let Some(applied) = arrays.run(connection, Some(&Asked::of(writes))).await? else { return Ok(None) };
+    let mut verdicts = vec![Verdict::Applied; writes.len()];
+    conflicts_told(writes, &mut verdicts, &applied);
+    Ok(Some(verdicts))
+}
+
+fn conflicts_told(writes: &[&Write], verdicts: &mut [Verdict], applied: &HashSet<SessionId>) {
+    for (write, verdict) in writes.iter().zip(verdicts) {
         if write.outcome(verdict).is_some() && !applied.contains(&write.session()) {
             *verdict = Verdict::Conflict;
         }
     }
-    Ok(verdicts)
+}
+
+/// The slots that creations ask for, by organization.
+#[derive(Default)]
+struct Asked {
+    locks: BTreeSet<i64>,
+    asking: Vec<Uuid>,
+    wanted: Vec<i64>,
+    concurrent: Vec<i64>,
+}
+
+impl Asked {
+    fn of(writes: &[&Write]) -> Self {
+        let mut by_organization: BTreeMap<OrganizationId, (u64, u64)> = BTreeMap::new();
+        for write in writes {
+            let Write::Create(new) = write else { continue };
+            let Admission::Asked { limits, .. } = &new.admission else { continue };
+            let organization = new.transition.session.organization;
+            let (wanted, concurrent) = by_organization.entry(organization).or_insert((0, limits.concurrent));
+            (*wanted, *concurrent) = (*wanted + 1, limits.concurrent.min(*concurrent));
+        }
+        let mut asked = Self::default();
+        for (organization, (wanted, concurrent)) in by_organization {
+            asked.locks.insert(lock_of(organization));
+            asked.asking.push(organization.0);
+            asked.wanted.push(rows::int(wanted));
+            asked.concurrent.push(rows::int(concurrent));
+        }
+        asked
+    }
 }
 
 /// The rows of a batch, by column.
@@ -212,10 +284,10 @@ impl<'a> Arrays<'a> {
         self.announced.chunks(NOTICES_IN_ONE).map(payload).collect()
     }
 
-    async fn run(&self, connection: &mut Connection) -> Result<HashSet<SessionId>, Error> {
+    /// Which sessions moved; none when there was no room.
+    async fn run(&self, connection: &mut Connection, asked: Option<&Asked>) -> Result<Option<HashSet<SessionId>>, Error> {
         let (advanced, created) = (&self.advanced, &self.created);
-        // The count is only there so that the notifications are sent.
-        let applied: Vec<(Uuid, i64)> = sqlx::query_as(APPLY)
+        let query = sqlx::query_as(if asked.is_some() { APPLY_IF_ROOM } else { APPLY })
             .bind(&advanced.id)
             .bind(&advanced.version)
             .bind(&advanced.status)
@@ -258,9 +330,17 @@ impl<'a> Arrays<'a> {
             .bind(CHANNEL)
             .bind(self.payloads())
             .bind(&created.delete_after_min)
-            .bind(&created.delete_screenshot_after_min)
-            .fetch_all(connection)
-            .await?;
-        Ok(applied.into_iter().map(|(id, _)| SessionId(id)).collect())
+            .bind(&created.delete_screenshot_after_min);
+        let query = match asked {
+            Some(asked) => query
+                .bind(asked.locks.iter().copied().collect::<Vec<_>>())
+                .bind(&asked.asking)
+                .bind(&asked.wanted)
+                .bind(&asked.concurrent),
+            None => query,
+        };
+        // The count is only there so that the notifications are sent.
+        let (is_room, applied, _): (bool, Vec<Uuid>, i64) = query.fetch_one(connection).await?;
+        Ok(is_room.then(|| applied.into_iter().map(SessionId).collect()))
     }
 }

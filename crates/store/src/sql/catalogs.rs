@@ -1,8 +1,8 @@
 //! The catalogs' statements. Both engines accept the same text; this file is compiled once for each.
 
-use super::{BEGIN, Db, Engine, POSITION, Pool, in_time};
+use super::{BEGIN, Db, Engine, POSITION, Pool, Result, in_time};
 use crate::{
-    Content, Details, Entry, EntryFilter, EntryKey, Error, Listing, NewEntry, Note, Revision, Shelf, Version,
+    Content, Details, Entry, EntryFilter, EntryKey, Listing, NewEntry, Note, Revision, Shelf, Version,
     catalog::Catalog,
     rows::{self, EntryRow, RevisionRow},
     seal,
@@ -11,8 +11,6 @@ use async_trait::async_trait;
 use quarterdeck_api::OrganizationId;
 use sqlx::{QueryBuilder, Transaction};
 use uuid::Uuid;
-
-type Result<T> = std::result::Result<T, Error>;
 
 #[async_trait]
 impl Catalog for Engine {

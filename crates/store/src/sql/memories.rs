@@ -1,12 +1,10 @@
 //! The statements of memories. Both engines accept the same text; this file is compiled once for each.
 
-use super::{BEGIN, Db, Engine, in_time};
-use crate::{Error, Memories, Memory, Remembered};
+use super::{BEGIN, Db, Engine, Result, in_time};
+use crate::{Memories, Memory, Remembered};
 use async_trait::async_trait;
 use quarterdeck_api::Timestamp;
 use sqlx::Transaction;
-
-type Result<T> = std::result::Result<T, Error>;
 
 /// Counts the entries of a namespace, and locks it: writers of one namespace take turns.
 const LOCK: &str = "INSERT INTO memories (organization_id, namespace, entries) VALUES ($1, $2, 0) \

@@ -1,9 +1,8 @@
 //! The statements of organizations. Both engines accept the same text; this file is compiled once for each.
 
 use super::{
-    Engine,
-    admission::{active, queued},
-    in_time,
+    Engine, in_time,
+    slots::{active, queued},
 };
 use crate::{
     Error, NewOrganization, Organization, Organizations,

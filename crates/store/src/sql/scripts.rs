@@ -1,12 +1,10 @@
 //! The statements of scripts. Both engines accept the same text; this file is compiled once for each.
 
-use super::{Engine, in_time};
-use crate::{Error, Scripts};
+use super::{Engine, Result, in_time};
+use crate::Scripts;
 use async_trait::async_trait;
 use quarterdeck_api::{OrganizationId, SessionId};
 use uuid::Uuid;
-
-type Result<T> = std::result::Result<T, Error>;
 
 const KEEP: &str = "INSERT INTO scripts (hash, script) VALUES ($1, $2) ON CONFLICT (hash) DO NOTHING";
 

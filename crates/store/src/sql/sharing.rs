@@ -1,15 +1,13 @@
 //! The statements of feedback and shares. Both engines accept the same text; this file is compiled once for each.
 
-use super::{Engine, in_time};
+use super::{Engine, Result, in_time};
 use crate::{
-    Error, Rated, Rating, Share, Sharing,
+    Rated, Rating, Share, Sharing,
     rows::{self, RatingRow},
 };
 use async_trait::async_trait;
 use quarterdeck_api::SessionId;
 use uuid::Uuid;
-
-type Result<T> = std::result::Result<T, Error>;
 
 const RATE_SESSION: &str = "INSERT INTO session_feedback (session_id, user_id, body, given_at) \
      VALUES ($1, $2, $3, $4) \

@@ -1,15 +1,13 @@
 //! The statements of sign-ins. Both engines accept the same text; this file is compiled once for each.
 
-use super::{Engine, in_time};
+use super::{Engine, Result, in_time};
 use crate::{
-    Caller, Error, LINK_TTL, Proof, SIGN_IN_IDLE, SIGN_IN_MAX, SIGN_INS_PER_KEY, SignIns, SignedIn, TokenHash,
+    Caller, LINK_TTL, Proof, SIGN_IN_IDLE, SIGN_IN_MAX, SIGN_INS_PER_KEY, SignIns, SignedIn, TokenHash,
     sign_ins::USE_INTERVAL,
 };
 use async_trait::async_trait;
 use quarterdeck_api::{OrganizationId, Timestamp, UserId};
 use uuid::Uuid;
-
-type Result<T> = std::result::Result<T, Error>;
 
 const KEY: &str = "SELECT id FROM api_keys WHERE hash = $1 AND revoked_at IS NULL";
 

@@ -8,7 +8,7 @@
 //! Only test mode deletes sessions, in one process, and has their counts forgotten ([`Totals::forget`]); what else comes to
 //! delete some has to reach every process.
 
-use super::{Db, Pool, reads::push_matching};
+use super::{Db, Pool, sessions::push_matching};
 use crate::{Error, SessionFilter};
 use moka::sync::Cache;
 use quarterdeck_api::{OrganizationId, Status, Timestamp};

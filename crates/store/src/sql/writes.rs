@@ -1,9 +1,8 @@
 //! What is decided before a batch is written, and what a lost connection left behind. Both engines accept the same text; this file is
 //! compiled once for each.
 
-use super::{Connection, admission};
+use super::{Connection, idempotency_keys, slots};
 use crate::{
-    Idempotency, NewSession,
     admission::decide,
     committer::{Landed, Verdict, Write},
     rows,
@@ -11,10 +10,6 @@ use crate::{
 use quarterdeck_api::OrganizationId;
 use quarterdeck_core::Transition;
 use std::collections::BTreeSet;
-use uuid::Uuid;
-
-/// An idempotency key protects for 24 hours (contract: sessions, "Idempotency-Key").
-pub(crate) const KEY_LIFE: chrono::TimeDelta = chrono::TimeDelta::hours(24);
 
 type Result<T> = std::result::Result<T, sqlx::Error>;
 
@@ -24,67 +19,13 @@ pub(crate) async fn judge(
     writes: &[&Write],
     asked: &BTreeSet<OrganizationId>,
 ) -> Result<Vec<Verdict>> {
-    let mut verdicts = claim_keys(connection, writes).await?;
+    let mut verdicts = idempotency_keys::claim(connection, writes).await?;
     if !asked.is_empty() {
-        let found = admission::count(connection, writes, asked).await?;
+        let found = slots::count(connection, writes, asked).await?;
         decide(writes, &mut verdicts, found);
-        admission::amend_keys(connection, writes, &verdicts).await?;
+        idempotency_keys::amend(connection, writes, &verdicts).await?;
     }
     Ok(verdicts)
-}
-
-async fn claim_keys(connection: &mut Connection, writes: &[&Write]) -> Result<Vec<Verdict>> {
-    let mut verdicts = Vec::with_capacity(writes.len());
-    for write in writes {
-        verdicts.push(match write {
-            Write::Create(new) => match &new.idempotency {
-                Some(idempotency) => claim_key(connection, new, idempotency).await?,
-                None => Verdict::Applied,
-            },
-            Write::Commit(_) => Verdict::Applied,
-        });
-    }
-    Ok(verdicts)
-}
-
-async fn claim_key(connection: &mut Connection, new: &NewSession, idempotency: &Idempotency) -> Result<Verdict> {
-    let session = &new.transition.session;
-    let claimed: Option<Uuid> = sqlx::query_scalar(
-        "INSERT INTO idempotency_keys (organization_id, key, request_hash, session_id, response, created_at) \
-         VALUES ($1, $2, $3, $4, $5, $6) \
-         ON CONFLICT (organization_id, key) DO UPDATE \
-         SET request_hash = excluded.request_hash, session_id = excluded.session_id, \
-             response = excluded.response, created_at = excluded.created_at \
-         WHERE idempotency_keys.created_at <= $7 \
-         RETURNING session_id",
-    )
-    .bind(session.organization.0)
-    .bind(&idempotency.key)
-    .bind(&idempotency.request_hash[..])
-    .bind(session.id.0)
-    .bind(&idempotency.response)
-    .bind(session.created_at)
-    .bind(session.created_at - KEY_LIFE)
-    .fetch_optional(&mut *connection)
-    .await?;
-    match claimed {
-        Some(_) => Ok(Verdict::Applied),
-        None => replay(connection, session.organization, idempotency).await,
-    }
-}
-
-async fn replay(
-    connection: &mut Connection,
-    organization: OrganizationId,
-    idempotency: &Idempotency,
-) -> Result<Verdict> {
-    let (hash, response): (Vec<u8>, String) =
-        sqlx::query_as("SELECT request_hash, response FROM idempotency_keys WHERE organization_id = $1 AND key = $2")
-            .bind(organization.0)
-            .bind(&idempotency.key)
-            .fetch_one(connection)
-            .await?;
-    Ok(if hash == idempotency.request_hash { Verdict::Replayed(response) } else { Verdict::KeyReused })
 }
 
 /// What `write` turned into, if the log (or the inbox, for a change without events) holds what it would have written.

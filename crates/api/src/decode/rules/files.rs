@@ -1,6 +1,7 @@
 //! Names of attached files and paths of a skill's files.
 
 use std::collections::HashSet;
+use unicode_general_category::{GeneralCategory, get_general_category};
 
 /// The longest name of an attached file, in bytes.
 const NAME_MAX: usize = 255;
@@ -16,19 +17,9 @@ pub fn clean_name(name: &str) -> Result<String, String> {
     }
 }
 
-/// Control, format, line and paragraph separator characters.
 fn is_invisible(letter: char) -> bool {
-    letter.is_control() || matches!(letter, '\u{2028}' | '\u{2029}') || is_format(letter)
-}
-
-/// Unicode's category Cf.
-fn is_format(letter: char) -> bool {
-    matches!(letter,
-        '\u{ad}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{890}'..='\u{891}' | '\u{8e2}'
-        | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}'
-        | '\u{2066}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{110bd}' | '\u{110cd}'
-        | '\u{13430}'..='\u{1343f}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0001}'
-        | '\u{e0020}'..='\u{e007f}')
+    use GeneralCategory::{Control, Format, LineSeparator, ParagraphSeparator};
+    matches!(get_general_category(letter), Control | Format | LineSeparator | ParagraphSeparator)
 }
 
 /// Paths that can be laid out beside a skill's `SKILL.md` on any file system.

@@ -31,6 +31,30 @@ const TITLE_MAX_CHARS: usize = 300;
 impl Chromium {
     /// A JPEG of the visible part of the active tab, or of a part of that in the same size.
     pub(super) async fn capture(&self, of: Option<Area>) -> Option<Bytes> {
+        let capturing = async {
+            loop {
+                let documents = self.standing().documents;
+                tokio::select! {
+                    picture = self.captured(of) => return picture,
+                    // The page that was asked for its picture is gone, and with it the answer.
+                    () = self.replaced(documents) => (),
+                }
+            }
+        };
+        tokio::time::timeout(PICTURE_TIMEOUT, capturing).await.ok().flatten()
+    }
+
+    async fn replaced(&self, documents: u64) {
+        loop {
+            let changed = self.shared.changed.notified();
+            if self.standing().documents != documents {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    async fn captured(&self, of: Option<Area>) -> Option<Bytes> {
         let page = self.active_page()?;
         let clip = self.clip(&page, of).await?;
         for quality in [QUALITY, QUALITY_OF_LARGE] {
@@ -38,7 +62,7 @@ impl Chromium {
             if let Some(clip) = &clip {
                 wanted["clip"] = clip.clone();
             }
-            let captured = page.call_within(PICTURE_TIMEOUT, "Page.captureScreenshot", wanted).await.ok()?;
+            let captured = page.call("Page.captureScreenshot", wanted).await.ok()?;
             let picture = STANDARD.decode(text(&captured, "data")).ok()?;
             if !picture.is_empty() && picture.len() <= PICTURE_MAX_BYTES {
                 return Some(picture.into());
@@ -61,7 +85,7 @@ impl Chromium {
         let (width, height) = (f64::from(width), f64::from(height));
         let area = of.unwrap_or(Area { x: 0.0, y: 0.0, width, height });
         let enlarged = (width / area.width).min(height / area.height) * scale;
-        let place = page.call_within(PICTURE_TIMEOUT, "Page.getLayoutMetrics", json!({})).await.ok()?;
+        let place = page.call("Page.getLayoutMetrics", json!({})).await.ok()?;
         let from = |name: &str| place["cssVisualViewport"][name].as_f64().unwrap_or_default();
         Some(Some(json!({
             "x": from("pageX") + area.x, "y": from("pageY") + area.y, "width": area.width, "height": area.height,
@@ -71,9 +95,11 @@ impl Chromium {
 
     pub(super) async fn look_around(&self) -> Result<Sight, ActionError> {
         let page = self.page().await?;
-        let targets = self.cdp.call(None, "Target.getTargets", json!({"filter": [{"type": "page"}]})).await;
-        let targets = targets.map_err(|error| failed(&error))?;
-        let known = page.helper(GLANCE, "state", &[]).await.unwrap_or_default();
+        let (targets, known) = tokio::join!(
+            self.cdp.call(None, "Target.getTargets", json!({"filter": [{"type": "page"}]})),
+            page.helper(GLANCE, "state", &[]),
+        );
+        let (targets, known) = (targets.map_err(|error| failed(&error))?, known.unwrap_or_default());
         let mouse = *self.mouse.lock().unwrap_or_else(PoisonError::into_inner);
         let state = self.shared.lock();
         let tabs: Vec<TabSight> = state

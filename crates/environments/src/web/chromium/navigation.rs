@@ -1,6 +1,8 @@
 //! Going to pages, through history, and from tab to tab.
 
-use super::{Chromium, SCRIPT_TIMEOUT, cdp::CdpError, failed, script::Page, settle::LOAD_MAX, state::text, tab::TabId};
+use super::{
+    Chromium, SCRIPT_TIMEOUT, Standing, cdp::CdpError, failed, script::Page, settle::LOAD_MAX, state::text, tab::TabId,
+};
 use crate::web::driver::{ActionError, Done};
 use serde_json::json;
 use std::time::Duration;
@@ -38,28 +40,28 @@ impl Chromium {
         if !is_page(text(entry, "url")) {
             return Err(none());
         }
-        let (_, documents, moves) = self.standing();
+        let before = self.standing();
         let begun = page.call("Page.navigateToHistoryEntry", json!({"entryId": entry["id"]})).await;
         begun.map_err(|error| failed(&error))?;
-        self.begun(documents, moves).await;
+        self.begun(before).await;
         Ok(Done::default())
     }
 
     pub(super) async fn reload(&self, page: &Page) -> Result<Done, ActionError> {
-        let (_, documents, moves) = self.standing();
+        let before = self.standing();
         page.post("Page.stopLoading", json!({}));
         page.call("Page.reload", json!({})).await.map_err(|error| failed(&error))?;
-        self.begun(documents, moves).await;
+        self.begun(before).await;
         Ok(Done::default())
     }
 
     /// Waits until a navigation shows.
-    async fn begun(&self, documents: u64, moves: u64) {
+    async fn begun(&self, before: Standing) {
         let begun = async {
             loop {
                 let is_loading = self.shared.lock().active_tab().is_none_or(|tab| tab.loading_since().is_some());
-                let (_, shown, times_moved) = self.standing();
-                if is_loading || shown != documents || times_moved != moves || self.cdp.has_ended() {
+                let Standing { documents, moves, .. } = self.standing();
+                if is_loading || documents != before.documents || moves != before.moves || self.cdp.has_ended() {
                     return;
                 }
                 tokio::time::sleep(Duration::from_millis(10)).await;
@@ -75,6 +77,18 @@ impl Chromium {
             Some(url) => self.go(&page, url).await,
             None => Ok(Done::default()),
         }
+    }
+
+    /// Shows a blank page in a tab that a page opened on an address that the browser does not let it open, such as one of
+    /// `data:`. It would show nothing ever, and give no picture. Says whether it was so.
+    pub(super) async fn has_blanked(&self) -> bool {
+        let Some(page) = self.active_page() else { return false };
+        let Some(target) = self.shared.lock().active_tab().map(|tab| tab.target.clone()) else { return false };
+        let known = self.cdp.call(None, "Target.getTargetInfo", json!({"targetId": target})).await;
+        if !known.is_ok_and(|known| text(&known["targetInfo"], "url").is_empty()) {
+            return false;
+        }
+        page.call("Page.navigate", json!({"url": "about:blank"})).await.is_ok()
     }
 
     pub(super) async fn switch(&self, wanted: TabId) -> Result<Done, ActionError> {

@@ -128,13 +128,21 @@ impl Process {
         &self.profile
     }
 
+    /// Waits a little for it to end by itself.
+    pub(crate) async fn wait(&mut self) {
+        let _ = tokio::time::timeout(END_TIMEOUT, self.child.wait()).await;
+    }
+
     /// Kills it, and says how it ended if it had ended before.
     pub(crate) async fn end(mut self) -> Option<String> {
         let before = self.child.try_wait().ok().flatten();
         self.kill();
-        let _ = tokio::time::timeout(END_TIMEOUT, self.child.wait()).await;
+        self.wait().await;
         before.map(|status| match (status.code(), status.signal()) {
             (Some(97), _) => "its memory limit could not be set".into(),
+            // What a shell says of programs that it cannot start.
+            (Some(126), _) => "it is not executable".into(),
+            (Some(127), _) => "it is not there any more; install it again or name another one with --browser".into(),
             (Some(code), _) => format!("exit code {code}"),
             (None, signal) => format!("signal {}", signal.unwrap_or_default()),
         })

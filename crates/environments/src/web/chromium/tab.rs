@@ -33,8 +33,13 @@ pub(crate) struct Tab {
     pub(crate) tabs_refused: u32,
     /// An input that has asked for files.
     pub(crate) chooser: Option<Chooser>,
+    /// Requests that it has made.
+    pub(crate) asked: u64,
     loading_since: Option<Instant>,
     requests: HashMap<String, Instant>,
+    /// The document that its main frame shows, and what a host answered with which document.
+    loader: String,
+    answered: Option<(String, u64)>,
 }
 
 /// An input of a page that waits for files.
@@ -56,8 +61,11 @@ impl Tab {
             is_crashed: false,
             tabs_refused: 0,
             chooser: None,
+            asked: 0,
             loading_since: None,
             requests: HashMap::new(),
+            loader: String::new(),
+            answered: None,
         }
     }
 
@@ -69,6 +77,12 @@ impl Tab {
     /// Whether requests are open that the page may be waiting for.
     pub(crate) fn is_requesting(&self, now: Instant) -> bool {
         self.requests.values().any(|since| now.duration_since(*since) < LONG_POLL)
+    }
+
+    /// The status that the host of its page answered with, if that was a fault.
+    pub(crate) fn fault_of_host(&self) -> Option<u64> {
+        let (loader, status) = self.answered.as_ref()?;
+        (*loader == self.loader && *status >= 400).then_some(*status)
     }
 
     pub(super) fn crashed(&mut self) {
@@ -93,6 +107,7 @@ impl Tab {
     }
 
     fn requested(&mut self, session: &str, params: &Value) {
+        self.asked += 1;
         let is_stream = matches!(text(params, "type"), "EventSource" | "WebSocket" | "Ping" | "Media");
         if !is_stream && self.requests.len() < REQUESTS_MAX {
             self.requests.insert(key(session, params), Instant::now());
@@ -104,11 +119,16 @@ impl Tab {
         match method {
             "Page.frameNavigated" if params["frame"]["parentId"].is_null() => {
                 text(&params["frame"], "id").clone_into(&mut self.main_frame);
+                text(&params["frame"], "loaderId").clone_into(&mut self.loader);
                 self.documents += 1;
                 self.is_crashed = false;
                 self.tabs_refused = 0;
                 self.chooser = None;
                 self.requests.retain(|_, since| since.elapsed() < Duration::from_millis(500));
+            }
+            "Network.responseReceived" if is_main && text(params, "type") == "Document" => {
+                let status = params["response"]["status"].as_u64();
+                self.answered = status.map(|status| (text(params, "loaderId").to_owned(), status));
             }
             "Page.navigatedWithinDocument" if is_main => self.moves += 1,
             "Page.frameStartedLoading" | "Page.frameStartedNavigating" if is_main => {
@@ -145,6 +165,22 @@ mod tests {
         assert_eq!((tab.documents, tab.loading_since().is_some()), (1, true));
         tab.take_in("S", "Page.frameStoppedLoading", &json!({"frameId": "T"}));
         assert!(tab.loading_since().is_none());
+    }
+
+    #[test]
+    fn a_fault_of_the_host_is_that_of_the_document_that_is_shown() {
+        let mut tab = tab();
+        let answered = |frame: &str, loader: &str, status: u64| json!({"frameId": frame, "loaderId": loader, "type": "Document", "response": {"status": status}});
+        tab.take_in("S", "Network.responseReceived", &answered("T", "L", 404));
+        assert_eq!(tab.fault_of_host(), None, "it is not shown yet");
+        tab.take_in("S", "Page.frameNavigated", &json!({"frame": {"id": "T", "loaderId": "L"}}));
+        tab.take_in("S", "Network.responseReceived", &answered("F", "M", 500));
+        assert_eq!(tab.fault_of_host(), Some(404), "frames have their own");
+        tab.take_in("S", "Page.frameNavigated", &json!({"frame": {"id": "T", "loaderId": "K"}}));
+        assert_eq!(tab.fault_of_host(), None, "back on a page that was kept");
+        tab.take_in("S", "Network.responseReceived", &answered("T", "N", 200));
+        tab.take_in("S", "Page.frameNavigated", &json!({"frame": {"id": "T", "loaderId": "N"}}));
+        assert_eq!(tab.fault_of_host(), None);
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! What a call returns: what was done, what was hit, what came of it.
 
-use crate::web::{chromium::state::Dialog, driver::Done};
+use crate::web::{
+    chromium::{downloads::Arrived, state::Dialog},
+    driver::Done,
+};
 use serde_json::{Map, Value, json};
 
 /// Bytes of a receipt.
@@ -30,7 +33,7 @@ pub(crate) fn receipt(done: &str, element: Option<&str>, came: &Done) -> Value {
     put("opened", numbers(&came.news.opened));
     put("closed", numbers(&came.news.closed));
     put("dialog", dialogs(&came.news.dialogs));
-    put("downloaded", downloaded(came));
+    put("downloaded", downloaded(&came.arrived));
     put("refused", (!came.refused.is_empty()).then(|| came.refused.clone().into()));
     put("load", came.load.as_deref().map(|load| cut(load).into()));
     let notes = notes(came);
@@ -46,6 +49,9 @@ fn notes(came: &Done) -> Vec<String> {
     }
     if news.stopped {
         notes.push("the page opened dialogs without end and was stopped".into());
+    }
+    if news.dialogs.iter().any(|dialog| dialog.kind == "beforeunload" && !dialog.accepted) {
+        notes.push("the page was not left, since its dialog was dismissed".into());
     }
     if news.tabs_refused > 0 {
         notes.push(format!("{} more tabs were not opened: there are too many", news.tabs_refused));
@@ -71,9 +77,10 @@ fn dialogs(dialogs: &[Dialog]) -> Option<Value> {
     }
 }
 
-fn downloaded(came: &Done) -> Option<Value> {
-    let told = came.arrived.iter().map(|file| json!({"name": file.name, "size_bytes": file.bytes}));
-    (!came.arrived.is_empty()).then(|| told.collect())
+/// Files that have arrived, as they are told of; none if there are none.
+pub(crate) fn downloaded(arrived: &[Arrived]) -> Option<Value> {
+    let told = arrived.iter().map(|file| json!({"name": file.name, "size_bytes": file.bytes}));
+    (!arrived.is_empty()).then(|| told.collect())
 }
 
 fn cut(text: &str) -> String {
