@@ -115,10 +115,10 @@ impl Player<'_> {
             Deed::TimedOut => Report::TimedOut,
             Deed::Failed { sentence, cause } => return Err(StepError::Failed(fault(sentence, cause.clone()))),
         };
-        let recorded = recorder.record(report).await?;
+        let follows = recorder.record(report).await?;
         self.reach.version = self.reach.version.saturating_add(1);
         if let Deed::Replied(_) = deed {
-            self.open = recorded.to_run.len();
+            self.open = follows.to_run.len();
         } else if let Deed::Returned(_) = deed {
             self.open = self.open.saturating_sub(1);
         }
