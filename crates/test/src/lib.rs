@@ -92,7 +92,7 @@ impl Builder {
         let bed = Arc::new(TestBed::new(Arc::clone(&clock), Vec::new(), Unmatched::Fail));
         let app = App::new(engine.sessions(), Arc::clone(&store), ServerSettings::default());
         let app = app.with_test_bed(Arc::clone(&bed));
-        let (api_key, caller) = key(&*store, &*clock).await?;
+        let (api_key, caller) = key(&*store, &clock).await?;
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let draining = engine.draining();

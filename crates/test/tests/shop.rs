@@ -15,6 +15,7 @@ struct Shopper<'a> {
 }
 
 impl<'a> Shopper<'a> {
+    #[expect(clippy::disallowed_methods, reason = "a client of a test's own server has nobody to be guarded from")]
     fn of(quarterdeck: &'a Quarterdeck) -> Self {
         // For the client's sake; nothing here is encrypted.
         let _ = rustls::crypto::ring::default_provider().install_default();

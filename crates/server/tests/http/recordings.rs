@@ -224,6 +224,7 @@ async fn told(story: &Story) -> (Recording, Result<Option<String>, String>) {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "whoever looks for more says so to the test")]
 fn what_is_played_is_what_was_recorded() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let cases = std::env::var("QUARTERDECK_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(CASES);
