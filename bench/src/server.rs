@@ -63,13 +63,25 @@ impl Server {
         Self::start_on(arguments, &engine.fresh_url()?, model).await
     }
 
+    /// Starts one in test mode on a fresh database.
+    pub(crate) async fn start_for_tests(arguments: &Arguments, engine: &Engine) -> Result<Self> {
+        Self::start_with(arguments, &engine.fresh_url()?, None, &["--test"]).await
+    }
+
     /// Starts one on this database.
     pub(crate) async fn start_on(arguments: &Arguments, url: &str, model: Option<&str>) -> Result<Self> {
+        Self::start_with(arguments, url, model, &[]).await
+    }
+
+    async fn start_with(arguments: &Arguments, url: &str, model: Option<&str>, options: &[&str]) -> Result<Self> {
         let started = Instant::now();
         let mut launch = Launch::of(&arguments.binary)
             .with("--log", "warn")
             .with("--max-concurrent-sessions", "1000000")
             .with("--database-url", url);
+        for option in options {
+            launch = launch.switched(option);
+        }
         if let Some(model) = model {
             launch = launch.with("--model-base-url", model).with("--model", "bench");
         }

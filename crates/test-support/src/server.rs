@@ -51,6 +51,13 @@ impl Launch {
         self
     }
 
+    /// With this switch.
+    #[must_use]
+    pub fn switched(mut self, name: &str) -> Self {
+        self.command.arg(name);
+        self
+    }
+
     /// With a folder for its data that goes with it.
     ///
     /// # Errors
