@@ -1,9 +1,9 @@
 //! Files of scenarios: `quarterdeck scenario check`, and what a server in test mode loads.
 
 use crate::{
-    Failure, recordings,
+    Failure,
     options::{ScenarioCommand, ScenarioOptions},
-    output, say,
+    output, recordings, say,
 };
 use anyhow::Context;
 use base64::{Engine, engine::general_purpose::STANDARD};

@@ -126,7 +126,8 @@ mod tests {
 
     #[test]
     fn keys_secrets_and_patterns_are_hidden_and_prose_is_not() {
-        let masks = Masks::new(["canary \"one\"/two".to_owned(), "abc".to_owned()], vec![Regex::new(r"\d{4}-\d{4}").unwrap()]);
+        let masks =
+            Masks::new(["canary \"one\"/two".to_owned(), "abc".to_owned()], vec![Regex::new(r"\d{4}-\d{4}").unwrap()]);
         for text in [
             "key hk-0123456789abcdef0123",
             "sk-proj-0123456789abcdef0123",

@@ -216,7 +216,8 @@ impl Playback {
         }
         let shown = self.deeds.iter().enumerate().filter(|(_, placed)| placed.deed.is_seen());
         let next = shown.map(|(place, _)| place).nth(seen).unwrap_or(self.deeds.len());
-        let hidden = self.deeds[..next].iter().rev().take_while(|placed| !placed.deed.is_seen() && placed.after >= log_length);
+        let hidden =
+            self.deeds[..next].iter().rev().take_while(|placed| !placed.deed.is_seen() && placed.after >= log_length);
         next - hidden.count()
     }
 }
@@ -325,7 +326,8 @@ fn usage(recording: &Recording, after: usize) -> Option<(ModelUsage, Option<[i64
             output_tokens: less(now.usage.output_tokens, then.map(|then| then.usage.output_tokens)),
             reasoning_tokens: less(now.usage.reasoning_tokens, then.map(|then| then.usage.reasoning_tokens)),
         };
-        let part = |now: Option<f64>, then: Option<Option<f64>>| Some(billionths(now? - then.flatten().unwrap_or_default()));
+        let part =
+            |now: Option<f64>, then: Option<Option<f64>>| Some(billionths(now? - then.flatten().unwrap_or_default()));
         let cost = (|| {
             Some([
                 part(now.input_cost, then.map(|then| then.input_cost))?,

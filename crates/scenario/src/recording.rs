@@ -96,7 +96,8 @@ impl Recording {
         let Some(Value::Array(events)) = members.remove("events") else {
             return Err(fault(begin, "the recording has no list of `events`"));
         };
-        let events: Result<Vec<_>, _> = (0..).zip(events).map(|(number, event)| read_event(event, at, number)).collect();
+        let events: Result<Vec<_>, _> =
+            (0..).zip(events).map(|(number, event)| read_event(event, at, number)).collect();
         let children = match members.remove("children") {
             None => Vec::new(),
             Some(Value::Array(children)) => children,
@@ -167,8 +168,10 @@ impl Recording {
         let events: Vec<Value> = self.events.iter().map(|event| json!(event.data)).collect();
         let mut children: Vec<&RecordedChild> = self.children.iter().collect();
         children.sort_by(|one, other| one.call.cmp(&other.call));
-        let children: Vec<Value> =
-            children.into_iter().map(|child| json!({"call": child.call, "recording": child.recording.bare()})).collect();
+        let children: Vec<Value> = children
+            .into_iter()
+            .map(|child| json!({"call": child.call, "recording": child.recording.bare()}))
+            .collect();
         let about: Map<String, Value> = ["latest_answer"]
             .into_iter()
             .filter_map(|name| Some((name.to_owned(), self.about.get(name)?.clone())))
@@ -220,7 +223,9 @@ fn shown(value: Option<&Value>) -> String {
 /// Lists are compared item by item, so that an event is named by its number.
 fn differing(one: &Value, other: &Value, at: &str) -> Option<String> {
     match (one, other) {
-        (Value::Object(one), Value::Object(other)) if at.is_empty() || at.ends_with(".recording") || at == "children" => {
+        (Value::Object(one), Value::Object(other))
+            if at.is_empty() || at.ends_with(".recording") || at == "children" =>
+        {
             let mut names: Vec<&String> = one.keys().chain(other.keys()).collect();
             // What happened says more than what was asked.
             names.sort_by_key(|name| (*name != "events", name.as_str()));
@@ -243,7 +248,13 @@ fn differing(one: &Value, other: &Value, at: &str) -> Option<String> {
                 }
             })
         }
-        (one, other) => if one == other { None } else { told(Some(one), Some(other), at) },
+        (one, other) => {
+            if one == other {
+                None
+            } else {
+                told(Some(one), Some(other), at)
+            }
+        }
     }
 }
 
@@ -255,7 +266,9 @@ fn check_version(version: Option<Value>, place: &str) -> Result<(), RecordingFau
     match version.as_ref().map(|version| (version, version.as_u64())) {
         Some((_, Some(VERSION))) => Ok(()),
         Some((_, Some(newer))) if newer > VERSION => {
-            let told = format!("the recording is of version {newer}, and version {VERSION} is read here: take a newer quarterdeck");
+            let told = format!(
+                "the recording is of version {newer}, and version {VERSION} is read here: take a newer quarterdeck"
+            );
             Err(fault(place, told))
         }
         Some((other, _)) => Err(fault(place, format!("`{VERSION_KEY}` is the file's version, {VERSION}, not {other}"))),
@@ -275,7 +288,10 @@ fn read_event(event: Value, at: &str, number: usize) -> Result<RecordedEvent, Re
     serde_json::from_value(event).map_err(|error| {
         let why = error.to_string();
         if why.starts_with("unknown variant") {
-            return fault(&place, format!("events of the type {kind} are not known here ({why}): take a newer quarterdeck"));
+            return fault(
+                &place,
+                format!("events of the type {kind} are not known here ({why}): take a newer quarterdeck"),
+            );
         }
         fault(&place, format!("this is no {kind}: {why}"))
     })
@@ -370,8 +386,16 @@ mod tests {
         check(&text[..40], "line 1, column 40: this is no JSON: EOF while parsing");
         check("[]", "the beginning: a recording is a JSON object");
         check("{\"events\": []}", "the beginning: this is no recording: it has no `quarterdeck_recording`");
-        changed("/quarterdeck_recording", json!(2), "the beginning: the recording is of version 2, and version 1 is read here");
-        changed("/quarterdeck_recording", json!("x"), "the beginning: `quarterdeck_recording` is the file's version, 1, not \"x\"");
+        changed(
+            "/quarterdeck_recording",
+            json!(2),
+            "the beginning: the recording is of version 2, and version 1 is read here",
+        );
+        changed(
+            "/quarterdeck_recording",
+            json!("x"),
+            "the beginning: `quarterdeck_recording` is the file's version, 1, not \"x\"",
+        );
         changed("/events", json!([]), "the beginning: the recording holds no events");
         changed("/events/0/type", json!("NewEvent"), "events[0]: events of the type NewEvent are not known here");
         changed("/events/0", json!(1), "events[0]: the event has no `type`");

@@ -4,8 +4,8 @@ pub(crate) mod tools;
 
 use async_trait::async_trait;
 use quarterdeck_agent::{
-    ApiKey, EndpointClient, EndpointSettings, Media, ModelClient, ModelRunner, NoMedia, NoTools, Reach, Recorded, Recorder,
-    Runner, RunnerSettings, StepContext, StepError, Superseded, Toolbox,
+    ApiKey, EndpointClient, EndpointSettings, Media, ModelClient, ModelRunner, NoMedia, NoTools, Reach, Recorded,
+    Recorder, Runner, RunnerSettings, StepContext, StepError, Superseded, Toolbox,
 };
 use quarterdeck_api::{
     Agent, AgentEvent, Answer, ErrorCode, JsonObject, OrganizationId, Status, Timestamp, ToolRequest, ToolResult,

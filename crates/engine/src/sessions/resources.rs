@@ -4,7 +4,7 @@ use super::Sessions;
 use crate::{SubmitError, media::media_type_of};
 use bytes::Bytes;
 use quarterdeck_api::SessionId;
-use quarterdeck_store::{Blobs, BlobClass, BlobName, Caller, Located, ServedAs};
+use quarterdeck_store::{BlobClass, BlobName, Blobs, Caller, Located, ServedAs};
 
 impl Sessions {
     /// Where the files of sessions are.

@@ -204,7 +204,8 @@ fn put(value: &mut Value, found: &HashMap<String, (String, Bytes)>) {
         Value::Array(items) => items.iter_mut().for_each(|item| put(item, found)),
         Value::Object(members) => {
             let source = members.get("source").and_then(Value::as_str).and_then(|source| found.get(source));
-            if let Some((media_type, bytes)) = source.filter(|_| members.get("type").is_some_and(|kind| kind == "url")) {
+            if let Some((media_type, bytes)) = source.filter(|_| members.get("type").is_some_and(|kind| kind == "url"))
+            {
                 let (media_type, bytes) = (media_type.clone(), STANDARD.encode(bytes));
                 members.insert("type".into(), "base64".into());
                 members.insert("source".into(), bytes.into());
@@ -234,21 +235,21 @@ impl Calls {
     fn of(log: &Recording) -> Self {
         let events: Vec<Value> = log.events.iter().map(|event| json!(event.data)).collect();
         let called = events.iter().filter_map(|event| event.pointer("/data/tool_reqs")?.as_array()).flatten();
-        let open = called.filter(|call| call.get("tool_name").is_some_and(|name| name == DELEGATE)).filter_map(|call| {
-            let id = call.get("id")?.as_str()?;
-            let returned = events.iter().find(|event| event.pointer("/data/tool_req/id").is_some_and(|of| of == id));
-            let result = returned.map(Value::to_string).unwrap_or_default();
-            let argument = |name| call.pointer(&format!("/args/{name}")).cloned().unwrap_or_default();
-            Some(Open { call: id.to_owned(), agent: argument("agent"), task: argument("task"), result })
-        });
+        let open =
+            called.filter(|call| call.get("tool_name").is_some_and(|name| name == DELEGATE)).filter_map(|call| {
+                let id = call.get("id")?.as_str()?;
+                let returned =
+                    events.iter().find(|event| event.pointer("/data/tool_req/id").is_some_and(|of| of == id));
+                let result = returned.map(Value::to_string).unwrap_or_default();
+                let argument = |name| call.pointer(&format!("/args/{name}")).cloned().unwrap_or_default();
+                Some(Open { call: id.to_owned(), agent: argument("agent"), task: argument("task"), result })
+            });
         Self(open.collect())
     }
 
     /// The call that a child worked off: the one whose result names it, else the first that asked for the same.
     fn take(&mut self, child: &Recording) -> Option<String> {
-        let asked = |open: &Open| {
-            open.agent.as_str() == child.agent() && open.task.as_str() == child.first_message()
-        };
+        let asked = |open: &Open| open.agent.as_str() == child.agent() && open.task.as_str() == child.first_message();
         let named = self.0.iter().position(|open| open.result.contains(&child.id));
         let place = named.or_else(|| self.0.iter().position(asked))?;
         Some(self.0.remove(place).call)

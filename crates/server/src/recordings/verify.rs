@@ -9,7 +9,7 @@ use quarterdeck_core::{Cast, Command};
 use quarterdeck_engine::{
     Clock, CreateError, Created, Engine, EngineSettings, Preparation, Sessions, SubmitError, Target, VirtualClock,
 };
-use quarterdeck_scenario::{Played, PlaybackAct as Act, Recording, Scenario, Timing};
+use quarterdeck_scenario::{PlaybackAct as Act, Played, Recording, Scenario, Timing};
 use quarterdeck_store::{Blobs, Caller, NewKey, OpenError, Store};
 use serde_json::Value;
 use std::{sync::Arc, time::Duration};
@@ -106,7 +106,9 @@ impl Stage {
                 Some((act, at)) => {
                     self.let_pass(at, timing).await?;
                     if self.length(id).await? == length {
-                        self.act(id, act).await.map_err(|cause| VerifyError::Refused { event: length, cause: cause.to_string() })?;
+                        self.act(id, act)
+                            .await
+                            .map_err(|cause| VerifyError::Refused { event: length, cause: cause.to_string() })?;
                     }
                 }
                 // A session may wait for its client for days, and what it waits for was recorded or never came.
@@ -148,10 +150,12 @@ impl Stage {
         };
         let request = request(&recording.request)?;
         match self.sessions.prepare_as(self.caller, request, None, true).await.map_err(refused)? {
-            Preparation::New(prepared) => match self.sessions.admit(*prepared.cast_as(&cast), None).await.map_err(refused)? {
-                Created::New(record) => Ok(record.session.id),
-                Created::Replayed(_) => Err(VerifyError::Request("it was asked before".into())),
-            },
+            Preparation::New(prepared) => {
+                match self.sessions.admit(*prepared.cast_as(&cast), None).await.map_err(refused)? {
+                    Created::New(record) => Ok(record.session.id),
+                    Created::Replayed(_) => Err(VerifyError::Request("it was asked before".into())),
+                }
+            }
             Preparation::Replayed(_) => Err(VerifyError::Request("it was asked before".into())),
         }
     }

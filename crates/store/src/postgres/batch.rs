@@ -26,7 +26,10 @@ const NOTICES_IN_ONE: usize = 140;
 /// decided on. What belongs to a session that did not move is left out.
 macro_rules! statement {
     ($before:literal, $condition:literal) => {
-        concat!("WITH ", $before, "advanced AS ( \
+        concat!(
+            "WITH ",
+            $before,
+            "advanced AS ( \
         UPDATE sessions SET version = v.version, status = v.status, projection = v.projection, due_at = v.due_at, \
             finished_at = v.finished_at, answer_text = v.answer_text, epoch = sessions.epoch + v.epochs, \
             owner = CASE WHEN v.set_owner THEN v.owner ELSE sessions.owner END \
@@ -36,20 +39,26 @@ macro_rules! statement {
                   held_epoch, held_by) \
         WHERE sessions.id = v.id AND sessions.version = v.version - 1 \
             AND (v.held_epoch IS NULL OR (sessions.epoch = v.held_epoch AND sessions.owner = v.held_by)) \
-            AND ", $condition, " \
+            AND ",
+            $condition,
+            " \
         RETURNING sessions.id), \
     created AS ( \
         INSERT INTO sessions (id, organization_id, user_id, version, status, projection, owner, epoch, due_at, \
             agent, agent_name, agent_revision, group_id, parent_session_id, created_at) \
         SELECT * FROM UNNEST($13::uuid[], $14::uuid[], $15::uuid[], $16::bigint[], $17::text[], $18::text[], \
             $19::uuid[], $20::bigint[], $21::timestamptz[], $22::text[], $23::text[], $24::bigint[], $25::text[], \
-            $26::uuid[], $27::timestamptz[]) WHERE ", $condition, " \
+            $26::uuid[], $27::timestamptz[]) WHERE ",
+            $condition,
+            " \
         RETURNING id), \
     requested AS ( \
         INSERT INTO session_requests (session_id, request, first_message, first_message_text, delete_after_min, \
             delete_screenshot_after_min) \
         SELECT * FROM UNNEST($13::uuid[], $28::text[], $29::text[], $30::text[], $42::bigint[], $43::bigint[]) \
-        WHERE ", $condition, "), \
+        WHERE ",
+            $condition,
+            "), \
     applied AS (SELECT id FROM advanced UNION ALL SELECT id FROM created), \
     logged AS ( \
         INSERT INTO events (session_id, event_index, type, body) \
@@ -64,7 +73,10 @@ macro_rules! statement {
         WHERE inbox.session_id = d.session_id AND inbox.number < d.through \
             AND d.session_id IN (SELECT id FROM applied)), \
     announced AS (SELECT pg_notify($40, payload) FROM UNNEST($41::text[]) AS n (payload)) \
-    SELECT ", $condition, ", ARRAY(SELECT id FROM applied), (SELECT COUNT(*) FROM announced)")
+    SELECT ",
+            $condition,
+            ", ARRAY(SELECT id FROM applied), (SELECT COUNT(*) FROM announced)"
+        )
     };
 }
 
@@ -77,7 +89,6 @@ const APPLY_IF_ROOM: &str = statement!(
         SELECT quarterdeck_has_room($44::bigint[], $45::uuid[], $46::bigint[], $47::bigint[]) AS is_there), ",
     "(SELECT is_there FROM room)"
 );
-
 
 /// Applies the writes that `verdicts` lets through; says which sessions did not move.
 pub(crate) async fn apply(
@@ -100,7 +111,10 @@ pub(crate) async fn apply(
 
 /// Applies the writes in one round trip if those that ask for slots are creations, and all get one; otherwise none of
 /// them.
-pub(crate) async fn apply_if_room(connection: &mut Connection, writes: &[&Write]) -> Result<Option<Vec<Verdict>>, Error> {
+pub(crate) async fn apply_if_room(
+    connection: &mut Connection,
+    writes: &[&Write],
+) -> Result<Option<Vec<Verdict>>, Error> {
     let mut arrays = Arrays::default();
     for write in writes {
         match write {
@@ -285,7 +299,11 @@ impl<'a> Arrays<'a> {
     }
 
     /// Which sessions moved; none when there was no room.
-    async fn run(&self, connection: &mut Connection, asked: Option<&Asked>) -> Result<Option<HashSet<SessionId>>, Error> {
+    async fn run(
+        &self,
+        connection: &mut Connection,
+        asked: Option<&Asked>,
+    ) -> Result<Option<HashSet<SessionId>>, Error> {
         let (advanced, created) = (&self.advanced, &self.created);
         let query = sqlx::query_as(if asked.is_some() { APPLY_IF_ROOM } else { APPLY })
             .bind(&advanced.id)

@@ -33,7 +33,8 @@ pub(super) async fn export(State(app): State<App>, tester: Tester) -> Result<Res
 }
 
 fn pattern(text: &str) -> Result<Regex, ApiError> {
-    Regex::new(text).map_err(|_| Problem::bad_request(format!("`mask` is a regular expression, and {text:?} is none")).into())
+    Regex::new(text)
+        .map_err(|_| Problem::bad_request(format!("`mask` is a regular expression, and {text:?} is none")).into())
 }
 
 /// Puts a recording among the scenarios: sessions with its agent and its first message play it.
