@@ -15,6 +15,7 @@ mod sessions;
 mod status;
 mod steps;
 mod table;
+mod test_target;
 mod waiters;
 
 use anyhow::Result;
@@ -32,7 +33,7 @@ struct Arguments {
     /// Seconds for each measurement
     #[arg(long, default_value_t = 5)]
     seconds: u64,
-    /// Only this part: sessions, steps, commits, status, replicas, waiters, live, pages, idle
+    /// Only this part: sessions, steps, commits, status, replicas, waiters, live, pages, idle, test-target
     #[arg(long)]
     only: Option<String>,
     /// Only this engine: sqlite, postgres
@@ -91,6 +92,10 @@ async fn measure(arguments: &Arguments, engine: &Engine, table: &mut Table) -> R
     }
     if arguments.wants("live") {
         live::measure(arguments, engine, table).await?;
+    }
+    // Its clock is one process's, so no store is shared with others.
+    if arguments.wants("test-target") && !engine.can_be_shared() {
+        test_target::measure(arguments, engine, table).await?;
     }
     if arguments.wants("pages") {
         pages::measure(arguments, engine, table).await?;

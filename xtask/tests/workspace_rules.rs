@@ -14,7 +14,7 @@ const ROWS: &[&[&str]] = &[
     &["quarterdeck-store", "quarterdeck-agent", "quarterdeck-environments"],
     &["quarterdeck-engine"],
     &["quarterdeck-server"],
-    &["quarterdeck"],
+    &["quarterdeck", "quarterdeck-test"],
 ];
 /// The modules of the engine, bottom to top, by the same rule.
 const ENGINE_ROWS: &[&[&str]] = &[

@@ -8,6 +8,7 @@ use crate::{
 use quarterdeck_api::ErrorCode;
 use quarterdeck_core::{Cost, Fault, Reply, Report, StepMode};
 use quarterdeck_scenario::{Deed, Placed, Playback, Played, Replied, Timing};
+use uuid::Uuid;
 
 /// What a session has to play of a recording.
 pub(crate) struct Part {
@@ -103,11 +104,9 @@ impl Player<'_> {
     /// Does a deed; true when the step ends with it.
     async fn play(&mut self, deed: &Deed, mode: StepMode, recorder: &mut dyn Recorder) -> Result<bool, StepError> {
         let report = match deed {
-            Deed::Opened { kind, live_view_url } => Report::Opened {
-                runner_session_id: Default::default(),
-                kind: *kind,
-                live_view_url: live_view_url.clone(),
-            },
+            Deed::Opened { kind, live_view_url } => {
+                Report::Opened { runner_session_id: Uuid::nil(), kind: *kind, live_view_url: live_view_url.clone() }
+            }
             Deed::Observed(event) => Report::Observed(event.clone()),
             Deed::Troubled { error, origin } => Report::Troubled { error: error.clone(), origin: origin.clone() },
             Deed::Replied(reply) => replied(reply, mode),
@@ -116,13 +115,13 @@ impl Player<'_> {
             Deed::TimedOut => Report::TimedOut,
             Deed::Failed { sentence, cause } => return Err(StepError::Failed(fault(sentence, cause.clone()))),
         };
-        let recorded = recorder.record(report).await?;
+        let follows = recorder.record(report).await?;
         self.reach.version = self.reach.version.saturating_add(1);
-        self.open = match deed {
-            Deed::Replied(_) => recorded.to_run.len(),
-            Deed::Returned(_) => self.open.saturating_sub(1),
-            _ => self.open,
-        };
+        if let Deed::Replied(_) = deed {
+            self.open = follows.to_run.len();
+        } else if let Deed::Returned(_) = deed {
+            self.open = self.open.saturating_sub(1);
+        }
         let is_reply = matches!(deed, Deed::Replied(_) | Deed::Returned(_) | Deed::TimedOut);
         Ok(is_reply && self.open == 0)
     }

@@ -3,10 +3,6 @@
 use quarterdeck_api::JsonObject;
 use serde::{Deserialize, Serialize};
 
-fn is_false(value: &bool) -> bool {
-    !value
-}
-
 /// What a session plays in a model's place.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -27,7 +23,7 @@ pub enum Cast {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         calls: Vec<String>,
         /// Whether it is a recording: what its environments did is in there, and none is opened.
-        #[serde(default, skip_serializing_if = "is_false")]
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         is_recording: bool,
     },
     /// None fits, and nothing else is to take its place.

@@ -10,12 +10,17 @@ use quarterdeck_api::Timestamp;
 use quarterdeck_store::Error;
 use serde::Serialize;
 use std::{sync::Arc, time::Duration};
-use tokio::time::{Instant, sleep};
+use tokio::{
+    task::yield_now,
+    time::{Instant, sleep},
+};
 
 /// How long what is due at one moment may take before time moves on without it.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How often it is looked at meanwhile.
-const LOOK: Duration = Duration::from_micros(200);
+/// How often it is looked at meanwhile, once it has taken longer than most.
+const LOOK: Duration = Duration::from_millis(1);
+/// For how long it is looked at again and again: a moment with one session due takes less, and no timer is as fine.
+const HASTE: Duration = Duration::from_millis(3);
 
 /// What came of moving a clock on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -106,18 +111,27 @@ async fn settle(shared: &Shared, clock: &VirtualClock) -> Result<bool, Error> {
         if calm >= if shared.waits() == 0 { 1 } else { 3 } {
             return Ok(true);
         }
-        if begun.elapsed() > PATIENCE {
+        let waited = begun.elapsed();
+        if waited > PATIENCE {
             return Ok(false);
         }
-        sleep(LOOK).await;
+        if calm == 0 && waited < HASTE { yield_now().await } else { sleep(LOOK).await }
     }
 }
 
 /// Whether nothing is due, and every worker here waits for a later time or for another session.
 async fn is_calm(shared: &Shared, clock: &VirtualClock) -> Result<bool, Error> {
+    // The store is only asked when nothing here says no, and then all is looked at again: what was claimed meanwhile has
+    // its worker by now, or is being claimed still.
+    if is_busy(shared, clock) {
+        return Ok(false);
+    }
     let is_due = shared.store.next_due().await?.is_some_and(|due| due <= clock.now());
-    // In this order: what was claimed meanwhile has its worker by now, or is being claimed still.
+    Ok(!is_due && !is_busy(shared, clock))
+}
+
+fn is_busy(shared: &Shared, clock: &VirtualClock) -> bool {
     let is_claiming = shared.is_claiming();
     let at_work = shared.held().len().saturating_sub(clock.resting() + shared.waits());
-    Ok(!is_due && !clock.is_due() && !is_claiming && at_work == 0)
+    is_claiming || clock.is_due() || at_work > 0
 }

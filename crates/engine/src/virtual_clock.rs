@@ -12,6 +12,7 @@ use quarterdeck_api::{OrganizationId, Timestamp};
 use sha2::{Digest, Sha256};
 use std::{
     collections::{BTreeSet, HashMap},
+    fmt,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -19,17 +20,28 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 /// A clock that a test moves on.
-#[derive(Debug)]
 pub struct VirtualClock {
     state: Mutex<State>,
     /// Counts its leaps.
     leaps: watch::Sender<u64>,
+    /// Told of each leap before anything can happen at the new time.
+    witness: Option<Witness>,
+}
+
+type Witness = Box<dyn Fn(Timestamp) + Send + Sync>;
+
+impl fmt::Debug for VirtualClock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VirtualClock").field("state", &self.state).finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug)]
 struct State {
     time: Time,
     seed: Option<u64>,
+    /// How many servers ran on this store before: what they made has its ids.
+    starts: u64,
     /// Ids made so far that belong to no organization.
     made: u64,
     worlds: HashMap<OrganizationId, World>,
@@ -71,6 +83,7 @@ impl VirtualClock {
         let state = State {
             time: frozen.map_or(Time::Ahead(TimeDelta::zero()), Time::Still),
             seed,
+            starts: 0,
             made: 0,
             worlds: HashMap::new(),
             same: HashMap::new(),
@@ -79,7 +92,26 @@ impl VirtualClock {
             timers: BTreeSet::new(),
             rests: 0,
         };
-        Self { state: Mutex::new(state), leaps: watch::Sender::new(0) }
+        Self { state: Mutex::new(state), leaps: watch::Sender::new(0), witness: None }
+    }
+
+    /// One that goes on where that of an earlier server on the same store was: its time is no earlier, and its ids are new.
+    #[must_use]
+    pub fn resumed(self, ahead: TimeDelta, stood_at: Timestamp, starts: u64) -> Self {
+        let mut state = self.state();
+        state.time = match state.time {
+            Time::Still(moment) => Time::Still(moment.max(stood_at)),
+            Time::Ahead(by) => Time::Ahead(by.max(ahead)),
+        };
+        state.starts = starts;
+        drop(state);
+        self
+    }
+
+    /// Tells `witness` of each leap, before anything can happen at the new time.
+    #[must_use]
+    pub fn witnessed(self, witness: impl Fn(Timestamp) + Send + Sync + 'static) -> Self {
+        Self { witness: Some(Box::new(witness)), ..self }
     }
 
     /// What it shows.
@@ -112,6 +144,9 @@ impl VirtualClock {
         let now = self.time();
         if moment <= now {
             return;
+        }
+        if let Some(witness) = &self.witness {
+            witness(moment);
         }
         let mut state = self.state();
         state.time = match state.time {
@@ -224,18 +259,19 @@ impl Clock for VirtualClock {
         let mut state = self.state();
         let Some(seed) = state.seed else { return crate::SystemClock.id() };
         state.made += 1;
-        made(now, &format!("{seed} {}", state.made), state.made)
+        made(now, &format!("{seed} {}{}", state.made, again(state.starts)), state.made)
     }
 
     fn id_in(&self, organization: OrganizationId) -> Uuid {
         let now = self.time();
         let mut state = self.state();
+        let again = again(state.starts);
         let Some(world) = state.worlds.get_mut(&organization) else {
             drop(state);
             return self.id();
         };
         world.made += 1;
-        made(now, &format!("{} {} {}", world.seed, world.twin, world.made), world.made)
+        made(now, &format!("{} {} {}{again}", world.seed, world.twin, world.made), world.made)
     }
 
     fn sleep_until(&self, moment: Timestamp) -> BoxFuture<'_, ()> {
@@ -283,6 +319,11 @@ impl Pace for VirtualClock {
     }
 }
 
+/// What tells the ids of one server on a store from those of the ones before it.
+fn again(starts: u64) -> String {
+    if starts == 0 { String::new() } else { format!(" again {starts}") }
+}
+
 /// A version 7 id: the time in milliseconds, then a number that grows, then what follows from `text`.
 fn made(now: Timestamp, text: &str, number: u64) -> Uuid {
     let digest = Sha256::digest(text);
@@ -315,6 +356,21 @@ mod tests {
         assert_ne!(first, one.id_in(world(2)), "two worlds share one store");
         one.begin_anew(world(1));
         assert_eq!(one.id_in(world(1)), first);
+    }
+
+    #[test]
+    fn a_clock_is_resumed_where_it_was_and_makes_other_ids() {
+        let (first, witnessed) = (VirtualClock::new(Some(noon()), Some(7)), std::sync::Arc::new(Mutex::new(None)));
+        let seen = std::sync::Arc::clone(&witnessed);
+        let first = first.witnessed(move |moment| *seen.lock().unwrap() = Some(moment));
+        first.leap_to(noon() + TimeDelta::hours(3));
+        assert_eq!(*witnessed.lock().unwrap(), Some(noon() + TimeDelta::hours(3)));
+        let next = VirtualClock::new(Some(noon()), Some(7)).resumed(TimeDelta::zero(), first.time(), 1);
+        assert_eq!(next.time(), noon() + TimeDelta::hours(3));
+        let (before, after) = (first.id(), next.id());
+        assert_ne!(before, after);
+        let real = VirtualClock::new(None, None).resumed(TimeDelta::hours(2), noon(), 1);
+        assert!(real.time() - machine_time() > TimeDelta::minutes(119));
     }
 
     #[tokio::test]

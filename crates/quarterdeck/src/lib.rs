@@ -24,6 +24,7 @@ mod scenarios;
 mod secret_keys;
 mod serve;
 pub mod settings;
+mod test_clock;
 #[cfg(feature = "agent-view")]
 mod view;
 

@@ -104,9 +104,6 @@ pub(crate) enum ScenarioCommand {
         /// The recording.
         #[arg(value_name = "FILE")]
         file: std::path::PathBuf,
-        /// How long things take: none, recorded, or x4 for four times as fast.
-        #[arg(long, value_name = "TIMING", value_parser = quarterdeck_scenario::Timing::read, default_value = "none")]
-        timing: quarterdeck_scenario::Timing,
     },
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{Failure, options::ExportOptions, output, say, secret_keys, settings::places};
 use anyhow::Context;
-use quarterdeck_scenario::{Recording, Timing};
+use quarterdeck_scenario::Recording;
 use quarterdeck_server::Verdict;
 use quarterdeck_store::Blobs;
 use std::{
@@ -44,14 +44,14 @@ fn write(file: &Path, text: &str) -> anyhow::Result<()> {
 }
 
 /// Plays a file and compares what comes out.
-pub(crate) fn verify(file: &Path, timing: Timing) -> Result<(), Failure> {
+pub(crate) fn verify(file: &Path) -> Result<(), Failure> {
     let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()));
     let text = text.map_err(Failure::Settings)?;
     let named = |error: anyhow::Error| Failure::Fault(error.context(file.display().to_string()));
     let recording = Recording::read(&text).map_err(|fault| named(fault.into()))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.context("cannot start threads").map_err(Failure::Fault)?;
-    let verdict = runtime.block_on(quarterdeck_server::verify(&recording, timing));
+    let verdict = runtime.block_on(quarterdeck_server::verify(&recording));
     let Verdict { played, difference } = verdict.map_err(|error| named(error.into()))?;
     match difference {
         None => say(&format!("the same, but for ids and times: {} events\n", played.events.len())),

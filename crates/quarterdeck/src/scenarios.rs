@@ -34,7 +34,7 @@ pub(crate) fn run(options: &ScenarioOptions) -> Result<(), Failure> {
         }
         ScenarioCommand::Schema => say(quarterdeck_scenario::SCHEMA),
         ScenarioCommand::Export(options) => recordings::export(options),
-        ScenarioCommand::Verify { file, timing } => recordings::verify(file, *timing),
+        ScenarioCommand::Verify { file } => recordings::verify(file),
     }
 }
 

@@ -9,6 +9,7 @@ use crate::{
     models::Model,
     output, ready, scenarios, secret_keys,
     settings::{self, LimitSettings, ModelSettings, Secret, Settings, StoreSettings, TestClock, TestSettings, places},
+    test_clock,
 };
 use anyhow::Context;
 use quarterdeck_agent::{Casting, EndpointClient, ModelClient, ModelRunner, RunnerSettings, ScriptedModel};
@@ -17,7 +18,7 @@ use quarterdeck_environments::Hosting;
 use quarterdeck_scenario::Scenario;
 use quarterdeck_server::{App, ListenerSettings, Metrics, ServerSettings, TestBed, Unmatched, router};
 use quarterdeck_store::{Blobs, Limits, Store};
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 use tokio::{
     net::TcpListener,
     signal::unix::{Signal, SignalKind, signal},
@@ -90,6 +91,7 @@ impl Tests {
         settings: &TestSettings,
         listener: &TcpListener,
         store: &dyn Store,
+        database: Option<&Path>,
         has_model: bool,
     ) -> anyhow::Result<Option<Self>> {
         if !settings.test {
@@ -121,7 +123,8 @@ impl Tests {
             None if !has_model => Unmatched::Answer,
             Some(settings::Unmatched::Model) | None => Unmatched::Model,
         };
-        let clock = Arc::new(VirtualClock::new(frozen, settings.seed));
+        let clock = test_clock::clock(VirtualClock::new(frozen, settings.seed), database)?;
+        let clock = Arc::new(clock);
         Ok(Some(Self { clock, scenarios: scenarios::load(&settings.scenarios)?, unmatched }))
     }
 }
@@ -190,7 +193,9 @@ impl Parts {
             Some(web) => hosting.with_web(Arc::new(web)),
             None => hosting,
         };
-        let tests = Tests::from_settings(&settings.test, &listener, &*store, !model.endpoints.is_empty())?;
+        let database = quarterdeck_store::database_file(&places::database_url(&settings.store.database)?)?;
+        let has_model = !model.endpoints.is_empty();
+        let tests = Tests::from_settings(&settings.test, &listener, &*store, database.as_deref(), has_model)?;
         Ok(Self { model, hosting, front, built_in, browser, listener, store, files, blobs, tests })
     }
 }

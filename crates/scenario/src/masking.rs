@@ -4,7 +4,7 @@ use crate::recording::Recording;
 use quarterdeck_api::mask::MASK;
 use regex::Regex;
 use serde_json::Value;
-use std::sync::LazyLock;
+use std::{fmt::Write, sync::LazyLock};
 
 /// How keys look.
 const LOOKS: [&str; 9] = [
@@ -109,7 +109,8 @@ fn encoded(text: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             encoded.push(char::from(byte));
         } else {
-            encoded.push_str(&format!("%{byte:02X}"));
+            // Writing to a string cannot fail.
+            let _ = write!(encoded, "%{byte:02X}");
         }
     }
     encoded

@@ -152,7 +152,8 @@ impl Roles {
     }
 
     fn is_run_here(&self, call: &ToolRequest) -> bool {
-        !self.is_clients(call) && !(self.delegates && call.tool_name == DELEGATE)
+        let is_delegated = self.delegates && call.tool_name == DELEGATE;
+        !self.is_clients(call) && !is_delegated
     }
 }
 
@@ -306,9 +307,8 @@ fn file(name: &str, media_type: Option<String>, size_bytes: Option<i64>, source:
 
 /// What the reply in this place used: the difference between the figures before and after it.
 fn usage(recording: &Recording, after: usize) -> Option<(ModelUsage, Option<[i64; 3]>)> {
-    let metrics = |event: &crate::RecordedEvent| match &event.data {
-        EventData::MetricsUpdate { metrics } => Some(metrics.clone()),
-        _ => None,
+    let metrics = |event: &crate::RecordedEvent| {
+        if let EventData::MetricsUpdate { metrics } = &event.data { Some(metrics.clone()) } else { None }
     };
     let behind: Metrics = recording.events.get(after..)?.iter().take(3).find_map(metrics)?;
     let before: Option<Metrics> = recording.events.get(..after)?.iter().rev().find_map(metrics);
@@ -346,17 +346,17 @@ fn billionths(dollars: f64) -> i64 {
 
 /// Whether the turn that the reply in this place ends is followed by another at once.
 fn message_follows(recording: &Recording, after: usize) -> bool {
-    let behind = recording.events.get(after + 1..).unwrap_or_default().iter().map(|event| &event.data);
-    for event in behind {
-        match event {
+    let mut behind = recording.events.get(after + 1..).unwrap_or_default().iter().map(|event| &event.data);
+    let ends_the_turn = |event: &&EventData| {
+        matches!(
+            event,
             EventData::Agent(AgentEvent::AnswerEvent { .. })
-            | EventData::MetricsUpdate { .. }
-            | EventData::ActiveStateChange { state: ActiveState::Running, .. } => {}
-            EventData::Agent(AgentEvent::MessageEvent { .. }) => return true,
-            _ => return false,
-        }
-    }
-    false
+                | EventData::MetricsUpdate { .. }
+                | EventData::ActiveStateChange { state: ActiveState::Running, .. }
+        )
+    };
+    let next = behind.find(|event| !ends_the_turn(event));
+    matches!(next, Some(EventData::Agent(AgentEvent::MessageEvent { .. })))
 }
 
 impl Recording {
@@ -394,8 +394,17 @@ impl Recording {
                 | EventData::ActiveStateChange { .. }
                 | EventData::MetricsUpdate { .. }
                 | EventData::Agent(AgentEvent::ErrorEvent(ToolError { tool_req: Some(_), .. })) => {}
-                _ if skips => {}
-                _ => break,
+                EventData::Agent(_)
+                | EventData::RunnerSession { .. }
+                | EventData::LiveViewUrl { .. }
+                | EventData::FileTransfer { .. }
+                | EventData::Attachment { .. }
+                | EventData::AgentCompletion { .. }
+                | EventData::AgentError { .. } => {
+                    if !skips {
+                        break;
+                    }
+                }
             }
             if is_resumed.is_some() && !self.is_dropped_or_flow(place + 1) {
                 break;
@@ -448,9 +457,9 @@ impl Recording {
     fn given(&self, place: usize, roles: &Roles) -> Vec<ToolResultItem> {
         let at = self.events.get(place).map(|event| event.timestamp);
         let together = self.events.get(place..).unwrap_or_default().iter();
-        let items = together.map_while(|event| match &event.data {
-            EventData::Agent(given) if Some(event.timestamp) == at && roles.is_given(given) => item(given),
-            _ => None,
+        let items = together.map_while(|event| {
+            let given = agent_event(&event.data).filter(|given| roles.is_given(given));
+            given.filter(|_| Some(event.timestamp) == at).and_then(item)
         });
         items.collect()
     }

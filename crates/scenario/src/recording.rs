@@ -5,7 +5,7 @@ use crate::playback::Playback;
 use quarterdeck_api::{EventData, JsonObject, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, fmt::Write, time::Duration};
 use thiserror::Error;
 
 /// The member that says what a file is, and of which version.
@@ -86,10 +86,9 @@ impl Recording {
     fn of_value(value: Value, at: &str) -> Result<Self, RecordingFault> {
         let begin = if at.is_empty() { "the beginning".to_owned() } else { at.to_owned() };
         let Value::Object(mut members) = value else { return Err(fault(begin, "a recording is a JSON object")) };
-        check_version(members.remove(VERSION_KEY), &begin)?;
-        let id = match members.remove("id") {
-            Some(Value::String(id)) => id,
-            _ => return Err(fault(begin, "the recording has no `id`")),
+        check_version(members.remove(VERSION_KEY).as_ref(), &begin)?;
+        let Some(Value::String(id)) = members.remove("id") else {
+            return Err(fault(begin, "the recording has no `id`"));
         };
         let request = members.remove("request").filter(Value::is_object);
         let request = request.ok_or_else(|| fault(&begin, "the recording has no `request`"))?;
@@ -242,28 +241,22 @@ fn differing(one: &Value, other: &Value, at: &str) -> Option<String> {
                     (Some(one), Some(other)) => {
                         let inner = one.get("recording").zip(other.get("recording"));
                         let inner = inner.and_then(|(one, other)| differing(one, other, &format!("{at}.recording")));
-                        inner.or_else(|| told(Some(one), Some(other), &at))
+                        inner.or_else(|| Some(told(Some(one), Some(other), &at)))
                     }
-                    (one, other) => told(one, other, &at),
+                    (one, other) => Some(told(one, other, &at)),
                 }
             })
         }
-        (one, other) => {
-            if one == other {
-                None
-            } else {
-                told(Some(one), Some(other), at)
-            }
-        }
+        (one, other) => (one != other).then(|| told(Some(one), Some(other), at)),
     }
 }
 
-fn told(one: Option<&Value>, other: Option<&Value>, at: &str) -> Option<String> {
-    Some(format!("{at} differs: recorded was {}, and played was {}", shown(one), shown(other)))
+fn told(one: Option<&Value>, other: Option<&Value>, at: &str) -> String {
+    format!("{at} differs: recorded was {}, and played was {}", shown(one), shown(other))
 }
 
-fn check_version(version: Option<Value>, place: &str) -> Result<(), RecordingFault> {
-    match version.as_ref().map(|version| (version, version.as_u64())) {
+fn check_version(version: Option<&Value>, place: &str) -> Result<(), RecordingFault> {
+    match version.map(|version| (version, version.as_u64())) {
         Some((_, Some(VERSION))) => Ok(()),
         Some((_, Some(newer))) if newer > VERSION => {
             let told = format!(
@@ -334,7 +327,8 @@ impl Ids {
             let count = self.0.len() + 1;
             let number = *self.0.entry(id).or_insert(count);
             whole.push_str(&rest[..place]);
-            whole.push_str(&format!("<id {number}>"));
+            // Writing to a string cannot fail.
+            let _ = write!(whole, "<id {number}>");
             rest = &rest[place + length..];
         }
         whole.push_str(rest);

@@ -43,4 +43,4 @@ pub use openapi::document;
 pub use public_url::{BadPublicUrl, PublicUrl};
 pub use recordings::{ExportError, Verdict, VerifyError, export, verify};
 pub use router::router;
-pub use test_api::{TestBed, Unmatched, operation_ids};
+pub use test_api::{TestBed, Unmatched, failures, operation_ids};

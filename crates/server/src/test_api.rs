@@ -13,13 +13,14 @@ mod world;
 pub(crate) use around::around;
 pub use casting::Unmatched;
 pub(crate) use casting::{Audience, CreatedSession};
+pub use routes::look::failures;
 pub(crate) use routes::router;
 pub(crate) use world::stored;
 
 use crate::openapi;
 use quarterdeck_api::OrganizationId;
 use quarterdeck_engine::VirtualClock;
-use quarterdeck_scenario::Scenario;
+use quarterdeck_scenario::{Faults, Played, Scenario};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
@@ -65,6 +66,25 @@ impl TestBed {
     pub(crate) fn others(&self, organization: OrganizationId) -> usize {
         let worlds = self.worlds.lock().unwrap_or_else(PoisonError::into_inner);
         worlds.iter().filter(|(other, world)| **other != organization && world.creator.is_some()).count()
+    }
+
+    /// Loads a file of scenarios into a world; returns their names.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn load(&self, organization: OrganizationId, text: &str) -> Result<Vec<String>, Faults> {
+        let scenarios = routes::scenarios::checked(self, text).map_err(Faults)?;
+        let names = scenarios.iter().map(|scenario| scenario.name.clone()).collect();
+        self.world(organization, |world| world.load(scenarios, false));
+        Ok(names)
+    }
+
+    /// Puts a recording among the scenarios of a world; returns its name.
+    pub fn play(&self, organization: OrganizationId, played: Played) -> String {
+        let name = routes::recordings::name_of(&played.recording);
+        let scenario = Scenario::of_recording(name.clone(), name.clone(), played);
+        self.world(organization, |world| world.load(vec![scenario], false));
+        name
     }
 
     pub(crate) fn known(&self) -> quarterdeck_scenario::Known<'_> {

@@ -56,6 +56,8 @@ mod polls;
 mod quota;
 #[path = "http/random.rs"]
 mod random;
+#[path = "http/recordings.rs"]
+mod recordings;
 #[path = "http/states.rs"]
 mod states;
 #[path = "http/steering.rs"]

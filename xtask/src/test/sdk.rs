@@ -16,10 +16,10 @@ pub(super) fn run(workspace: &Workspace, postgres: &Postgres) -> Result<Tally> {
     counted(&mut pytest)
 }
 
-/// Runs the example of the plugin for pytest.
+/// Runs the example of the plugin for pytest, by two workers of xdist, each with a server of its own.
 pub(super) fn run_fixture(workspace: &Workspace) -> Result<Tally> {
     let mut pytest = pytest(workspace);
-    pytest.args(["-p", "pytest_quarterdeck", "--rootdir", "fixtures/pytest", "fixtures/pytest/example"]);
+    pytest.args(["-n", "2", "-p", "pytest_quarterdeck", "--rootdir", "fixtures/pytest", "fixtures/pytest/example"]);
     pytest.env("PYTHONPATH", workspace.path("fixtures/pytest"));
     counted(&mut pytest)
 }

@@ -18,6 +18,7 @@ impl Sessions {
             // Whoever runs or follows one finds that there is none.
             self.shared.notifier.forget(*id);
             drop(self.shared.reload(*id).await);
+            self.shared.blobs.delete_below(*id, None).await?;
         }
         clock.begin_anew(caller.organization);
         Ok(removed.len())

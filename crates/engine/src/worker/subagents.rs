@@ -22,7 +22,7 @@ const TIME_LEFT_MIN_S: f64 = 0.001;
 /// What a call of `delegate` asks for.
 pub(crate) struct Task {
     agent: Agent,
-    task: String,
+    words: String,
     /// The id of the call.
     call: Option<String>,
 }
@@ -44,13 +44,13 @@ impl Task {
         }
         let agent = subagents(agent).find(|subagent| subagent.name == name).cloned();
         let agent = agent.ok_or_else(|| format!("no subagent was started: there is none of the name {name:?}"))?;
-        Ok(Self { agent, task, call: call.id.clone() })
+        Ok(Self { agent, words: task, call: call.id.clone() })
     }
 
     /// The request of the child. It inherits what limits and labels its parent; its budget of time is what is left of
     /// the parent's.
     fn request(self, parent: &Session, request: &SessionRequest, now: Timestamp) -> SessionRequest {
-        let message = UserMessage { caller_id: CALLER.into(), ..UserMessage::text(self.task) };
+        let message = UserMessage { caller_id: CALLER.into(), ..UserMessage::text(self.words) };
         SessionRequest {
             agent: Reference::Inline(Box::new(self.agent)),
             messages: Some(Messages::One(Box::new(message))),

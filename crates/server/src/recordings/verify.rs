@@ -56,7 +56,7 @@ pub enum VerifyError {
 ///
 /// # Errors
 /// [`VerifyError`].
-pub async fn verify(recording: &Recording, timing: Timing) -> Result<Verdict, VerifyError> {
+pub async fn verify(recording: &Recording) -> Result<Verdict, VerifyError> {
     let store = quarterdeck_store::open("sqlite::memory:").await?;
     let blobs = Blobs::in_memory();
     let begin = recording.events.first().map(|event| event.timestamp);
@@ -66,7 +66,7 @@ pub async fn verify(recording: &Recording, timing: Timing) -> Result<Verdict, Ve
     let engine =
         Engine::start(Arc::clone(&store), blobs.clone(), Arc::new(runner), Arc::clone(&clock) as _, settings).await?;
     let stage = Stage { sessions: engine.sessions(), store: Arc::clone(&store), clock, caller: caller(&*store).await? };
-    let played = stage.play(recording, timing).await;
+    let played = stage.play(recording).await;
     engine.stop().await;
     let id = played?;
     let played = export(&*store, &blobs, id, Vec::new()).await?;
@@ -94,8 +94,8 @@ struct Stage {
 }
 
 impl Stage {
-    async fn play(&self, recording: &Recording, timing: Timing) -> Result<SessionId, VerifyError> {
-        let id = self.create(recording, timing).await?;
+    async fn play(&self, recording: &Recording) -> Result<SessionId, VerifyError> {
+        let id = self.create(recording).await?;
         let (mut stuck, mut reached) = (0, 0);
         while stuck < STUCK_MAX {
             self.sessions.settle(&self.clock).await?;
@@ -104,7 +104,7 @@ impl Stage {
             reached = length;
             match recording.act_at(length) {
                 Some((act, at)) => {
-                    self.let_pass(at, timing).await?;
+                    self.let_pass(at).await?;
                     if self.length(id).await? == length {
                         self.act(id, act)
                             .await
@@ -119,9 +119,9 @@ impl Stage {
         Ok(id)
     }
 
-    /// Until the moment at which something was done, if time counts.
-    async fn let_pass(&self, at: Timestamp, timing: Timing) -> Result<(), VerifyError> {
-        if timing != Timing::None && at > self.clock.now() {
+    /// Until the moment at which something was done.
+    async fn let_pass(&self, at: Timestamp) -> Result<(), VerifyError> {
+        if at > self.clock.now() {
             self.sessions.travel(&self.clock, Target::Moment(at)).await?;
         }
         Ok(())
@@ -133,8 +133,10 @@ impl Stage {
         Ok(usize::try_from(length).unwrap_or(usize::MAX))
     }
 
-    async fn create(&self, recording: &Recording, timing: Timing) -> Result<SessionId, VerifyError> {
+    async fn create(&self, recording: &Recording) -> Result<SessionId, VerifyError> {
         let refused = |error: CreateError| VerifyError::Request(error.to_string());
+        // Its own time, so that what went on side by side comes to its end in the same order. No real time passes.
+        let timing = Timing::Recorded(1.0);
         let played = Played { recording: recording.clone(), timing, strict: true };
         let scenario = Scenario::of_recording("recording".into(), "the recording".into(), played);
         let (stored, hash) = crate::test_api::stored(&scenario);
@@ -143,7 +145,7 @@ impl Stage {
             name: scenario.name.clone(),
             hash,
             group_id: None,
-            header: Default::default(),
+            header: quarterdeck_api::JsonObject::new(),
             client: false,
             calls: Vec::new(),
             is_recording: true,

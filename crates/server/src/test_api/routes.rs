@@ -1,9 +1,9 @@
 //! The routes below `/_test/v1`.
 
 mod clock;
-mod look;
-mod recordings;
-mod scenarios;
+pub(super) mod look;
+pub(super) mod recordings;
+pub(super) mod scenarios;
 mod worlds;
 
 use crate::{App, authentication::bearer, error::ApiError, input::Input, keys::key_hash, router::not_allowed};

@@ -108,6 +108,7 @@ impl World {
     pub(super) fn reset(&mut self) {
         self.journal = Journal::default();
         self.rules.clear();
+        self.rules_made = 0;
         self.casts.clear();
         for loaded in &mut self.scenarios {
             loaded.served = 0;

@@ -1,11 +1,16 @@
 //! What happened in a world, and whether it is what was expected.
 
 use super::{Tester, json};
-use crate::{App, error::ApiError, test_api::journal::Filter};
+use crate::{
+    App,
+    error::ApiError,
+    test_api::{TestBed, journal::Filter},
+};
 use axum::{extract::State, response::Response};
 use http::StatusCode;
-use quarterdeck_api::{AgentEvent, SessionId};
+use quarterdeck_api::{AgentEvent, OrganizationId, SessionId};
 use quarterdeck_scenario::{Player, Scenario};
+use quarterdeck_store::Error;
 use serde_json::json as object;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout_at};
@@ -62,7 +67,7 @@ struct Played {
 
 const EVENTS_AT_ONCE: u64 = 500;
 
-async fn transcript(app: &App, id: SessionId) -> Result<Vec<AgentEvent>, ApiError> {
+async fn transcript(app: &App, id: SessionId) -> Result<Vec<AgentEvent>, Error> {
     let mut transcript = Vec::new();
     let mut from = 0;
     loop {
@@ -75,7 +80,7 @@ async fn transcript(app: &App, id: SessionId) -> Result<Vec<AgentEvent>, ApiErro
     }
 }
 
-async fn played(app: &App, scenario: &Scenario, sessions: &[SessionId]) -> Result<Played, ApiError> {
+async fn played(app: &App, scenario: &Scenario, sessions: &[SessionId]) -> Result<Played, Error> {
     let mut found = Played { sessions: sessions.len() as u64, ..Played::default() };
     for id in sessions {
         let events = transcript(app, *id).await?;
@@ -96,8 +101,8 @@ async fn played(app: &App, scenario: &Scenario, sessions: &[SessionId]) -> Resul
     Ok(found)
 }
 
-fn loaded(tester: &Tester) -> Vec<(Arc<Scenario>, Vec<SessionId>)> {
-    tester.bed.world(tester.caller.organization, |world| {
+fn loaded(bed: &TestBed, organization: OrganizationId) -> Vec<(Arc<Scenario>, Vec<SessionId>)> {
+    bed.world(organization, |world| {
         let loaded = world.scenarios.iter();
         loaded.map(|loaded| (Arc::clone(&loaded.scenario), loaded.sessions.clone())).collect()
     })
@@ -105,7 +110,7 @@ fn loaded(tester: &Tester) -> Vec<(Arc<Scenario>, Vec<SessionId>)> {
 
 pub(super) async fn counts(State(app): State<App>, tester: Tester) -> Result<Response, ApiError> {
     let mut scenarios = Vec::new();
-    for (scenario, sessions) in loaded(&tester) {
+    for (scenario, sessions) in loaded(&tester.bed, tester.caller.organization) {
         let Played { sessions, cues, left, calls } = played(&app, &scenario, &sessions).await?;
         let left: usize = left.iter().map(|(_, left)| left).sum();
         let name = &scenario.name;
@@ -119,13 +124,23 @@ pub(super) async fn counts(State(app): State<App>, tester: Tester) -> Result<Res
 
 /// Checks what every scenario expects: 200, or 409 with a sentence for each that does not hold.
 pub(super) async fn verify(State(app): State<App>, tester: Tester) -> Result<Response, ApiError> {
-    let mut failures = Vec::new();
-    for (scenario, sessions) in loaded(&tester) {
-        let played = played(&app, &scenario, &sessions).await?;
-        failures.extend(broken(&scenario, &played));
-    }
+    let failures = failures(&app, tester.caller.organization).await?;
     let status = if failures.is_empty() { StatusCode::OK } else { StatusCode::CONFLICT };
     Ok(json(status, &object!({"failures": failures})))
+}
+
+/// What the scenarios of a world expect and did not get, a sentence each; nothing outside of test mode.
+///
+/// # Errors
+/// When the store fails.
+pub async fn failures(app: &App, organization: OrganizationId) -> Result<Vec<String>, Error> {
+    let Some(bed) = &app.test else { return Ok(Vec::new()) };
+    let mut failures = Vec::new();
+    for (scenario, sessions) in loaded(bed, organization) {
+        let played = played(app, &scenario, &sessions).await?;
+        failures.extend(broken(&scenario, &played));
+    }
+    Ok(failures)
 }
 
 fn broken(scenario: &Scenario, played: &Played) -> Vec<String> {

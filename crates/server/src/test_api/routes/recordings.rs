@@ -50,9 +50,9 @@ pub(super) async fn load(tester: Tester) -> Result<Response, ApiError> {
 
 /// Plays a recording by itself, with all that was done to it, and says whether the same came out.
 pub(super) async fn verify(tester: Tester) -> Result<Response, ApiError> {
-    let (recording, timing) = (read(&tester)?, timing(&tester)?);
+    let recording = read(&tester)?;
     // A server of its own, which works beside this one.
-    let play = move || tokio::runtime::Handle::current().block_on(recordings::verify(&recording, timing));
+    let play = move || tokio::runtime::Handle::current().block_on(recordings::verify(&recording));
     let verdict = tokio::task::spawn_blocking(play).await.map_err(|_| Problem::internal())?;
     let verdict = verdict.map_err(|error| Problem::conflict(error.to_string()))?;
     let events = verdict.played.events.len();
@@ -75,7 +75,7 @@ fn timing(tester: &Tester) -> Result<Timing, ApiError> {
 }
 
 /// What people call a recording that has no name.
-pub(super) fn name_of(recording: &Recording) -> String {
+pub(in crate::test_api) fn name_of(recording: &Recording) -> String {
     let message = recording.first_message().unwrap_or(&recording.id);
     let begin: String = message.lines().next().unwrap_or_default().chars().take(NAME_MAX).collect();
     format!("recording: {begin}")

@@ -13,6 +13,11 @@ const BODY: &str = "the body";
 
 /// The scenarios of a text, or the answer that says what is wrong with it.
 pub(super) fn read(bed: &TestBed, text: &str) -> Result<Vec<Scenario>, Box<Response>> {
+    checked(bed, text).map_err(|faults| Box::new(refusal(&faults)))
+}
+
+/// The scenarios of a text, or of a recording the one that plays it, or all that is wrong.
+pub(in crate::test_api) fn checked(bed: &TestBed, text: &str) -> Result<Vec<Scenario>, Vec<Fault>> {
     if Recording::is_one(text) {
         return match Recording::read(text) {
             Ok(recording) => {
@@ -20,7 +25,7 @@ pub(super) fn read(bed: &TestBed, text: &str) -> Result<Vec<Scenario>, Box<Respo
                 let played = Played { recording, timing: Timing::None, strict: false };
                 Ok(vec![Scenario::of_recording(name.clone(), name, played)])
             }
-            Err(fault) => Err(Box::new(refusal(&[Fault::of_file(BODY, fault.to_string())]))),
+            Err(fault) => Err(vec![Fault::of_file(BODY, fault.to_string())]),
         };
     }
     let checked = quarterdeck_scenario::check(BODY, text, bed.known());
@@ -39,7 +44,7 @@ pub(super) fn read(bed: &TestBed, text: &str) -> Result<Vec<Scenario>, Box<Respo
             });
         }
     }
-    if faults.is_empty() { Ok(checked.scenarios) } else { Err(Box::new(refusal(&faults))) }
+    if faults.is_empty() { Ok(checked.scenarios) } else { Err(faults) }
 }
 
 pub(super) fn refusal(faults: &[Fault]) -> Response {
