@@ -39,7 +39,7 @@ FROM server AS browser
 USER root
 RUN apt-get update \
     && apt-get install -y --no-install-recommends \
-        chromium-headless-shell fonts-liberation fonts-noto-cjk fonts-noto-color-emoji \
+        chromium-headless-shell fonts-liberation fonts-noto-core fonts-noto-cjk fonts-noto-color-emoji \
     && rm -rf /var/lib/apt/lists/*
 USER 10001:10001
 

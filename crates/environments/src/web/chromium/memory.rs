@@ -9,8 +9,10 @@ use std::{
     time::Duration,
 };
 
-/// How often is looked. A page can take some hundred megabytes in between.
+/// How often is looked.
 const PERIOD: Duration = Duration::from_millis(200);
+/// The same while a browser holds more than half of what it may: a page can take a hundred megabytes in a tenth of a second.
+const PERIOD_OF_LARGE: Duration = Duration::from_millis(50);
 
 /// Bounds what the processes of each browser hold together.
 #[derive(Debug)]
@@ -61,13 +63,18 @@ impl MemoryWatch {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends the largest process of each browser that holds too much: the page's, or the browser itself.
-    fn look(&self, known: &mut HashMap<Pid, Option<Pid>>) {
+    /// Ends the largest process of each browser that holds too much: the page's, or the browser itself. Says when to look
+    /// again.
+    fn look(&self, known: &mut HashMap<Pid, Option<Pid>>) -> Duration {
         let groups = self.state().groups.clone();
+        let mut period = PERIOD;
         for (group, held) in held_by(&groups, known) {
             let own: u64 = held.iter().map(|process| process.own_kb).sum();
             let shared = held.iter().map(|process| process.shared_kb).max().unwrap_or_default();
             let largest = held.iter().max_by_key(|process| process.own_kb + process.shared_kb);
+            if own + shared > self.limit_kb / 2 {
+                period = PERIOD_OF_LARGE;
+            }
             let Some(largest) = largest.filter(|_| own + shared > self.limit_kb) else { continue };
             // Another process may have its number by now.
             if group_of(largest.pid) == Some(group) {
@@ -78,14 +85,16 @@ impl MemoryWatch {
                 let _ = kill_process(largest.pid, Signal::KILL);
             }
         }
+        period
     }
 }
 
 /// Looks for as long as there are browsers.
 async fn watch(watch: Arc<MemoryWatch>) {
     let mut known = HashMap::new();
+    let mut period = PERIOD;
     loop {
-        tokio::time::sleep(PERIOD).await;
+        tokio::time::sleep(period).await;
         {
             let mut state = watch.state();
             if state.groups.is_empty() {
@@ -95,10 +104,10 @@ async fn watch(watch: Arc<MemoryWatch>) {
         }
         let looking = Arc::clone(&watch);
         let looked = tokio::task::spawn_blocking(move || {
-            looking.look(&mut known);
-            known
+            let period = looking.look(&mut known);
+            (known, period)
         });
-        known = looked.await.unwrap_or_default();
+        (known, period) = looked.await.unwrap_or_else(|_| (HashMap::new(), PERIOD));
     }
 }
 
