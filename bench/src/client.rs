@@ -8,11 +8,9 @@ use hyper::{
     client::conn::http1::{SendRequest, handshake},
 };
 use hyper_util::rt::TokioIo;
+use quarterdeck_test_support::server::API_KEY;
 use serde_json::Value;
 use tokio::net::TcpStream;
-
-/// The key every measured server accepts.
-pub(crate) const KEY: &str = "hk-bench";
 
 /// A connection.
 pub(crate) struct Client {
@@ -34,7 +32,7 @@ impl Client {
             .method(method)
             .uri(path)
             .header("host", "localhost")
-            .header("authorization", format!("Bearer {KEY}"));
+            .header("authorization", format!("Bearer {API_KEY}"));
         if body.is_some() {
             request = request.header("content-type", "application/json");
         }

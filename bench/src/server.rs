@@ -1,22 +1,18 @@
 //! The measured server, in a process of its own.
 
-use crate::{
-    Arguments,
-    client::{Client, KEY},
-    table::Table,
-};
+use crate::{Arguments, client::Client, table::Table};
 use anyhow::{Context, Result, ensure};
-use quarterdeck_test_support::postgres::{Database, PostgresCluster};
+use quarterdeck_test_support::{
+    postgres::{Database, PostgresCluster},
+    server::Launch,
+};
 use std::{
     path::{Path, PathBuf},
-    process::Stdio,
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
-use tokio::{
-    io::{AsyncBufReadExt, BufReader},
-    process::{Child, Command},
-};
+
+const START_WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// Where sessions are stored.
 pub(crate) struct Engine {
@@ -55,7 +51,7 @@ impl Engine {
 
 /// A running server.
 pub(crate) struct Server {
-    child: Child,
+    process: quarterdeck_test_support::server::Server,
     pub(crate) address: String,
     /// From the start of the process to its word that it listens.
     pub(crate) ready_after: Duration,
@@ -79,42 +75,33 @@ impl Server {
 
     async fn start_with(arguments: &Arguments, url: &str, model: Option<&str>, options: &[&str]) -> Result<Self> {
         let started = Instant::now();
-        let mut command = Command::new(&arguments.binary);
-        command.args(["serve", "--listen", "127.0.0.1:0", "--browser", "none", "--api-key", KEY, "--log", "warn"]);
-        command.args(["--max-concurrent-sessions", "1000000"]);
-        command.args(["--database-url", url]).args(options);
+        let mut launch = Launch::of(&arguments.binary)
+            .with("--log", "warn")
+            .with("--max-concurrent-sessions", "1000000")
+            .with("--database-url", url);
+        for option in options {
+            launch = launch.switched(option);
+        }
         if let Some(model) = model {
-            command.args(["--model-base-url", model, "--model", "bench"]);
+            launch = launch.with("--model-base-url", model).with("--model", "bench");
         }
-        command.stdout(Stdio::piped()).kill_on_drop(true);
-        let mut child = command.spawn().with_context(|| format!("starting {}", arguments.binary.display()))?;
-        let output = child.stdout.take().context("no output")?;
-        let mut lines = BufReader::new(output).lines();
-        while let Some(line) = lines.next_line().await? {
-            if let Some(address) = line.strip_prefix("listening on http://") {
-                return Ok(Self { child, address: address.to_owned(), ready_after: started.elapsed() });
-            }
-        }
-        anyhow::bail!("the server did not start")
+        let process = tokio::task::spawn_blocking(|| launch.start(START_WAIT_MAX)).await??;
+        Ok(Self { address: process.address().to_owned(), process, ready_after: started.elapsed() })
     }
 
     /// Resident memory in KiB.
     pub(crate) async fn memory_kib(&self) -> Result<u64> {
-        let status = tokio::fs::read_to_string(format!("/proc/{}/status", self.pid()?)).await?;
+        let status = tokio::fs::read_to_string(format!("/proc/{}/status", self.process.id())).await?;
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("no VmRSS")?;
         Ok(line.split_whitespace().nth(1).context("no figure")?.parse()?)
     }
 
     /// CPU time used so far.
     pub(crate) async fn cpu(&self) -> Result<Duration> {
-        let stat = tokio::fs::read_to_string(format!("/proc/{}/stat", self.pid()?)).await?;
+        let stat = tokio::fs::read_to_string(format!("/proc/{}/stat", self.process.id())).await?;
         let fields: Vec<&str> = stat.rsplit_once(')').context("no stat")?.1.split_whitespace().collect();
         let ticks: u64 = fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
         Ok(Duration::from_millis(ticks * 10))
-    }
-
-    fn pid(&self) -> Result<u32> {
-        self.child.id().context("the server has ended")
     }
 }
 

@@ -1,7 +1,7 @@
 //! Calls to the servers, each written down; and what a server may never answer.
 
 use crate::{
-    server::{KEY, Server, Stretch},
+    server::{Server, Stretch},
     world::World,
 };
 use anyhow::{Context, Result};
@@ -13,6 +13,7 @@ use hyper::{
     header::RETRY_AFTER,
 };
 use hyper_util::rt::TokioIo;
+use quarterdeck_test_support::server::API_KEY;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use std::{sync::Arc, time::Duration};
 use tokio::{
@@ -151,7 +152,7 @@ impl Client {
     ) -> Result<Answer> {
         let mut connection = self.connection(server, stretch).await?;
         let mut request = Request::builder().method(method).uri(path).header("host", "localhost");
-        request = request.header("authorization", format!("Bearer {KEY}"));
+        request = request.header("authorization", format!("Bearer {API_KEY}"));
         if body.is_some() {
             request = request.header("content-type", "application/json");
         }

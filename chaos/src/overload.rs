@@ -2,7 +2,7 @@
 
 use crate::{
     model::Task,
-    server::{KEY, Launch, Server},
+    server::{Launch, Server},
     stories::creation,
 };
 use anyhow::{Context, Result};
@@ -13,6 +13,7 @@ use hyper::{
     client::conn::http1::{SendRequest, handshake},
 };
 use hyper_util::rt::TokioIo;
+use quarterdeck_test_support::server::API_KEY;
 use serde_json::json;
 use std::{
     sync::{Arc, Mutex},
@@ -140,7 +141,7 @@ async fn create(connection: &mut Connection) -> Result<Option<Duration>> {
     let request = Request::post("/api/v2/sessions")
         .header("host", "localhost")
         .header("content-type", "application/json")
-        .header("authorization", format!("Bearer {KEY}"))
+        .header("authorization", format!("Bearer {API_KEY}"))
         .body(Full::new(Bytes::from(creation(&task, &json!({})))))?;
     let begun = Instant::now();
     let answered = async {

@@ -1,10 +1,9 @@
 //! A server process that is killed, frozen, stopped and started again.
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
+use quarterdeck_test_support::server as binary;
 use std::{
-    fs::File,
-    path::PathBuf,
-    process::Stdio,
+    path::{Path, PathBuf},
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -12,14 +11,11 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    io::{AsyncBufReadExt, BufReader},
-    process::{Child, Command},
-    time::{Instant, sleep, timeout},
+    task::spawn_blocking,
+    time::{Instant, sleep},
 };
 use uuid::Uuid;
 
-/// The key that every server here accepts.
-pub(crate) const KEY: &str = "hk-chaos-0000000000000000000000000000000000000000000000000000000000";
 const START_WAIT: Duration = Duration::from_secs(20);
 /// What documentation promises, and a little for a busy machine.
 const STOP_WAIT: Duration = Duration::from_secs(25);
@@ -41,15 +37,10 @@ pub(crate) struct Launch {
 pub(crate) struct Server {
     number: usize,
     launch: Launch,
-    process: tokio::sync::Mutex<Option<Running>>,
+    process: tokio::sync::Mutex<Option<binary::Server>>,
     address: Mutex<String>,
     /// Odd while something is done to the process, and one more afterwards.
     disturbances: AtomicU64,
-}
-
-struct Running {
-    child: Child,
-    log: PathBuf,
 }
 
 /// A server's life, seen from a client: what goes wrong in an undisturbed stretch is the server's fault.
@@ -116,27 +107,19 @@ impl Server {
         let mut process = self.process.lock().await;
         ensure!(process.is_none(), "server {} runs already", self.number);
         let log = self.launch.logs.join(format!("server-{}-{}.log", self.number, self.stretch().0));
-        let mut child = self.launch.command(&log)?.spawn().context("starting the server")?;
-        let output = child.stdout.take().context("no output")?;
-        let address = timeout(START_WAIT, read_address(output)).await;
-        let Some(address) = address.ok().flatten() else {
-            let _ = child.kill().await;
-            bail!("it said: {}", tokio::fs::read_to_string(&log).await.unwrap_or_default());
-        };
-        *self.address_guard() = address;
-        *process = Some(Running { child, log });
+        let launch = self.launch.with_log(&log);
+        let running = spawn_blocking(|| launch.start(START_WAIT)).await??;
+        running.address().clone_into(&mut self.address_guard());
+        *process = Some(running);
         drop(process);
         self.is_well();
         Ok(())
     }
 
     /// As a crash of the machine would.
-    pub(crate) async fn kill(&self) -> Result<()> {
+    pub(crate) async fn kill(&self) {
         self.is_ill();
-        if let Some(mut running) = self.process.lock().await.take() {
-            running.child.kill().await?;
-        }
-        Ok(())
+        drop(self.process.lock().await.take());
     }
 
     /// Asks it to stop, and says how long that took.
@@ -145,29 +128,22 @@ impl Server {
     /// When it takes longer than it may, or does not end well.
     pub(crate) async fn stop(&self) -> Result<Duration> {
         self.is_ill();
-        let Some(mut running) = self.process.lock().await.take() else { return Ok(Duration::ZERO) };
-        let asked = Instant::now();
-        signal("TERM", &running.child).await?;
-        let Ok(ended) = timeout(STOP_WAIT, running.child.wait()).await else {
-            running.child.kill().await?;
-            bail!("server {} did not stop within {STOP_WAIT:?}; its log: {}", self.number, running.log.display());
-        };
-        let status = ended?;
-        ensure!(status.success(), "server {} ended with {status}; its log: {}", self.number, running.log.display());
-        Ok(asked.elapsed())
+        let Some(running) = self.process.lock().await.take() else { return Ok(Duration::ZERO) };
+        let stopped = spawn_blocking(|| running.stop(STOP_WAIT)).await?;
+        stopped.with_context(|| format!("server {} did not stop well", self.number))
     }
 
     pub(crate) async fn freeze(&self) -> Result<()> {
         self.is_ill();
         match &*self.process.lock().await {
-            Some(running) => signal("STOP", &running.child).await,
+            Some(running) => running.freeze(),
             None => Ok(()),
         }
     }
 
     pub(crate) async fn thaw(&self) -> Result<()> {
         if let Some(running) = &*self.process.lock().await {
-            signal("CONT", &running.child).await?;
+            running.thaw()?;
             self.is_well();
         }
         Ok(())
@@ -175,59 +151,23 @@ impl Server {
 
     /// What it calls itself in the database; its log says so.
     pub(crate) async fn replica(&self) -> Option<Uuid> {
-        let log = self.process.lock().await.as_ref()?.log.clone();
-        let text = tokio::fs::read_to_string(log).await.ok()?;
+        let text = self.process.lock().await.as_ref()?.told();
         let (_, id) = text.split_once("as replica ")?;
         id.get(..36)?.parse().ok()
     }
 }
 
 impl Launch {
-    fn command(&self, log: &std::path::Path) -> Result<Command> {
-        let mut command = Command::new(&self.binary);
-        command.args([
-            "serve",
-            "--listen",
-            "127.0.0.1:0",
-            "--browser",
-            "none",
-            "--api-key",
-            KEY,
-            "--database-url",
-            &self.database_url,
-        ]);
-        if let Some(url) = &self.model_url {
-            command.args(["--model-base-url", url, "--model", "chaos", "--model-timeout", "3"]);
-        }
-        command.arg("--data-dir").arg(&self.data);
-        command.args(["--lease", &self.lease.as_secs().to_string(), "--drain-grace", "1"]);
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("QUARTERDECK_") || name == "DATABASE_URL" {
-                command.env_remove(name);
-            }
-        }
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(log)?).kill_on_drop(true);
-        Ok(command)
-    }
-}
-
-/// Reads on afterwards, so that the server never blocks on a full pipe.
-async fn read_address(output: tokio::process::ChildStdout) -> Option<String> {
-    let mut lines = BufReader::new(output).lines();
-    while let Ok(Some(line)) = lines.next_line().await {
-        if let Some(address) = line.strip_prefix("listening on http://") {
-            let address = address.trim().to_owned();
-            tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-            return Some(address);
+    fn with_log(&self, log: &Path) -> binary::Launch {
+        let launch = binary::Launch::of(&self.binary)
+            .logging_to(log)
+            .with("--database-url", &self.database_url)
+            .with("--data-dir", &self.data)
+            .with("--lease", self.lease.as_secs().to_string())
+            .with("--drain-grace", "1");
+        match &self.model_url {
+            Some(url) => launch.with("--model-base-url", url).with("--model", "chaos").with("--model-timeout", "3"),
+            None => launch,
         }
     }
-    None
-}
-
-async fn signal(name: &str, child: &Child) -> Result<()> {
-    let Some(process) = child.id() else { return Ok(()) };
-    let mut command = Command::new("sh");
-    command.args(["-c", "kill -s \"$1\" \"$2\"", "kill", name, &process.to_string()]);
-    ensure!(command.status().await?.success(), "could not send {name}");
-    Ok(())
 }

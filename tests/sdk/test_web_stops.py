@@ -4,7 +4,7 @@ import pytest
 
 from steps import wait_for_status
 from surfing import STAYS, VISUAL, call, events_of, of_kind, results_of, say, sights_of, starts_of, surf, until
-from web_server import BROWSER, NO_BROWSER, browser_server, browsers_of, folders_of, kill_browsers, processes_of
+from web_server import BROWSER, NO_BROWSER, browser_server, browsers_of, folders_of, kill_browsers, kill_pages, processes_of
 
 pytestmark = pytest.mark.skipif(BROWSER is None, reason=NO_BROWSER)
 # A page has ten seconds to load: whoever waits for it comes later than this.
@@ -70,6 +70,21 @@ def test_a_browser_that_is_killed_while_its_session_waits_comes_back_signed_in(s
     wait_for_status(client, made, "idle")
     _, told, last = sights_of(client, made)
     assert "The browser ended and was started again" in told.text and last.metadata["title"] == "Inside"
+    client.sessions.cancel_session(made)
+
+
+def test_a_page_that_crashes_is_told_and_loads_again(server, client, pages):
+    made = surf(client, pages + "/login", "@text signed in", mode=VISUAL)
+    wait_for_status(client, made, "idle")
+    assert kill_pages(server)
+    again = call("click_web", x=9, y=9) + call("refresh_web") + call("click_web", x=9, y=9) + "@text back"
+    say(client, made, again)
+    assert until(lambda: len(of_kind(client, made, "answer_event")) == 2)
+    results, sights = results_of(client, made), sights_of(client, made)
+    assert results[0] == {"fault": "the page has crashed; load it again, or go to another one"}, results
+    assert "fault" not in results[1] and results[2]["done"] == "click at (9, 9)", results
+    assert "The page has crashed" in sights[1].text and sights[-1].metadata["title"] == "Inside" and sights[-1].image
+    assert len(starts_of(client, made)) == 1, "it is the same browser"
     client.sessions.cancel_session(made)
 
 

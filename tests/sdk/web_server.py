@@ -67,6 +67,15 @@ def kill_browsers(server):
     return len(browsers)
 
 
+def kill_pages(server):
+    """Kills the processes that pages of a server's browsers are in; says how many there were."""
+    lines = dict(command_lines())
+    pages = [pid for pid in processes_of(server) if b"--type=renderer" in lines.get(pid, b"")]
+    for pid in pages:
+        os.kill(pid, signal.SIGKILL)
+    return len(pages)
+
+
 def command_lines():
     for process in pathlib.Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):

@@ -5,6 +5,7 @@
 //! the same over many steps, and hosts can cache it.
 
 use crate::{
+    SharedMessage,
     model::{ChatMessage, Part},
     text::cut,
 };
@@ -74,20 +75,20 @@ pub(crate) fn of_tools(tools: &[ToolDefinition]) -> usize {
 }
 
 /// Whether whole replies have to go for the conversation to fit: leaving out outputs is not enough.
-pub(crate) fn drops(messages: &[ChatMessage], budget: usize) -> bool {
-    messages.iter().map(tokens).sum::<usize>() > budget && fitted(messages, budget).has_dropped
+pub(crate) fn drops(messages: &[SharedMessage], budget: usize) -> bool {
+    messages.iter().map(SharedMessage::tokens).sum::<usize>() > budget && fitted(messages, budget).has_dropped
 }
 
 /// The conversation within `budget` tokens. None when not even its last words fit.
-pub(crate) fn fit(messages: &[ChatMessage], budget: usize) -> Option<Vec<ChatMessage>> {
-    if messages.iter().map(tokens).sum::<usize>() <= budget {
+pub(crate) fn fit(messages: &[SharedMessage], budget: usize) -> Option<Vec<SharedMessage>> {
+    if messages.iter().map(SharedMessage::tokens).sum::<usize>() <= budget {
         return Some(messages.to_vec());
     }
     let fitted = fitted(messages, budget);
     (fitted.total <= budget).then_some(fitted.messages)
 }
 
-fn fitted(messages: &[ChatMessage], budget: usize) -> Fitted {
+fn fitted(messages: &[SharedMessage], budget: usize) -> Fitted {
     let kept = budget * KEPT_PERCENT / 100;
     let mut fitted = Fitted::default();
     for message in messages {
@@ -108,7 +109,7 @@ fn fitted(messages: &[ChatMessage], budget: usize) -> Fitted {
 /// A conversation, as it was shown at each of its steps.
 #[derive(Default)]
 struct Fitted {
-    messages: Vec<ChatMessage>,
+    messages: Vec<SharedMessage>,
     total: usize,
     /// Messages before this one are as short as they get.
     shortened: usize,
@@ -116,8 +117,8 @@ struct Fitted {
 }
 
 impl Fitted {
-    fn push(&mut self, message: ChatMessage) {
-        self.total += tokens(&message);
+    fn push(&mut self, message: SharedMessage) {
+        self.total += message.tokens();
         self.messages.push(message);
     }
 
@@ -137,25 +138,27 @@ impl Fitted {
     fn shorten_before(&mut self, end: usize, kept: usize) {
         while self.total > kept && self.shortened < end {
             let message = &mut self.messages[self.shortened];
-            let before = tokens(message);
-            shorten(message);
-            self.total = self.total - before + tokens(message);
+            if is_large(message) {
+                let before = message.tokens();
+                *message = shortened(message).into();
+                self.total = self.total - before + message.tokens();
+            }
             self.shortened += 1;
         }
     }
 
     /// Leaves out whole replies with their results, but never the system's words, the first task or what is newest.
     fn drop_oldest(&mut self, kept: usize) {
-        let is_reply = |message: &ChatMessage| matches!(message, ChatMessage::Assistant { .. });
+        let is_reply = |message: &SharedMessage| matches!(**message, ChatMessage::Assistant { .. });
         let Some(start) = self.messages.iter().position(is_reply) else { return };
         let Some(last) = self.messages.iter().rposition(is_reply) else { return };
         let mut end = start;
         let mut total = self.total;
         while total > kept && end < last {
-            total -= tokens(&self.messages[end]);
+            total -= self.messages[end].tokens();
             end += 1;
             while end < last && !is_reply(&self.messages[end]) {
-                total -= tokens(&self.messages[end]);
+                total -= self.messages[end].tokens();
                 end += 1;
             }
         }
@@ -163,13 +166,13 @@ impl Fitted {
             return;
         }
         self.has_dropped = true;
-        let is_marked = |message: &ChatMessage| *message == marker();
+        let is_marked = |message: &SharedMessage| *message == marker();
         let marker_stands = start > 0 && is_marked(&self.messages[start - 1]);
         self.messages.drain(start..end);
         if !marker_stands {
-            self.messages.insert(start, marker());
+            self.messages.insert(start, marker().into());
         }
-        self.total = self.messages.iter().map(tokens).sum();
+        self.total = self.messages.iter().map(SharedMessage::tokens).sum();
         self.shortened = self.shortened.saturating_sub(end - start);
     }
 }
@@ -191,30 +194,30 @@ fn is_large(message: &ChatMessage) -> bool {
 }
 
 /// Words of a person stay whole, pictures of theirs do not.
-fn shorten(message: &mut ChatMessage) {
-    if !is_large(message) {
-        return;
-    }
+fn shortened(message: &ChatMessage) -> ChatMessage {
     match message {
-        ChatMessage::Tool { content, .. } => *content = stub(content),
-        ChatMessage::User(parts) => parts.iter_mut().for_each(without_picture),
-        ChatMessage::Note(parts) => {
-            for part in parts {
-                without_picture(part);
-                if let Part::Text(text) = part
-                    && text.len() > 2 * STUB + LEFT_OUT.len()
-                {
-                    *text = stub(text);
-                }
-            }
+        ChatMessage::Tool { call_id, content } => {
+            ChatMessage::Tool { call_id: call_id.clone(), content: stub(content) }
         }
-        ChatMessage::System(_) | ChatMessage::Assistant { .. } => {}
+        ChatMessage::User(parts) => ChatMessage::User(parts.iter().map(without_picture).collect()),
+        ChatMessage::Note(parts) => {
+            ChatMessage::Note(parts.iter().map(|part| stubbed(without_picture(part))).collect())
+        }
+        ChatMessage::System(_) | ChatMessage::Assistant { .. } => message.clone(),
     }
 }
 
-fn without_picture(part: &mut Part) {
-    if let Part::Image(_) = part {
-        *part = Part::Text(PICTURE_LEFT_OUT.into());
+fn stubbed(part: Part) -> Part {
+    match part {
+        Part::Text(text) if text.len() > 2 * STUB + LEFT_OUT.len() => Part::Text(stub(&text)),
+        Part::Text(_) | Part::Image(_) => part,
+    }
+}
+
+fn without_picture(part: &Part) -> Part {
+    match part {
+        Part::Image(_) => Part::Text(PICTURE_LEFT_OUT.into()),
+        Part::Text(text) => Part::Text(text.clone()),
     }
 }
 
@@ -251,10 +254,10 @@ mod tests {
         const BUDGET: usize = 32_000;
         let all = conversation(3_000, 2_000);
         let mut alike = 0;
-        let mut before: Vec<ChatMessage> = Vec::new();
+        let mut before: Vec<SharedMessage> = Vec::new();
         for steps in 2_950..3_000 {
             let shown = fit(&all[..2 + 2 * steps], BUDGET).unwrap();
-            assert!(shown.iter().map(tokens).sum::<usize>() <= BUDGET);
+            assert!(shown.iter().map(SharedMessage::tokens).sum::<usize>() <= BUDGET);
             alike += usize::from(shown.len() > before.len() && shown[..before.len()] == before[..]);
             assert_eq!(shown[..2], all[..2], "the system's words and the task stay");
             before = shown;
@@ -267,29 +270,30 @@ mod tests {
         for budget in (500..4_000).step_by(97) {
             let Some(shown) = fit(&conversation(40, 600), budget) else { continue };
             for pair in shown.windows(2) {
-                let follows_call = matches!(pair[0], ChatMessage::Assistant { .. });
-                assert_eq!(matches!(pair[1], ChatMessage::Tool { .. }), follows_call, "{budget}");
+                let follows_call = matches!(*pair[0], ChatMessage::Assistant { .. });
+                assert_eq!(matches!(*pair[1], ChatMessage::Tool { .. }), follows_call, "{budget}");
             }
         }
     }
 
     #[test]
     fn what_cannot_fit_is_said() {
-        assert_eq!(fit(&[ChatMessage::System("x".repeat(4_000)), ChatMessage::User(vec![])], 500), None);
+        let all = [ChatMessage::System("x".repeat(4_000)), ChatMessage::User(vec![])].map(SharedMessage::from);
+        assert_eq!(fit(&all, 500), None);
     }
 
-    fn conversation(steps: usize, result_bytes: usize) -> Vec<ChatMessage> {
+    fn conversation(steps: usize, result_bytes: usize) -> Vec<SharedMessage> {
         let mut all = vec![ChatMessage::System("s".repeat(800)), ChatMessage::User(vec![Part::Text("Go".into())])];
         for step in 0..steps {
             let call = ChatCall { id: format!("c{step}"), name: "look".into(), arguments: JsonObject::new() };
             all.push(ChatMessage::Assistant { content: Some(format!("Step {step}")), calls: vec![call], kept: None });
             all.push(ChatMessage::Tool { call_id: format!("c{step}"), content: "r".repeat(result_bytes) });
         }
-        all
+        all.into_iter().map(SharedMessage::from).collect()
     }
 
-    fn result(message: &ChatMessage) -> Option<&str> {
-        match message {
+    fn result(message: &SharedMessage) -> Option<&str> {
+        match &**message {
             ChatMessage::Tool { content, .. } => Some(content),
             ChatMessage::System(_) | ChatMessage::User(_) | ChatMessage::Note(_) | ChatMessage::Assistant { .. } => {
                 None

@@ -7,7 +7,9 @@
 //! - each reply of the model is exactly one assistant message, so that replies can be counted.
 
 use crate::{
+    SharedMessage,
     answer::ANSWER,
+    budget,
     gallery::{Gallery, PAGE_FIELDS, is_kept_here, is_page},
     host_members,
     model::{ChatCall, ChatMessage, Kept, Part, Progress},
@@ -21,10 +23,15 @@ use quarterdeck_api::{
 use serde_json::Value;
 use std::{fmt::Write as _, sync::Arc};
 
-/// A conversation under construction.
-pub(crate) struct Chat<'a> {
-    messages: Vec<ChatMessage>,
-    progress: Progress,
+/// A conversation under construction. It can be taken up again where it was, when its transcript has grown.
+#[derive(Clone)]
+pub(crate) struct Chat {
+    shown: Shown,
+    /// What was taken in.
+    events: Vec<Arc<AgentEvent>>,
+    messages: Vec<SharedMessage>,
+    turn_start: usize,
+    failures: Vec<usize>,
     /// The calls of the latest reply, until all have their results.
     open: Vec<OpenCall>,
     /// What came while calls were open.
@@ -32,8 +39,6 @@ pub(crate) struct Chat<'a> {
     replies: usize,
     /// Whether the latest reply has not been followed by an answer yet.
     unanswered_reply: bool,
-    output_max_chars: usize,
-    gallery: &'a Gallery,
     /// Pictures of observations so far.
     pictures: usize,
     /// Pages so far.
@@ -44,43 +49,46 @@ pub(crate) struct Chat<'a> {
     place: usize,
 }
 
+/// What decides how events are shown, beside the events themselves.
+#[derive(Clone)]
+pub(crate) struct Shown {
+    pub(crate) system: String,
+    /// Characters of an output that are shown.
+    pub(crate) output_max_chars: usize,
+    pub(crate) gallery: Arc<Gallery>,
+}
+
+impl Shown {
+    /// Whether all that was shown by `earlier` is shown as it was.
+    fn keeps(&self, earlier: &Self) -> bool {
+        self.system == earlier.system
+            && self.output_max_chars == earlier.output_max_chars
+            && self.gallery.keeps(&earlier.gallery)
+    }
+}
+
+#[derive(Clone)]
 struct OpenCall {
     id: String,
     request: ToolRequest,
     result: Option<String>,
 }
 
-impl<'a> Chat<'a> {
-    /// Builds the conversation below `system`. Of each output at most `output_max_chars` characters are shown, and of
-    /// pictures and pages what `gallery` says.
-    pub(crate) fn build(
-        system: String,
-        transcript: &[Arc<AgentEvent>],
-        output_max_chars: usize,
-        gallery: &'a Gallery,
-    ) -> (Vec<ChatMessage>, Progress) {
-        let chat = Self::of(system, transcript, output_max_chars, gallery);
-        (chat.messages, chat.progress)
-    }
-
-    /// As [`Self::build`], before it is given away.
-    pub(crate) fn of(
-        system: String,
-        transcript: &[Arc<AgentEvent>],
-        output_max_chars: usize,
-        gallery: &'a Gallery,
-    ) -> Self {
+impl Chat {
+    /// Builds the conversation of a transcript.
+    pub(crate) fn of(shown: Shown, transcript: &[Arc<AgentEvent>]) -> Self {
         let summary = Summary::latest(transcript);
         let covered = summary.as_ref().map_or(0, |summary| summary.covers);
         let mut chat = Self {
-            messages: vec![ChatMessage::System(system)],
-            progress: Progress { turn_start: 1, failures: Vec::new(), transcript: transcript.to_vec() },
+            messages: vec![ChatMessage::System(shown.system.clone()).into()],
+            shown,
+            events: Vec::new(),
+            turn_start: 1,
+            failures: Vec::new(),
             open: Vec::new(),
             deferred: Vec::new(),
             replies: 0,
             unanswered_reply: false,
-            output_max_chars,
-            gallery,
             pictures: 0,
             pages: 0,
             starts: Vec::new(),
@@ -89,17 +97,64 @@ impl<'a> Chat<'a> {
         for event in &transcript[..covered] {
             chat.pass_over(event);
         }
-        chat.messages.extend(summary.map(|summary| summary.told()));
-        for (place, event) in transcript.iter().enumerate().skip(covered).filter(|(_, event)| !is_summary(event)) {
-            chat.place = place;
-            chat.take(event);
-        }
-        chat.close();
+        chat.messages.extend(summary.map(|summary| summary.told().into()));
+        chat.events.extend_from_slice(&transcript[..covered]);
+        chat.take_in(&transcript[covered..]);
         chat
     }
 
+    /// The conversation of a transcript that an earlier one may be the beginning of: only what is new is taken in.
+    pub(crate) fn after(earlier: Option<Self>, shown: Shown, transcript: &[Arc<AgentEvent>]) -> Self {
+        match earlier {
+            Some(mut chat) if chat.is_beginning(&shown, transcript) => {
+                let new = chat.events.len();
+                chat.shown = shown;
+                chat.take_in(&transcript[new..]);
+                chat
+            }
+            Some(_) | None => Self::of(shown, transcript),
+        }
+    }
+
+    /// Whether all that it took in stands at the beginning of the transcript, and would be shown as it is. A new summary
+    /// stands in the place of what it covers.
+    fn is_beginning(&self, shown: &Shown, transcript: &[Arc<AgentEvent>]) -> bool {
+        let Some(new) = transcript.get(self.events.len()..) else { return false };
+        let is_same = |(own, given): (&Arc<AgentEvent>, &Arc<AgentEvent>)| Arc::ptr_eq(own, given) || own == given;
+        shown.keeps(&self.shown)
+            && self.events.iter().zip(transcript).all(is_same)
+            && !new.iter().any(|event| is_summary(event))
+    }
+
+    fn take_in(&mut self, events: &[Arc<AgentEvent>]) {
+        for event in events {
+            self.place = self.events.len();
+            self.events.push(Arc::clone(event));
+            if !is_summary(event) {
+                self.take(event);
+            }
+        }
+    }
+
+    /// How it is told to a model now: with a note for each call that is still open.
+    pub(crate) fn closed(mut self) -> Self {
+        self.close();
+        self
+    }
+
+    /// What a request is made of.
+    pub(crate) fn into_parts(self) -> (Vec<SharedMessage>, Progress) {
+        let progress = Progress { turn_start: self.turn_start, failures: self.failures, transcript: self.events };
+        (self.messages, progress)
+    }
+
+    /// About how many bytes it takes.
+    pub(crate) fn weight(&self) -> usize {
+        self.messages.iter().map(SharedMessage::tokens).sum::<usize>() * budget::BYTES_A_TOKEN
+    }
+
     /// All messages.
-    pub(crate) fn messages(&self) -> &[ChatMessage] {
+    pub(crate) fn messages(&self) -> &[SharedMessage] {
         &self.messages
     }
 
@@ -133,7 +188,7 @@ impl<'a> Chat<'a> {
                 if let Some(skill) = announced(event) {
                     return self.say(note(skill));
                 }
-                let is_left_out = is_page(event) && self.next_page() < self.gallery.first_page;
+                let is_left_out = is_page(event) && self.next_page() < self.shown.gallery.first_page;
                 let (text, metadata) =
                     if is_left_out { (None, of_page(metadata)) } else { (text.as_deref(), metadata.clone()) };
                 let metadata = (!metadata.is_empty()).then(|| Value::Object(metadata).to_string());
@@ -152,11 +207,11 @@ impl<'a> Chat<'a> {
             }
             AgentEvent::ToolResult(result) => self.settle(&result.tool_req, self.output(result)),
             AgentEvent::ErrorEvent(ToolError { error, tool_req: Some(request), .. }) => {
-                let text = cut(error, self.output_max_chars);
+                let text = cut(error, self.shown.output_max_chars);
                 self.settle(request, format!("The call failed.\n{}", fenced(&request.tool_name, &text)));
             }
             AgentEvent::ErrorEvent(error) if error.origin == "model" => {
-                self.progress.failures.push(self.messages.len() + self.deferred.len());
+                self.failures.push(self.messages.len() + self.deferred.len());
             }
             AgentEvent::AnswerEvent { answer, .. } => {
                 self.answer(|| serde_json::to_string(answer).unwrap_or_default());
@@ -166,12 +221,12 @@ impl<'a> Chat<'a> {
     }
 
     fn say(&mut self, message: ChatMessage) {
-        if self.open.is_empty() { self.messages.push(message) } else { self.deferred.push(message) }
+        if self.open.is_empty() { self.messages.push(message.into()) } else { self.deferred.push(message) }
     }
 
     fn observe(&mut self, source: &str, text: Option<&str>, image: Option<&ImageContent>, metadata: Option<&str>) {
         let shown = [metadata, text].into_iter().flatten().collect::<Vec<_>>().join("\n");
-        let mut parts = vec![Part::Text(fenced(source, &cut(&shown, self.output_max_chars)))];
+        let mut parts = vec![Part::Text(fenced(source, &cut(&shown, self.shown.output_max_chars)))];
         parts.extend(image.map(|image| self.observed(image)));
         self.say(ChatMessage::Note(parts));
     }
@@ -184,7 +239,7 @@ impl<'a> Chat<'a> {
     fn observed(&mut self, image: &ImageContent) -> Part {
         let number = self.pictures;
         self.pictures += 1;
-        if self.gallery.sees && number < self.gallery.first_picture {
+        if self.shown.gallery.sees && number < self.shown.gallery.first_picture {
             return Part::Text(format!("(picture {}, left out: only the latest are shown)", number + 1));
         }
         self.picture(image)
@@ -201,10 +256,10 @@ impl<'a> Chat<'a> {
     /// Only a picture that is here is shown. An address is told, not passed on: the model's host would fetch it,
     /// and may stand where the address leads to something private.
     fn picture(&self, image: &ImageContent) -> Part {
-        if !self.gallery.sees {
+        if !self.shown.gallery.sees {
             return Part::Text("(a picture, which you cannot see)".into());
         }
-        if let Some(here) = self.gallery.find(image) {
+        if let Some(here) = self.shown.gallery.find(image) {
             return Part::Image(data_uri(here));
         }
         match image.source_type {
@@ -220,7 +275,7 @@ impl<'a> Chat<'a> {
         self.starts.push((self.messages.len(), self.place));
         self.open = requests.iter().enumerate().map(|(place, request)| self.open_call(place, request)).collect();
         let calls = self.open.iter().map(OpenCall::as_asked).collect();
-        self.messages.push(ChatMessage::Assistant { content, calls, kept });
+        self.messages.push(ChatMessage::Assistant { content, calls, kept }.into());
         self.replies += 1;
         self.unanswered_reply = true;
     }
@@ -254,27 +309,27 @@ impl<'a> Chat<'a> {
             call.result = Some("The answer was given to the user.".into());
         } else if !self.unanswered_reply {
             self.close();
-            self.messages.push(ChatMessage::Assistant { content: Some(text()), calls: Vec::new(), kept: None });
+            self.messages.push(ChatMessage::Assistant { content: Some(text()), calls: Vec::new(), kept: None }.into());
         }
         self.close();
         self.unanswered_reply = false;
-        self.progress.turn_start = self.messages.len();
+        self.turn_start = self.messages.len();
     }
 
     /// Settles what is open, and lets in what had to wait for it.
     fn close(&mut self) {
         for call in std::mem::take(&mut self.open) {
             let content = call.result.unwrap_or_else(|| "There is no result: the call was never finished.".into());
-            self.messages.push(ChatMessage::Tool { call_id: call.id, content });
+            self.messages.push(ChatMessage::Tool { call_id: call.id, content }.into());
         }
-        self.messages.append(&mut self.deferred);
+        self.messages.extend(self.deferred.drain(..).map(SharedMessage::from));
     }
 
     fn output(&self, result: &ToolResult) -> String {
         let text = match &result.result {
-            Value::String(text) => cut(text, self.output_max_chars),
+            Value::String(text) => cut(text, self.shown.output_max_chars),
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
-                cut(&result.result.to_string(), self.output_max_chars)
+                cut(&result.result.to_string(), self.shown.output_max_chars)
             }
         };
         let mut shown = fenced(&result.tool_req.tool_name, &text);

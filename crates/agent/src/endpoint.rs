@@ -19,7 +19,7 @@ mod stream;
 mod wire;
 
 use crate::{
-    budget,
+    SharedMessage, budget,
     model::{ChatReply, ChatRequest, Finish, ModelClient, ModelError},
 };
 pub use api::ModelApi;
@@ -30,7 +30,11 @@ use gate::Gate;
 use pace::Pace;
 use profile::{Profile, Profiles, Refusal};
 use read::{Exchange, Failure, NAMES_MAX_BYTES, Refused};
-use reqwest::{Certificate, Client, Proxy, RequestBuilder, Url, header::HeaderValue, redirect};
+use reqwest::{
+    Certificate, Client, Proxy, RequestBuilder, Url,
+    header::{self, HeaderValue},
+    redirect,
+};
 use serde_json::Value;
 use std::{
     borrow::Cow,
@@ -432,7 +436,7 @@ impl EndpointClient {
     fn fitted<'a>(&self, request: &'a ChatRequest, profile: &Profile) -> Result<Cow<'a, ChatRequest>, ModelError> {
         let limits = [self.settings.context_tokens, profile.context];
         let Some(limit) = limits.into_iter().flatten().min() else { return Ok(Cow::Borrowed(request)) };
-        let spoken: usize = request.messages.iter().map(budget::tokens).sum();
+        let spoken: usize = request.messages.iter().map(SharedMessage::tokens).sum();
         let tools = wire::tokens(request) - spoken;
         let messages = limit.checked_sub(tools).and_then(|left| budget::fit(&request.messages, left));
         let messages = messages.ok_or_else(|| {
@@ -451,7 +455,8 @@ impl EndpointClient {
         let streams = self.settings.stream || profile.streams;
         let body = api.body(request, &wire::Recipient { model, origin: &origin, profile }, streams);
         let timeout = if streams { self.settings.stream_timeout } else { self.settings.reply_timeout };
-        let http = self.authorized(self.http.post(self.replies.clone())).timeout(timeout).json(&body);
+        let http = self.authorized(self.http.post(self.replies.clone())).timeout(timeout);
+        let http = http.header(header::CONTENT_TYPE, "application/json").body(body);
         let _turn = self.pace.turn().await;
         let Some(leave) = self.gate.pass().await else {
             return Err(Failure::Error(ModelError::away(format!("the model at {} is still away", self.host))));

@@ -57,6 +57,12 @@ impl Gallery {
         }
     }
 
+    /// Whether all that an earlier one showed is shown as it was.
+    pub(crate) fn keeps(&self, earlier: &Self) -> bool {
+        (self.first_picture, self.first_page, self.sees) == (earlier.first_picture, earlier.first_page, earlier.sees)
+            && earlier.here.keys().all(|source| self.here.contains_key(source))
+    }
+
     /// A picture that the log names by its address, with its bytes.
     pub(crate) fn find(&self, image: &ImageContent) -> Option<&ImageContent> {
         self.here.get(&image.source)

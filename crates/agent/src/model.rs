@@ -3,7 +3,7 @@
 //! A request is everything a model is told; a reply is taken down as it came, however odd: what is wrong
 //! with it is the loop's to judge, not the client's.
 
-use crate::scene::Scene;
+use crate::{SharedMessage, scene::Scene};
 use async_trait::async_trait;
 use quarterdeck_api::{AgentEvent, JsonObject, ReasoningEffort, ToolDefinition};
 use quarterdeck_core::Cost;
@@ -54,7 +54,7 @@ pub struct ChatRequest {
     /// The model's name; the client's default when absent.
     pub model: Option<String>,
     /// The conversation, oldest first.
-    pub messages: Vec<ChatMessage>,
+    pub messages: Vec<SharedMessage>,
     /// The tools on offer.
     pub tools: Vec<ToolDefinition>,
     /// How long it may think.

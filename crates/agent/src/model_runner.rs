@@ -5,7 +5,8 @@ use crate::{
     backoff::Backoff,
     budget,
     calls::{self, CallLimits},
-    chat::{Chat, note},
+    chat::{Chat, Shown, note},
+    conversations::Conversations,
     gallery::Gallery,
     host_members,
     judge::{Judge, Verdict, WORDS_MAX_BYTES, shown},
@@ -85,12 +86,13 @@ impl Default for RunnerSettings {
     }
 }
 
-/// Drives a session by a model. It keeps nothing between steps: every count is read from the transcript.
+/// Drives a session by a model. Every count is read from the transcript; what is kept between steps only saves work.
 #[derive(Clone)]
 pub struct ModelRunner {
     model: Arc<dyn ModelClient>,
     settings: RunnerSettings,
     pace: Arc<dyn Pace>,
+    conversations: Conversations,
 }
 
 /// A reply, and what it was asked for.
@@ -109,7 +111,7 @@ impl ModelRunner {
 
     /// A runner with these settings.
     pub fn with_settings(model: Arc<dyn ModelClient>, settings: RunnerSettings) -> Self {
-        Self { model, settings, pace: Arc::new(RealPace) }
+        Self { model, settings, pace: Arc::new(RealPace), conversations: Conversations::new() }
     }
 
     /// With tries of a script apart by this time.
@@ -131,7 +133,7 @@ impl Runner for ModelRunner {
         let transcript = observe(context, recorder).await?;
         let skills = Skills::of(&context.agent, &transcript);
         let servers = servers_tools(context, &skills).await;
-        let gallery = Gallery::of(&transcript, self.settings.images_max, &*context.media).await;
+        let gallery = Arc::new(Gallery::of(&transcript, self.settings.images_max, &*context.media).await);
         let (transcript, spent) =
             self.summarize(context, &servers, (transcript, &gallery), format.as_ref(), recorder).await?;
         let request = self.request(context, servers, (&transcript, &gallery), format.as_ref());
@@ -183,13 +185,13 @@ impl ModelRunner {
         &self,
         context: &StepContext,
         servers: Vec<ToolDefinition>,
-        (transcript, gallery): (&[Arc<AgentEvent>], &Gallery),
+        (transcript, gallery): (&[Arc<AgentEvent>], &Arc<Gallery>),
         format: Option<&AnswerFormat>,
     ) -> ChatRequest {
         let agent = &context.agent;
-        let system = prompt::system(agent, &servers, format, self.vision(agent));
-        let (mut messages, progress) = Chat::build(system, transcript, self.settings.output_max_chars, gallery);
-        messages.extend(prompt::reminder(context.mode).map(|text| note(text.to_owned())));
+        let chat = self.chat(context, &servers, (transcript, gallery), format);
+        let (mut messages, progress) = chat.into_parts();
+        messages.extend(prompt::reminder(context.mode).map(|text| note(text.to_owned()).into()));
         ChatRequest {
             model: agent.model.clone(),
             messages,
@@ -202,13 +204,25 @@ impl ModelRunner {
         }
     }
 
+    fn chat(
+        &self,
+        context: &StepContext,
+        servers: &[ToolDefinition],
+        (transcript, gallery): (&[Arc<AgentEvent>], &Arc<Gallery>),
+        format: Option<&AnswerFormat>,
+    ) -> Chat {
+        let system = prompt::system(&context.agent, servers, format, self.vision(&context.agent));
+        let shown = Shown { system, output_max_chars: self.settings.output_max_chars, gallery: Arc::clone(gallery) };
+        self.conversations.of(context.session, shown, transcript)
+    }
+
     /// Has the model say in short what went before, when that does not fit any more. Where it cannot be asked just now, the
     /// conversation is only shown without its oldest parts.
     async fn summarize(
         &self,
         context: &StepContext,
         servers: &[ToolDefinition],
-        (mut transcript, gallery): (Vec<Arc<AgentEvent>>, &Gallery),
+        (mut transcript, gallery): (Vec<Arc<AgentEvent>>, &Arc<Gallery>),
         format: Option<&AnswerFormat>,
         recorder: &mut dyn Recorder,
     ) -> Result<(Vec<Arc<AgentEvent>>, Spent), StepError> {
@@ -216,8 +230,7 @@ impl ModelRunner {
         let limit = self.model.context_tokens(agent.model.as_deref()).filter(|_| context.mode == StepMode::Act);
         let Some(limit) = limit else { return Ok((transcript, Spent::default())) };
         let tools = budget::of_tools(&offer::tools(agent, servers.to_vec(), context.mode, format));
-        let system = prompt::system(agent, servers, format, self.vision(agent));
-        let chat = Chat::of(system, &transcript, self.settings.output_max_chars, gallery);
+        let chat = self.chat(context, servers, (&transcript, gallery), format);
         let Some(due) = Due::of(&chat, limit.saturating_sub(tools)) else { return Ok((transcript, Spent::default())) };
         let call = meter::Call::begin();
         let result = self.model.complete(&due.request(agent)).await;

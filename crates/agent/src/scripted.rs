@@ -129,7 +129,7 @@ fn past_its_end(scenario: &Scenario, played: usize) -> String {
 }
 
 fn instructions(request: &ChatRequest) -> Option<&str> {
-    request.messages.iter().find_map(|message| match message {
+    request.messages.iter().find_map(|message| match &**message {
         ChatMessage::System(text) => Some(text.as_str()),
         ChatMessage::User(_) | ChatMessage::Note(_) | ChatMessage::Assistant { .. } | ChatMessage::Tool { .. } => None,
     })
@@ -260,7 +260,7 @@ fn counted(reply: &ChatReply, request: &ChatRequest) -> TokenUsage {
     let content = reply.content.as_deref().map_or(0, characters);
     let calls = reply.calls.iter().map(|call| characters(&call.name) + characters(&call.arguments)).sum::<usize>();
     TokenUsage {
-        input: tokens(request.messages.iter().map(length).sum()),
+        input: tokens(request.messages.iter().map(|message| length(message)).sum()),
         cached: 0,
         output: tokens(reasoning + content + calls),
         reasoning: tokens(reasoning),
@@ -304,7 +304,7 @@ async fn unscripted(request: &ChatRequest) -> ChatReply {
 }
 
 fn greeting(request: &ChatRequest) -> String {
-    let task = request.messages.iter().rev().find_map(words_of_a_person).unwrap_or_default();
+    let task = request.messages.iter().rev().find_map(|message| words_of_a_person(message)).unwrap_or_default();
     let task = cut(task.trim(), TASK_SHOWN);
     let asked = if task.is_empty() { String::new() } else { format!(" You asked: {task}") };
     format!("No model is configured, so the built-in scripted model answers in its place.{asked}")

@@ -80,12 +80,12 @@ impl ModelClient for StructuredReplies {
 /// The request without tools, with the shape of the reply instead.
 fn written(request: &ChatRequest) -> ChatRequest {
     let mut messages = Vec::with_capacity(request.messages.len() + 1);
-    let system = request.messages.iter().take_while(|message| matches!(message, ChatMessage::System(_))).count();
+    let system = request.messages.iter().take_while(|message| matches!(***message, ChatMessage::System(_))).count();
     messages.extend(request.messages[..system].iter().cloned());
-    messages.push(ChatMessage::System(instructions(&request.tools, request.tool_required)));
+    messages.push(ChatMessage::System(instructions(&request.tools, request.tool_required)).into());
     let mut names = Map::new();
     for message in &request.messages[system..] {
-        messages.push(in_words(message, &mut names));
+        messages.push(in_words(message, &mut names).into());
     }
     ChatRequest {
         messages,
@@ -263,8 +263,12 @@ mod tests {
     async fn ask(said: &'static str, required: bool) -> (ChatReply, ChatRequest) {
         let model = Arc::new(Says(said, Mutex::default()));
         let client = StructuredReplies::of_all(Arc::clone(&model) as Arc<dyn ModelClient>);
-        let request =
-            ChatRequest { messages: conversation(), tools: tools(), tool_required: required, ..ChatRequest::default() };
+        let request = ChatRequest {
+            messages: conversation().into_iter().map(Into::into).collect(),
+            tools: tools(),
+            tool_required: required,
+            ..ChatRequest::default()
+        };
         let reply = client.complete(&request).await.unwrap();
         let asked = model.1.lock().unwrap().remove(0);
         (reply, asked)
@@ -315,10 +319,10 @@ mod tests {
         assert_eq!(calls.len(), 2, "a call is owed");
         assert_eq!(calls[0]["required"], json!(["tool_name", "x"]));
         assert!(calls[1]["properties"]["arguments"].is_object());
-        let ChatMessage::System(told) = &asked.messages[1] else { panic!("{:?}", asked.messages) };
+        let ChatMessage::System(told) = &*asked.messages[1] else { panic!("{:?}", asked.messages) };
         assert!(told.contains("click_web: Does it."), "{told}");
         let expected = json!({"note": "price is 3", "thought": "", "tool_call": {"tool_name": "click_web", "x": 5}});
-        assert!(matches!(&asked.messages[3], ChatMessage::Assistant { content: Some(content), calls, .. }
+        assert!(matches!(&*asked.messages[3], ChatMessage::Assistant { content: Some(content), calls, .. }
             if calls.is_empty() && serde_json::from_str::<Value>(content).unwrap() == expected));
         let result = vec![Part::Text("Result of click_web: done".into())];
         assert_eq!(asked.messages[4], ChatMessage::Note(result));

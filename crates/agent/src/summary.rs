@@ -3,7 +3,7 @@
 //! again; the log keeps what it covers, and only what the model is shown gets shorter.
 
 use crate::{
-    budget,
+    SharedMessage, budget,
     chat::{Chat, note},
     model::{ChatCall, ChatMessage, ChatReply, ChatRequest, Finish, Part},
     text::{cut, fenced, without_nul},
@@ -71,13 +71,13 @@ pub(crate) struct Due {
 impl Due {
     /// What has to be summarized for the conversation to fit into `tokens`; none when it fits, or leaving out outputs is
     /// enough.
-    pub(crate) fn of(chat: &Chat<'_>, tokens: usize) -> Option<Self> {
+    pub(crate) fn of(chat: &Chat, tokens: usize) -> Option<Self> {
         let messages = chat.messages();
         if !budget::drops(messages, tokens) {
             return None;
         }
         let newest = tokens * NEWEST_PERCENT / 100;
-        let after = |place: usize| messages[place..].iter().map(budget::tokens).sum::<usize>();
+        let after = |place: usize| messages[place..].iter().map(SharedMessage::tokens).sum::<usize>();
         let starts = chat.replies();
         let fits = starts.iter().find(|(message, _)| after(*message) <= newest);
         let (message, covers) = *fits.or_else(|| starts.last())?;
@@ -94,7 +94,7 @@ impl Due {
         let conversation = Part::Text(fenced("conversation", &self.told));
         ChatRequest {
             model: agent.model.clone(),
-            messages: vec![ChatMessage::System(TASK.into()), ChatMessage::User(vec![conversation])],
+            messages: vec![ChatMessage::System(TASK.into()).into(), ChatMessage::User(vec![conversation]).into()],
             ..ChatRequest::default()
         }
     }
@@ -115,7 +115,7 @@ impl Due {
 }
 
 /// A conversation in words, within so many tokens: the larger a message, the more of it is cut.
-fn told(messages: &[ChatMessage], tokens: usize) -> String {
+fn told(messages: &[SharedMessage], tokens: usize) -> String {
     let bytes_max = tokens * budget::BYTES_A_TOKEN;
     let mut told = String::new();
     for max in TOLD_BYTES {
@@ -165,7 +165,7 @@ fn short(text: &str, max: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{gallery::Gallery, testing::events};
+    use crate::{chat::Shown, testing::events};
     use serde_json::json;
 
     fn turn(number: usize) -> [Value; 2] {
@@ -183,8 +183,13 @@ mod tests {
         events(all.iter())
     }
 
+    fn chat(transcript: &[Arc<AgentEvent>]) -> Chat {
+        let shown = Shown { system: "system".into(), output_max_chars: 60_000, gallery: Arc::default() };
+        Chat::of(shown, transcript).closed()
+    }
+
     fn due(transcript: &[Arc<AgentEvent>], tokens: usize) -> Option<Due> {
-        Due::of(&Chat::of("system".into(), transcript, 60_000, &Gallery::default()), tokens)
+        Due::of(&chat(transcript), tokens)
     }
 
     #[test]
@@ -201,12 +206,11 @@ mod tests {
         assert!(budget::tokens(&asked.messages[1]) < 3_000);
         let reply = ChatReply { content: Some("I saw it.".into()), ..ChatReply::default() };
         all.push(Arc::new(found.observation(Some(&reply))));
-        let gallery = Gallery::default();
-        let chat = Chat::of("system".into(), &all, 60_000, &gallery);
+        let chat = chat(&all);
         let messages = chat.messages();
         assert_eq!(messages[1], ChatMessage::User(vec![Part::Text("Go".into())]));
         assert_eq!(messages[2], Summary { covers: 0, text: "I saw it." }.told());
-        let ChatMessage::Assistant { content, .. } = &messages[3] else { panic!("{:?}", messages[3]) };
+        let ChatMessage::Assistant { content, .. } = &*messages[3] else { panic!("{:?}", messages[3]) };
         let first = format!("Step {}.", (found.covers - 1) / 2);
         assert_eq!(content.as_deref(), Some(first.as_str()));
         assert!(due(&all, 3_000).is_none(), "it is short enough now");

@@ -66,6 +66,7 @@ fn request_id(headers: &mut HeaderMap) -> HeaderValue {
     let copied = short.and_then(|id| HeaderValue::from_bytes(id.as_bytes()).ok());
     copied.unwrap_or_else(|| {
         let mut text = Uuid::encode_buffer();
+        #[expect(clippy::disallowed_methods, reason = "a request's id decides nothing, and no test needs to know it")]
         let text = Uuid::new_v4().as_hyphenated().encode_lower(&mut text);
         // The characters of an id are those of a header.
         HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("none"))

@@ -15,8 +15,9 @@ pub use binaries::{BINARIES_VARIABLE, Binaries, VERSION_MIN};
 pub use database::Database;
 pub use shared::{URL_VARIABLE, shared};
 
+use crate::processes::{Signal, children_of, send, wait_until};
 use anyhow::{Context, Result, bail, ensure};
-use processes::{Account, Guardian, Signal, children_of, send, wait_until};
+use processes::{Account, Guardian};
 use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::process::CommandExt;

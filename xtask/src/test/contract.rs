@@ -5,7 +5,7 @@ mod expectations;
 use super::Postgres;
 use crate::command::run_reading;
 use crate::report::{Report, Tally, say};
-use crate::server::{API_KEY, Server};
+use crate::server::{self, API_KEY, STOP_WAIT_MAX, Server};
 use crate::workspace::Workspace;
 use anyhow::{Context, Result, bail, ensure};
 use expectations::{Area, Expectations};
@@ -29,13 +29,12 @@ pub(super) fn run(workspace: &Workspace, postgres: &Postgres, report: &mut Repor
 fn run_on(workspace: &Workspace, engine: &str, database_url: Option<&str>) -> Result<Tally> {
     let areas = read_areas(workspace)?;
     let expectations = Expectations::read(&workspace.path(&format!("{FOLDER}/expectations.toml")), &areas)?;
-    let log = workspace.target(&format!("contract-{engine}.log"));
-    let server = Server::start(&workspace.server(), database_url, &log)?;
+    let server = server::start(workspace, database_url, &format!("contract-{engine}"))?;
     let mut tally = Tally::default();
     for (name, cases) in &areas {
         tally += run_area(workspace, &server, name, cases, expectations.area(name))?;
     }
-    server.stop()?;
+    server.stop(STOP_WAIT_MAX)?;
     Ok(tally)
 }
 
@@ -96,7 +95,7 @@ fn run_cases(workspace: &Workspace, server: &Server, area: &str) -> Result<Resul
     let mut is_complete = false;
     let mut check = Command::new("python3");
     check.arg(workspace.path(&format!("{FOLDER}/check_cases.py"))).args(["--verbose", "--area", area]);
-    check.args(["--base-url", server.base_url(), "--api-key", API_KEY]).stdin(Stdio::null());
+    check.args(["--base-url", &server.base_url(), "--api-key", API_KEY]).stdin(Stdio::null());
     let status = run_reading(&mut check, |line| {
         results.extend(read_result(line));
         is_complete |= line.ends_with(" failed");

@@ -4,7 +4,7 @@ use super::Postgres;
 use crate::command::run_reading;
 use crate::python;
 use crate::report::{Report, Tally, say};
-use crate::server::{API_KEY, Server};
+use crate::server::{self, API_KEY, STOP_WAIT_MAX};
 use crate::workspace::Workspace;
 use anyhow::{Result, ensure};
 use quarterdeck_test_support::postgres::Database;
@@ -43,11 +43,10 @@ fn ask(
     phases: &str,
     generation: Generation,
 ) -> Result<Tally> {
-    let log = workspace.target(&format!("schemathesis-{engine}.log"));
-    let server = Server::start(&workspace.server(), database_url, &log)?;
+    let server = server::start(workspace, database_url, &format!("schemathesis-{engine}"))?;
     let mut schemathesis = Command::new(python::SCHEMATHESIS.program(workspace, "schemathesis"));
     schemathesis.current_dir(workspace.path(FOLDER)).args(["--config-file", "schemathesis.toml", "run"]);
-    schemathesis.arg(workspace.path("openapi.yaml")).args(["--no-color", "--url", server.base_url()]);
+    schemathesis.arg(workspace.path("openapi.yaml")).args(["--no-color", "--url", &server.base_url()]);
     schemathesis.args(["--phases", phases, "--seed", &generation.seed.to_string()]);
     if let Some(seconds) = generation.fuzz_seconds {
         schemathesis.args(["--max-time", &seconds.to_string()]);
@@ -61,7 +60,7 @@ fn ask(
     })?;
     ensure!(status.success(), "schemathesis ended with {status}");
     ensure!(generated > 0, "schemathesis sent nothing");
-    server.stop()?;
+    server.stop(STOP_WAIT_MAX)?;
     Ok(Tally { passed: generated, ..Tally::default() })
 }
 

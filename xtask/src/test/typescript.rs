@@ -3,7 +3,7 @@
 use super::{Postgres, npm};
 use crate::command::run;
 use crate::report::{Report, Tally};
-use crate::server::{API_KEY, Server};
+use crate::server::{self, API_KEY, STOP_WAIT_MAX};
 use crate::workspace::Workspace;
 use anyhow::Result;
 use quarterdeck_test_support::postgres::Database;
@@ -38,12 +38,11 @@ fn make_client(workspace: &Workspace) -> Result<Tally> {
 }
 
 fn drive(workspace: &Workspace, engine: &str, database_url: Option<&str>) -> Result<Tally> {
-    let log = workspace.target(&format!("typescript-{engine}.log"));
-    let server = Server::start(&workspace.server(), database_url, &log)?;
+    let server = server::start(workspace, database_url, &format!("typescript-{engine}"))?;
     let mut tests = npm::command(workspace, FOLDER)?;
     tests.args(["run", "--silent", "drive"]);
     tests.env("QUARTERDECK_TEST_URL", server.base_url()).env("QUARTERDECK_TEST_KEY", API_KEY);
     let tally = npm::drive(&mut tests)?;
-    server.stop()?;
+    server.stop(STOP_WAIT_MAX)?;
     Ok(tally)
 }

@@ -89,7 +89,7 @@ fn an_observation_is_marked_as_data() {
     check(&[seen], "system\nnote {\"url\":\"u\"} page");
     let seen = json!({"kind": "observation_event", "type": "web", "text": "page", "metadata": {}});
     let (messages, _) = build(&[seen]);
-    let ChatMessage::Note(parts) = &messages[1] else { panic!("{messages:?}") };
+    let ChatMessage::Note(parts) = &*messages[1] else { panic!("{messages:?}") };
     assert!(matches!(&parts[..], [Part::Text(text)] if text.starts_with("<data-")), "{parts:?}");
 }
 
@@ -109,7 +109,7 @@ fn only_pictures_that_are_here_are_shown() {
 #[test]
 fn long_output_is_cut() {
     let (messages, _) = build(&[calls(&[("a", "1")]), result("a", "1", &json!("x".repeat(500)))]);
-    let ChatMessage::Tool { content, .. } = &messages[2] else { panic!("{messages:?}") };
+    let ChatMessage::Tool { content, .. } = &*messages[2] else { panic!("{messages:?}") };
     assert!(content.contains(&"x".repeat(100)) && !content.contains(&"x".repeat(101)));
 }
 
@@ -129,8 +129,8 @@ fn older_pictures_and_pages_are_only_named() {
         json!({"kind": "observation_event", "type": "web", "text": "words", "image": image, "metadata": metadata})
     };
     let gallery = Gallery { sees: true, first_picture: 1, first_page: 1, ..Gallery::default() };
-    let (messages, _) = Chat::build("s".into(), &events(&[seen(0), seen(1)]), 100, &gallery);
-    let lines: Vec<_> = messages[1..].iter().map(line).collect();
+    let (messages, _) = build_with(gallery, &[seen(0), seen(1)]);
+    let lines: Vec<_> = messages[1..].iter().map(|message| line(message)).collect();
     let left_out = "(picture 1, left out: only the latest are shown)";
     let expected = [
         format!(r#"note {{"chunk":2,"url":"https://a/0"}} {left_out}"#),
@@ -150,18 +150,37 @@ fn sorted(line: &str) -> Vec<char> {
 fn a_model_that_reads_text_only_is_shown_no_picture() {
     let image = json!({"type": "base64", "source": "aGk=", "media_type": "image/png"});
     let said = json!({"kind": "message_event", "caller_id": "u", "content": [image]});
-    let (messages, _) = Chat::build("s".into(), &events(&[said]), 100, &Gallery::default());
+    let (messages, _) = build_with(Gallery::default(), &[said]);
     assert_eq!(line(&messages[1]), "user (a picture, which you cannot see)");
 }
 
 proptest! {
+    /// Whatever the steps at which it was taken up again.
+    #[test]
+    fn a_conversation_that_grew_is_the_one_that_is_built_anew(
+        kinds in proptest::collection::vec(0..9_usize, 0..40),
+        steps in proptest::collection::vec(0..40_usize, 0..6),
+    ) {
+        let transcript = events(kinds.iter().map(|kind| any_event(*kind)).collect::<Vec<_>>().iter());
+        let shown = || shown(Gallery { sees: true, ..Gallery::default() });
+        let mut steps: Vec<_> = steps.into_iter().map(|step| step.min(transcript.len())).collect();
+        steps.sort_unstable();
+        let mut chat = None;
+        for step in steps.into_iter().chain([transcript.len()]) {
+            let grown = Chat::after(chat.take(), shown(), &transcript[..step]);
+            let anew = Chat::of(shown(), &transcript[..step]).closed().into_parts();
+            prop_assert!(grown.clone().closed().into_parts() == anew);
+            chat = Some(grown);
+        }
+    }
+
     #[test]
     fn any_transcript_makes_a_sound_conversation(kinds in proptest::collection::vec(0..9_usize, 0..40)) {
         let transcript: Vec<_> = kinds.iter().map(|kind| any_event(*kind)).collect();
         let replies = transcript.iter().filter(|event| event["kind"] == "policy_event").count();
         let (messages, _) = build(&transcript);
         assert_sound(&messages);
-        let told = messages.iter().filter(|message| matches!(message, ChatMessage::Assistant { .. })).count();
+        let told = messages.iter().filter(|message| matches!(***message, ChatMessage::Assistant { .. })).count();
         assert!(told >= replies);
     }
 }
@@ -181,16 +200,16 @@ fn any_event(kind: usize) -> Value {
 }
 
 /// Each call is followed at once by its one result, and no id comes twice.
-fn assert_sound(messages: &[ChatMessage]) {
+fn assert_sound(messages: &[SharedMessage]) {
     let mut owed = VecDeque::new();
     let mut ids = HashSet::new();
     for message in messages {
-        if let ChatMessage::Tool { call_id, .. } = message {
+        if let ChatMessage::Tool { call_id, .. } = &**message {
             assert_eq!(owed.pop_front().as_ref(), Some(call_id));
         } else {
             assert!(owed.is_empty(), "{owed:?}");
         }
-        if let ChatMessage::Assistant { calls, .. } = message {
+        if let ChatMessage::Assistant { calls, .. } = &**message {
             owed.extend(calls.iter().map(|call| call.id.clone()));
             assert!(calls.iter().all(|call| ids.insert(call.id.clone())));
         }
@@ -200,7 +219,7 @@ fn assert_sound(messages: &[ChatMessage]) {
 
 fn check(transcript: &[Value], expected: &str) {
     let (messages, _) = build(transcript);
-    assert_eq!(messages.iter().map(line).collect::<Vec<_>>().join("\n"), expected);
+    assert_eq!(messages.iter().map(|message| line(message)).collect::<Vec<_>>().join("\n"), expected);
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "callers write json!(..) in place")]
@@ -209,8 +228,16 @@ fn check_picture(image: Value, expected: &Part) {
     assert_eq!(messages[1], ChatMessage::User(vec![expected.clone()]));
 }
 
-fn build(transcript: &[Value]) -> (Vec<ChatMessage>, Progress) {
-    Chat::build("s".into(), &events(transcript), 100, &Gallery { sees: true, ..Gallery::default() })
+fn build(transcript: &[Value]) -> (Vec<SharedMessage>, Progress) {
+    build_with(Gallery { sees: true, ..Gallery::default() }, transcript)
+}
+
+fn build_with(gallery: Gallery, transcript: &[Value]) -> (Vec<SharedMessage>, Progress) {
+    Chat::of(shown(gallery), &events(transcript)).closed().into_parts()
+}
+
+fn shown(gallery: Gallery) -> Shown {
+    Shown { system: "s".into(), output_max_chars: 100, gallery: Arc::new(gallery) }
 }
 
 /// A message in one line, without the marks around data.

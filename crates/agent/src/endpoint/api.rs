@@ -42,11 +42,12 @@ impl ModelApi {
         }
     }
 
-    pub(super) fn body(self, request: &ChatRequest, to: &Recipient<'_>, stream: bool) -> Value {
+    /// The body of a request, as JSON.
+    pub(super) fn body(self, request: &ChatRequest, to: &Recipient<'_>, stream: bool) -> Vec<u8> {
         match self {
             Self::Chat => wire::body(request, to, stream),
-            Self::Messages => messages::body(request, to, stream),
-            Self::Responses => responses::body(request, to, stream),
+            Self::Messages => wire::json_bytes(&messages::body(request, to, stream)),
+            Self::Responses => wire::json_bytes(&responses::body(request, to, stream)),
         }
     }
 

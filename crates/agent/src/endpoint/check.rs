@@ -49,7 +49,7 @@ impl EndpointClient {
             input_schema: schema.as_object().cloned().unwrap_or_default(),
         };
         let asked = ChatMessage::User(vec![Part::Text(format!("Call the tool {TRIAL} with the word \"ok\"."))]);
-        let request = ChatRequest { messages: vec![asked], tools: vec![tool], ..ChatRequest::default() };
+        let request = ChatRequest { messages: vec![asked.into()], tools: vec![tool], ..ChatRequest::default() };
         let reply = self.complete(&request).await?;
         let model = reply.model;
         let has_called = reply.calls.iter().any(|call| call.name == TRIAL);

@@ -10,6 +10,7 @@ use super::{
     wire::{Recipient, UNSEEN, says_something},
 };
 use crate::{
+    SharedMessage,
     model::{ChatCall, ChatMessage, ChatReply, ChatRequest, Finish, Part, RawCall, TokenUsage},
     thinking,
 };
@@ -68,8 +69,8 @@ fn tool(tool: &ToolDefinition) -> Value {
     json!({"name": tool.name, "description": tool.description, "input_schema": tool.input_schema})
 }
 
-fn system(messages: &[ChatMessage]) -> String {
-    let texts = messages.iter().filter_map(|message| match message {
+fn system(messages: &[SharedMessage]) -> String {
+    let texts = messages.iter().filter_map(|message| match &**message {
         ChatMessage::System(text) => Some(text.as_str()),
         ChatMessage::User(_) | ChatMessage::Note(_) | ChatMessage::Assistant { .. } | ChatMessage::Tool { .. } => None,
     });
@@ -85,12 +86,12 @@ fn marked(mut block: Value, profile: &Profile) -> Value {
 }
 
 /// The user and the assistant take turns, and the user's side begins; results come first in a turn.
-fn messages(messages: &[ChatMessage], to: &Recipient<'_>) -> Vec<Value> {
+fn messages(messages: &[SharedMessage], to: &Recipient<'_>) -> Vec<Value> {
     let spoken =
-        messages.iter().filter(|message| !matches!(message, ChatMessage::System(_)) && says_something(message));
+        messages.iter().filter(|message| !matches!(***message, ChatMessage::System(_)) && says_something(message));
     let mut sent: Vec<(bool, Vec<Value>)> = Vec::new();
     for message in spoken {
-        let is_user = !matches!(message, ChatMessage::Assistant { .. });
+        let is_user = !matches!(**message, ChatMessage::Assistant { .. });
         let blocks = blocks_of(message, to);
         if sent.is_empty() && !is_user {
             sent.push((true, vec![text("Go on.")]));

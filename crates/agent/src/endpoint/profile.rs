@@ -2,7 +2,10 @@
 //! refusals, remembered as long as the process lives, and heeded from then on.
 
 use super::{api::ModelApi, messages::OUTPUT_MAX_TOKENS};
-use crate::model::{ChatMessage, ChatRequest, Part};
+use crate::{
+    SharedMessage,
+    model::{ChatMessage, ChatRequest, Part},
+};
 use std::{
     collections::HashMap,
     sync::{Mutex, PoisonError},
@@ -251,15 +254,16 @@ impl Wishes {
             ChatMessage::System(_) | ChatMessage::Assistant { .. } | ChatMessage::Tool { .. } => false,
         };
         let is_kept = |message: &ChatMessage| matches!(message, ChatMessage::Assistant { kept: Some(_), .. });
-        let after_tool = |pair: &[ChatMessage]| {
-            matches!(pair, [ChatMessage::Tool { .. }, ChatMessage::User(_) | ChatMessage::Note(_)])
+        let after_tool = |pair: &[SharedMessage]| {
+            let [first, second] = pair else { return false };
+            matches!((&**first, &**second), (ChatMessage::Tool { .. }, ChatMessage::User(_) | ChatMessage::Note(_)))
         };
         Self {
             tool_choice: request.tool_required,
             effort: request.reasoning_effort.is_some(),
             tools: !request.tools.is_empty(),
-            pictures: request.messages.iter().any(parts),
-            kept: request.messages.iter().any(is_kept),
+            pictures: request.messages.iter().any(|message| parts(message)),
+            kept: request.messages.iter().any(|message| is_kept(message)),
             user_after_tool: request.messages.windows(2).any(after_tool),
         }
     }
@@ -362,9 +366,10 @@ mod tests {
     fn full() -> ChatRequest {
         ChatRequest {
             messages: vec![
-                ChatMessage::Assistant { content: None, calls: Vec::new(), kept: Some(crate::model::Kept::default()) },
-                ChatMessage::Tool { call_id: "c".into(), content: "r".into() },
-                ChatMessage::User(vec![Part::Image("data:x".into())]),
+                ChatMessage::Assistant { content: None, calls: Vec::new(), kept: Some(crate::model::Kept::default()) }
+                    .into(),
+                ChatMessage::Tool { call_id: "c".into(), content: "r".into() }.into(),
+                ChatMessage::User(vec![Part::Image("data:x".into())]).into(),
             ],
             tools: vec![ToolDefinition { name: "t".into(), description: "d".into(), input_schema: JsonObject::new() }],
             tool_required: true,

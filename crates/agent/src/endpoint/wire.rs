@@ -2,11 +2,12 @@
 
 use super::profile::Profile;
 use crate::{
-    budget,
+    SharedMessage,
     model::{ChatCall, ChatMessage, ChatRequest, Kept, Part},
 };
 use quarterdeck_api::{ReasoningEffort, ToolDefinition};
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::{Map, Value, json, value::RawValue};
 use std::{borrow::Cow, fmt::Write as _};
 
 /// What stands where a picture was that a model cannot see.
@@ -22,32 +23,66 @@ pub(super) struct Recipient<'a> {
     pub(super) profile: &'a Profile,
 }
 
-/// The body of `POST /chat/completions`. What is not set is left out: not every endpoint knows every field.
-pub(super) fn body(request: &ChatRequest, to: &Recipient<'_>, stream: bool) -> Value {
+/// The body of `POST /chat/completions`, as JSON. What is not set is left out: not every endpoint knows every field.
+pub(super) fn body(request: &ChatRequest, to: &Recipient<'_>, stream: bool) -> Vec<u8> {
     let profile = to.profile;
-    let mut body = Map::new();
-    body.insert("model".into(), to.model.into());
-    body.insert("messages".into(), messages(&request.messages, to).into());
-    body.insert("stream".into(), stream.into());
+    let mut rest = Map::new();
+    rest.insert("stream".into(), stream.into());
     if !request.tools.is_empty() && !profile.no_tools {
-        body.insert("tools".into(), request.tools.iter().map(tool).collect());
+        rest.insert("tools".into(), request.tools.iter().map(tool).collect());
     }
     if request.tool_required && !profile.no_tool_choice && !profile.no_tools {
-        body.insert("tool_choice".into(), "required".into());
+        rest.insert("tool_choice".into(), "required".into());
     }
     if let Some(effort) = request.reasoning_effort.filter(|_| !profile.no_effort) {
-        body.insert("reasoning_effort".into(), effort_word(effort).into());
+        rest.insert("reasoning_effort".into(), effort_word(effort).into());
     }
     if let Some(schema) = &request.reply_schema {
         let shape = json!({"name": "reply", "strict": true, "schema": schema});
-        body.insert("response_format".into(), json!({"type": "json_schema", "json_schema": shape}));
+        rest.insert("response_format".into(), json!({"type": "json_schema", "json_schema": shape}));
     }
-    if profile.no_tools
-        && let Some(messages) = body.get_mut("messages")
-    {
-        in_words(messages, &request.tools);
+    let messages = if profile.no_system || profile.no_tools {
+        rewritten(request, to).into_iter().map(Sent::Written).collect()
+    } else {
+        messages(&request.messages, to)
+    };
+    json_bytes(&Body { model: to.model, messages, rest })
+}
+
+/// JSON that was put together here, and so can be written.
+pub(super) fn json_bytes(body: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(body).unwrap_or_default()
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    model: &'a str,
+    messages: Vec<Sent<'a>>,
+    #[serde(flatten)]
+    rest: Map<String, Value>,
+}
+
+/// A message of a request.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Sent<'a> {
+    /// As it was written for an earlier request, mostly.
+    Formed(Cow<'a, RawValue>),
+    /// Written for this request.
+    Written(Value),
+}
+
+/// For hosts that refuse the usual shapes, every message is written anew.
+fn rewritten(request: &ChatRequest, to: &Recipient<'_>) -> Vec<Value> {
+    let sent = messages(&request.messages, to);
+    let mut sent: Vec<Value> = sent.into_iter().filter_map(|one| serde_json::to_value(one).ok()).collect();
+    if to.profile.no_system {
+        without_system(&mut sent);
     }
-    body.into()
+    if to.profile.no_tools {
+        in_words(&mut sent, &request.tools);
+    }
+    sent
 }
 
 /// The highest word that all endpoints share is `high`.
@@ -69,32 +104,54 @@ fn tool(tool: &ToolDefinition) -> Value {
 
 /// A conversation in the shape that hosts insist on: an assistant's message says something, a remark of the server's
 /// goes with the result it follows, and neighbouring messages of the user's side become one.
-fn messages(messages: &[ChatMessage], to: &Recipient<'_>) -> Vec<Value> {
-    let mut sent: Vec<Value> = Vec::new();
+fn messages<'a>(messages: &'a [SharedMessage], to: &Recipient<'_>) -> Vec<Sent<'a>> {
+    let mut sent: Vec<Sent<'a>> = Vec::with_capacity(messages.len());
     let spoken: Vec<_> = messages.iter().filter(|message| says_something(message)).collect();
-    let same_turn = |a: &&ChatMessage, b: &&ChatMessage| user_parts(a).is_some() && user_parts(b).is_some();
+    let same_turn = |a: &&SharedMessage, b: &&SharedMessage| user_parts(a).is_some() && user_parts(b).is_some();
+    // The result that the latest message is of.
+    let mut result: Option<&ChatMessage> = None;
     for group in spoken.chunk_by(same_turn) {
         let mut group = group;
-        while let Some(result) = sent.last_mut().filter(|last| last["role"] == "tool")
-            && let [ChatMessage::Note(parts), rest @ ..] = group
+        let mut remarks = String::new();
+        while result.is_some()
+            && let [first, rest @ ..] = group
+            && let ChatMessage::Note(parts) = &***first
             && let Some(text) = only_text(parts)
         {
-            append(result, &text);
+            remarks.push_str("\n\n");
+            remarks.push_str(&text);
             group = rest;
         }
-        if group.is_empty() {
-            continue;
+        if let Some(ChatMessage::Tool { call_id, content }) = result.filter(|_| !remarks.is_empty()) {
+            sent.pop();
+            sent.push(Sent::Written(tool_result(call_id, &format!("{content}{remarks}"))));
         }
-        let follows_tool = sent.last().is_some_and(|last| last["role"] == "tool");
-        if to.profile.strict_roles && follows_tool && user_parts(group[0]).is_some() {
-            sent.push(json!({"role": "assistant", "content": GO_ON}));
+        let [first, rest @ ..] = group else { continue };
+        if to.profile.strict_roles && result.is_some() && user_parts(first).is_some() {
+            sent.push(Sent::Written(json!({"role": "assistant", "content": GO_ON})));
         }
-        sent.push(message(group, to));
-    }
-    if to.profile.no_system {
-        without_system(&mut sent);
+        sent.push(if rest.is_empty() { alone(first, to) } else { Sent::Written(of_user(group, to)) });
+        result = Some(&***first).filter(|message| matches!(message, ChatMessage::Tool { .. }));
     }
     sent
+}
+
+/// A message that stands by itself. Where nothing but the message decides how it is written, it is written once.
+fn alone<'a>(message: &'a SharedMessage, to: &Recipient<'_>) -> Sent<'a> {
+    const PLAIN: u8 = 0;
+    const TEXT_CONTENT: u8 = 1;
+    match &**message {
+        ChatMessage::Assistant { kept: None, .. } => {
+            let form = if to.profile.text_content { TEXT_CONTENT } else { PLAIN };
+            Sent::Formed(message.form(form, |message| written(message, to)))
+        }
+        ChatMessage::System(_) | ChatMessage::Tool { .. } => {
+            Sent::Formed(message.form(PLAIN, |message| written(message, to)))
+        }
+        ChatMessage::Assistant { .. } | ChatMessage::User(_) | ChatMessage::Note(_) => {
+            Sent::Written(written(message, to))
+        }
+    }
 }
 
 /// Some hosts refuse an assistant's message without a word or a call in it.
@@ -127,22 +184,28 @@ fn user_parts(message: &ChatMessage) -> Option<&[Part]> {
     }
 }
 
-/// One message, or several of the user's side.
-fn message(group: &[&ChatMessage], to: &Recipient<'_>) -> Value {
-    match group {
-        [ChatMessage::System(text)] => json!({"role": "system", "content": text}),
-        [ChatMessage::Assistant { content, calls, kept }] => {
+fn written(message: &ChatMessage, to: &Recipient<'_>) -> Value {
+    match message {
+        ChatMessage::System(text) => json!({"role": "system", "content": text}),
+        ChatMessage::Assistant { content, calls, kept } => {
             let kept = kept.as_ref().filter(|kept| kept.origin == to.origin && !to.profile.nothing_kept);
             assistant(content.as_deref(), calls, kept, to.profile)
         }
-        [ChatMessage::Tool { call_id, content }] => {
-            json!({"role": "tool", "tool_call_id": call_id, "content": content})
-        }
-        user => {
-            let parts = user.iter().filter_map(|message| user_parts(message)).flatten();
-            json!({"role": "user", "content": content(parts, to.profile)})
+        ChatMessage::Tool { call_id, content } => tool_result(call_id, content),
+        ChatMessage::User(parts) | ChatMessage::Note(parts) => {
+            json!({"role": "user", "content": content(parts.iter(), to.profile)})
         }
     }
+}
+
+fn tool_result(call_id: &str, content: &str) -> Value {
+    json!({"role": "tool", "tool_call_id": call_id, "content": content})
+}
+
+/// Several messages of the user's side, as one.
+fn of_user(group: &[&SharedMessage], to: &Recipient<'_>) -> Value {
+    let parts = group.iter().filter_map(|message| user_parts(message)).flatten();
+    json!({"role": "user", "content": content(parts, to.profile)})
 }
 
 fn assistant(content: Option<&str>, calls: &[ChatCall], kept: Option<&Kept>, profile: &Profile) -> Value {
@@ -209,8 +272,7 @@ fn without_system(sent: &mut Vec<Value>) {
 }
 
 /// For hosts that take no tools: tools, calls and results are written out, in the form that most models know.
-fn in_words(messages: &mut Value, tools: &[ToolDefinition]) {
-    let Some(messages) = messages.as_array_mut() else { return };
+fn in_words(messages: &mut Vec<Value>, tools: &[ToolDefinition]) {
     let listed = tools.iter().map(|one| tool(one).to_string()).collect::<Vec<_>>().join("\n");
     let manner = format!(
         "## Calling tools\nThese are the tools, as JSON:\n{listed}\n\nTo call one, write this and nothing after it, once for each \
@@ -254,7 +316,7 @@ fn call_in_words(message: &mut Value) {
 /// Tokens of a request, by estimate.
 pub(super) fn tokens(request: &ChatRequest) -> usize {
     let tools: usize = request.tools.iter().map(|one| tool(one).to_string().len() / 4).sum();
-    tools + request.messages.iter().map(budget::tokens).sum::<usize>()
+    tools + request.messages.iter().map(SharedMessage::tokens).sum::<usize>()
 }
 
 #[cfg(test)]
@@ -369,12 +431,14 @@ mod tests {
     fn for_hosts_without_tools_all_is_words() {
         let call = ChatCall { id: "c1".into(), name: "t".into(), arguments: Map::new() };
         let request = ChatRequest {
-            messages: vec![
+            messages: [
                 ChatMessage::System("s".into()),
                 ChatMessage::Assistant { content: None, calls: vec![call], kept: None },
                 result("r"),
                 ChatMessage::User(vec![text("u")]),
-            ],
+            ]
+            .map(SharedMessage::from)
+            .into(),
             tools: vec![ToolDefinition { name: "t".into(), description: "d".into(), input_schema: Map::new() }],
             tool_required: true,
             ..ChatRequest::default()
@@ -400,12 +464,15 @@ mod tests {
 
     #[expect(clippy::needless_pass_by_value, reason = "reads better in the table")]
     fn check_for(profile: &Profile, given: Vec<ChatMessage>, expected: Value) {
-        let to = Recipient { model: "m", origin: "here", profile };
-        assert_eq!(Value::from(messages(&given, &to)), expected);
+        let messages = given.into_iter().map(SharedMessage::from).collect();
+        let request = ChatRequest { messages, ..ChatRequest::default() };
+        for time in ["written", "as it was written"] {
+            assert_eq!(sent(&request, profile)["messages"], expected, "{time}");
+        }
     }
 
     fn sent(request: &ChatRequest, profile: &Profile) -> Value {
-        body(request, &Recipient { model: "m", origin: "here", profile }, false)
+        serde_json::from_slice(&body(request, &Recipient { model: "m", origin: "here", profile }, false)).unwrap()
     }
 
     fn result(content: &str) -> ChatMessage {

@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     answer::AnswerFormat,
-    chat::Chat,
+    chat::{Chat, Shown},
     gallery::Gallery,
     offer,
     testing::{agent, events},
@@ -129,8 +129,9 @@ async fn play_format(schema: Value) -> ChatReply {
 fn request(system: &str, transcript: &[Value], schema: Option<Value>) -> ChatRequest {
     let agent = agent(json!({"answer_format": schema}));
     let format = agent.answer_format.as_ref().map(AnswerFormat::new);
-    let (messages, progress) =
-        Chat::build(system.into(), &events(transcript), 1_000, &Gallery { sees: true, ..Gallery::default() });
+    let gallery = Arc::new(Gallery { sees: true, ..Gallery::default() });
+    let shown = Shown { system: system.into(), output_max_chars: 1_000, gallery };
+    let (messages, progress) = Chat::of(shown, &events(transcript)).closed().into_parts();
     let tools = offer::tools(&agent, Vec::new(), StepMode::Act, format.as_ref());
     ChatRequest { messages, tools, progress, ..ChatRequest::default() }
 }

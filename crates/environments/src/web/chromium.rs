@@ -42,6 +42,8 @@ const START_TIMEOUT: Duration = Duration::from_secs(20);
 const ARRIVAL_POLL: Duration = Duration::from_millis(50);
 /// Time for a page to say how still it is, or what is at a place. One that is busy is not waited for.
 const GLANCE: Duration = Duration::from_millis(300);
+/// Time after which a page that answers nothing is taken to be busy with a script without end.
+const HANG: Duration = Duration::from_secs(2);
 /// Time for the other scripts.
 const SCRIPT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time for one action without the waiting after it. With that it stays below 30 seconds.
@@ -172,6 +174,15 @@ impl Chromium {
         self.active_page().ok_or_else(|| ActionError::Refused("no tab could be opened".into()))
     }
 
+    /// The same for what needs one that answers.
+    async fn living_page(&self) -> Result<Page, ActionError> {
+        let page = self.page().await?;
+        if self.is_crashed() {
+            return Err(ActionError::Refused("the page has crashed; load it again, or go to another one".into()));
+        }
+        Ok(page)
+    }
+
     fn active_page(&self) -> Option<Page> {
         let state = self.shared.lock();
         let tab = state.active_tab()?;
@@ -214,6 +225,14 @@ impl Chromium {
     async fn changes(&self) -> Option<u64> {
         let page = self.active_page()?;
         page.helper(GLANCE, "quiet", &[]).await.ok()?["changes"].as_u64()
+    }
+
+    /// Whether a page is kept busy by a script of its own. One that is only slow, or that has none as it is still blank, must
+    /// not be taken for it: what ends a script when there is none ends the whole page of a whole Chromium.
+    async fn hangs(&self, page: &Page) -> bool {
+        self.standing().documents > 0
+            && !self.is_crashed()
+            && page.call_within(HANG, "Runtime.evaluate", json!({"expression": "0"})).await == Err(CdpError::Late)
     }
 
     /// Waits until the page is still.
@@ -322,6 +341,10 @@ impl Chromium {
         done
     }
 
+    fn is_crashed(&self) -> bool {
+        self.shared.lock().active_tab().is_some_and(|tab| tab.is_crashed)
+    }
+
     fn fault_of_host(&self) -> Option<String> {
         let status = self.shared.lock().active_tab()?.fault_of_host()?;
         Some(format!("the page's host answered {status}"))
@@ -415,9 +438,9 @@ fn failed(error: &CdpError) -> ActionError {
 #[async_trait]
 impl Driver for Chromium {
     async fn act(&self, action: Action) -> Result<Done, ActionError> {
-        let page = self.page().await?;
+        let page = if action.needs_the_page() { self.living_page().await? } else { self.page().await? };
         let before = self.before().await;
-        if before.changes.is_none() && action.leaves_the_page() {
+        if before.changes.is_none() && action.leaves_the_page() && self.hangs(&page).await {
             // A script that runs without end would keep the next page of the same site from being shown.
             page.post("Runtime.terminateExecution", json!({}));
         }

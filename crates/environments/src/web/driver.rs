@@ -82,6 +82,31 @@ impl Action {
     pub(crate) fn leaves_the_page(&self) -> bool {
         matches!(self, Self::Go(_) | Self::Back | Self::Forward | Self::Reload)
     }
+
+    /// Whether it is done to what a page shows.
+    pub(crate) fn needs_the_page(&self) -> bool {
+        match self {
+            Self::Go(_)
+            | Self::Back
+            | Self::Forward
+            | Self::Reload
+            | Self::OpenTab(_)
+            | Self::SwitchTab(_)
+            | Self::CloseTab(_)
+            | Self::AnswerDialog(_) => false,
+            Self::Wait { .. }
+            | Self::Find { .. }
+            | Self::Click { .. }
+            | Self::Write { .. }
+            | Self::Select { .. }
+            | Self::Move { .. }
+            | Self::Drag { .. }
+            | Self::Press(_)
+            | Self::Scroll { .. }
+            | Self::ScrollToEnd { .. }
+            | Self::Upload { .. } => true,
+        }
+    }
 }
 
 /// A button of the mouse.
@@ -143,6 +168,8 @@ pub(crate) struct Sight {
     pub(crate) mouse: Point,
     /// `loading`, `interactive` or `complete`.
     pub(crate) load: Option<String>,
+    /// Whether its page is gone, by a fault of its own or for want of memory.
+    pub(crate) is_crashed: bool,
 }
 
 /// A tab in the list.

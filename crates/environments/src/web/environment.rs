@@ -130,9 +130,15 @@ impl WebEnvironment {
         self.starts.fetch_add(1, Ordering::Relaxed);
         browser.restore(&inner.cookies).await;
         if let Some(url) = inner.url.clone() {
-            let shown = browser.act(Action::Go(url.clone())).await;
-            let (fault, arrived) =
-                shown.map_or_else(|error| (Some(error.to_string()), Vec::new()), |done| (done.load, done.arrived));
+            let mut shown = browser.act(Action::Go(url.clone())).await;
+            if shown.as_ref().is_ok_and(|done| done.news.crashed) {
+                shown = browser.act(Action::Go(url.clone())).await;
+            }
+            let (fault, arrived) = match shown {
+                Ok(done) if done.news.crashed => (Some("the page crashed".to_owned()), done.arrived),
+                Ok(done) => (done.load, done.arrived),
+                Err(error) => (Some(error.to_string()), Vec::new()),
+            };
             inner.told.extend(fault.map(|fault| format!("{url} was not opened as it should be: {fault}.")));
             let file = |file: &Arrived| format!("{} is a file and no page; you get it with your next call.", file.name);
             inner.told.extend(arrived.iter().map(file));
@@ -323,7 +329,9 @@ impl WebEnvironment {
         }
         inner.moved_on = false;
         let mut told = std::mem::take(&mut inner.told);
-        if images.is_empty() && source == "web" && self.context.vision.images_max > 0 {
+        if sight.is_crashed {
+            told.push("The page has crashed. Load it again, or go to another one.".into());
+        } else if images.is_empty() && source == "web" && self.context.vision.images_max > 0 {
             told.push(
                 "There is no picture this time: the page did not give one, or this session has taken too many.".into(),
             );

@@ -1,6 +1,6 @@
 //! The catalog of agents.
 
-use super::catalogs::{if_match, page, part, signed};
+use super::catalogs::{self, if_match, page, part, signed, written};
 use crate::{
     App,
     authentication::{Authenticated, AuthenticatedBody, MaybeAuthenticated},
@@ -14,8 +14,8 @@ use axum::{
 };
 use http::{HeaderMap, StatusCode, header};
 use quarterdeck_api::{
-    Agent, AgentGetQuery, AgentListQuery, AgentOrder, AgentRevisionRecord, AgentSort, AgentWriteQuery, ErrorBody,
-    Errors, Page, PatchAgent, Problem, RevisionListQuery, RevisionOrder,
+    Agent, AgentGetQuery, AgentListQuery, AgentOrder, AgentRevisionRecord, AgentSort, ErrorBody, Errors, Page,
+    PatchAgent, Problem, RevisionListQuery, RevisionOrder,
 };
 use quarterdeck_engine::Found;
 use quarterdeck_store::{EntryFilter, EntryKey};
@@ -36,11 +36,8 @@ pub(crate) async fn create(
     State(app): State<App>,
     AuthenticatedBody(caller, input): AuthenticatedBody,
 ) -> Result<Response, ApiError> {
-    let errors = Errors::default();
-    let query = input.parameters::<AgentWriteQuery>(&errors);
-    let agent = input.body::<Agent>(&errors)?;
-    let (query, agent) = errors.finish((query, agent))?;
-    let found = app.catalog.create(caller, agent, query.message).await?;
+    let (agent, message) = written::<Agent, Agent>(&input)?;
+    let found = app.catalog.create(caller, agent, message).await?;
     Ok((StatusCode::CREATED, tagged(found)).into_response())
 }
 
@@ -149,13 +146,7 @@ pub(crate) async fn put(
     State(app): State<App>,
     AuthenticatedBody(caller, input): AuthenticatedBody,
 ) -> Result<Response, ApiError> {
-    let condition = if_match(&input)?;
-    let errors = Errors::default();
-    let query = input.parameters::<AgentWriteQuery>(&errors);
-    let agent = input.body::<Agent>(&errors)?;
-    let (query, agent) = errors.finish((query, agent))?;
-    let name = input.variable("agent_name");
-    Ok(tagged(app.catalog.put(caller, name, agent, condition, query.message).await?).into_response())
+    Ok(tagged(catalogs::put::<Agent>(&app, caller, &input, "agent_name").await?).into_response())
 }
 
 /// Changes some fields of an agent. What changes it makes a new revision.
@@ -178,14 +169,7 @@ pub(crate) async fn patch(
     State(app): State<App>,
     AuthenticatedBody(caller, input): AuthenticatedBody,
 ) -> Result<Response, ApiError> {
-    let condition = if_match(&input)?;
-    let errors = Errors::default();
-    let query = input.parameters::<AgentWriteQuery>(&errors);
-    let patch = input.body::<PatchAgent>(&errors)?;
-    let (query, patch) = errors.finish((query, patch))?;
-    let name = input.variable("agent_name");
-    let found = app.catalog.patch::<Agent>(caller, name, &patch, condition, query.message).await?;
-    Ok(tagged(found).into_response())
+    Ok(tagged(catalogs::patch::<Agent>(&app, caller, &input, "agent_name").await?).into_response())
 }
 
 /// Removes an agent with all its revisions.
@@ -205,9 +189,7 @@ pub(crate) async fn delete(
     State(app): State<App>,
     Authenticated(caller, input): Authenticated,
 ) -> Result<StatusCode, ApiError> {
-    let condition = if_match(&input)?;
-    app.catalog.delete::<Agent>(caller, input.variable("agent_name"), condition).await?;
-    Ok(StatusCode::NO_CONTENT)
+    catalogs::delete::<Agent>(&app, caller, &input, "agent_name").await
 }
 
 /// Lists an agent's revisions.

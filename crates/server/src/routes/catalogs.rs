@@ -1,10 +1,61 @@
 //! What the routes of agents, environments and skills have in common.
 
-use crate::{error::ApiError, input::Input};
-use http::header;
-use quarterdeck_api::{IfMatch, Page, Paging, Sort};
-use quarterdeck_engine::Found;
-use quarterdeck_store::{EntryFilter, EntryKey, Listing};
+use crate::{App, error::ApiError, input::Input};
+use http::{StatusCode, header};
+use quarterdeck_api::{AgentWriteQuery, Decode, Errors, IfMatch, Page, Paging, Sort};
+use quarterdeck_engine::{Found, Item};
+use quarterdeck_store::{Caller, EntryFilter, EntryKey, Listing, Shelf};
+
+/// Replaces the entry that the path names in `variable`.
+pub(super) async fn put<T: Item + Decode>(
+    app: &App,
+    caller: Caller,
+    input: &Input,
+    variable: &str,
+) -> Result<Found<T>, ApiError> {
+    let condition = condition::<T>(input)?;
+    let (item, message) = written::<T, T>(input)?;
+    Ok(app.catalog.put(caller, input.variable(variable), item, condition, message).await?)
+}
+
+/// Changes some of its fields.
+pub(super) async fn patch<T: Item<Patch: Decode>>(
+    app: &App,
+    caller: Caller,
+    input: &Input,
+    variable: &str,
+) -> Result<Found<T>, ApiError> {
+    let condition = condition::<T>(input)?;
+    let (patch, message) = written::<T, T::Patch>(input)?;
+    Ok(app.catalog.patch(caller, input.variable(variable), &patch, condition, message).await?)
+}
+
+/// Removes it.
+pub(super) async fn delete<T: Item>(
+    app: &App,
+    caller: Caller,
+    input: &Input,
+    variable: &str,
+) -> Result<StatusCode, ApiError> {
+    app.catalog.delete::<T>(caller, input.variable(variable), condition::<T>(input)?).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Only agents have versions that a change can name.
+fn condition<T: Item>(input: &Input) -> Result<IfMatch, ApiError> {
+    if T::SHELF == Shelf::Agents { if_match(input) } else { Ok(IfMatch::Any) }
+}
+
+/// What the body holds, and why it is written: only agents keep that, and the others know no such parameter.
+pub(super) fn written<T: Item, B: Decode>(input: &Input) -> Result<(B, Option<String>), ApiError> {
+    let errors = Errors::default();
+    let message = match T::SHELF {
+        Shelf::Agents => input.parameters::<AgentWriteQuery>(&errors).map(|query| query.message),
+        Shelf::Environments | Shelf::Skills => Some(None),
+    };
+    let body = input.body::<B>(&errors)?;
+    Ok(errors.finish((body, message))?)
+}
 
 /// The condition of a change.
 pub(super) fn if_match(input: &Input) -> Result<IfMatch, ApiError> {

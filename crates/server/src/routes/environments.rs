@@ -1,6 +1,6 @@
 //! The catalog of environments.
 
-use super::catalogs::{item, page, part};
+use super::catalogs::{self, item, page, part, written};
 use crate::{
     App,
     authentication::{Authenticated, AuthenticatedBody, MaybeAuthenticated},
@@ -14,8 +14,8 @@ use axum::{
 };
 use http::{HeaderMap, StatusCode};
 use quarterdeck_api::{
-    Environment, EnvironmentKind, EnvironmentListQuery, EnvironmentOrder, EnvironmentSort, ErrorBody, Errors, IfMatch,
-    Page, PatchEnvironment,
+    Environment, EnvironmentKind, EnvironmentListQuery, EnvironmentOrder, EnvironmentSort, ErrorBody, Errors, Page,
+    PatchEnvironment,
 };
 use quarterdeck_store::{EntryFilter, EntryKey};
 
@@ -32,10 +32,8 @@ pub(crate) async fn create(
     State(app): State<App>,
     AuthenticatedBody(caller, input): AuthenticatedBody,
 ) -> Result<(StatusCode, Json<Environment>), ApiError> {
-    let errors = Errors::default();
-    let environment = input.body::<Environment>(&errors)?;
-    let environment = errors.finish(environment)?;
-    let found = app.catalog.create(caller, environment, None).await?;
+    let (environment, message) = written::<Environment, Environment>(&input)?;
+    let found = app.catalog.create(caller, environment, message).await?;
     Ok((StatusCode::CREATED, Json(found.item)))
 }
 
@@ -105,10 +103,7 @@ pub(crate) async fn put(
     State(app): State<App>,
     AuthenticatedBody(caller, input): AuthenticatedBody,
 ) -> Result<Json<Environment>, ApiError> {
-    let errors = Errors::default();
-    let environment = input.body::<Environment>(&errors)?;
-    let environment = errors.finish(environment)?;
-    Ok(Json(app.catalog.put(caller, input.variable("id"), environment, IfMatch::Any, None).await?.item))
+    Ok(Json(catalogs::put::<Environment>(&app, caller, &input, "id").await?.item))
 }
 
 /// Changes some fields of an environment. Fields that its kind does not have are ignored.
@@ -125,10 +120,7 @@ pub(crate) async fn patch(
     State(app): State<App>,
     AuthenticatedBody(caller, input): AuthenticatedBody,
 ) -> Result<Json<Environment>, ApiError> {
-    let errors = Errors::default();
-    let patch = input.body::<PatchEnvironment>(&errors)?;
-    let patch = errors.finish(patch)?;
-    Ok(Json(app.catalog.patch(caller, input.variable("id"), &patch, IfMatch::Any, None).await?.item))
+    Ok(Json(catalogs::patch::<Environment>(&app, caller, &input, "id").await?.item))
 }
 
 /// Removes an environment.
@@ -143,6 +135,5 @@ pub(crate) async fn delete(
     State(app): State<App>,
     Authenticated(caller, input): Authenticated,
 ) -> Result<StatusCode, ApiError> {
-    app.catalog.delete::<Environment>(caller, input.variable("id"), IfMatch::Any).await?;
-    Ok(StatusCode::NO_CONTENT)
+    catalogs::delete::<Environment>(&app, caller, &input, "id").await
 }

@@ -1,6 +1,6 @@
 //! The catalog of skills.
 
-use super::catalogs::{item, page, part};
+use super::catalogs::{self, item, page, part, written};
 use crate::{
     App,
     authentication::{Authenticated, AuthenticatedBody, MaybeAuthenticated},
@@ -8,7 +8,7 @@ use crate::{
 };
 use axum::{Json, extract::State};
 use http::StatusCode;
-use quarterdeck_api::{ErrorBody, Errors, IfMatch, Page, PatchSkill, Skill, SkillListQuery, SkillOrder, SkillSort};
+use quarterdeck_api::{ErrorBody, Errors, Page, PatchSkill, Skill, SkillListQuery, SkillOrder, SkillSort};
 use quarterdeck_store::{EntryFilter, EntryKey};
 
 /// Adds a skill.
@@ -24,10 +24,8 @@ pub(crate) async fn create(
     State(app): State<App>,
     AuthenticatedBody(caller, input): AuthenticatedBody,
 ) -> Result<(StatusCode, Json<Skill>), ApiError> {
-    let errors = Errors::default();
-    let skill = input.body::<Skill>(&errors)?;
-    let skill = errors.finish(skill)?;
-    let found = app.catalog.create(caller, skill, None).await?;
+    let (skill, message) = written::<Skill, Skill>(&input)?;
+    let found = app.catalog.create(caller, skill, message).await?;
     Ok((StatusCode::CREATED, Json(found.item)))
 }
 
@@ -92,10 +90,7 @@ pub(crate) async fn put(
     State(app): State<App>,
     AuthenticatedBody(caller, input): AuthenticatedBody,
 ) -> Result<Json<Skill>, ApiError> {
-    let errors = Errors::default();
-    let skill = input.body::<Skill>(&errors)?;
-    let skill = errors.finish(skill)?;
-    Ok(Json(app.catalog.put(caller, input.variable("name"), skill, IfMatch::Any, None).await?.item))
+    Ok(Json(catalogs::put::<Skill>(&app, caller, &input, "name").await?.item))
 }
 
 /// Changes some fields of a skill.
@@ -112,10 +107,7 @@ pub(crate) async fn patch(
     State(app): State<App>,
     AuthenticatedBody(caller, input): AuthenticatedBody,
 ) -> Result<Json<Skill>, ApiError> {
-    let errors = Errors::default();
-    let patch = input.body::<PatchSkill>(&errors)?;
-    let patch = errors.finish(patch)?;
-    Ok(Json(app.catalog.patch(caller, input.variable("name"), &patch, IfMatch::Any, None).await?.item))
+    Ok(Json(catalogs::patch::<Skill>(&app, caller, &input, "name").await?.item))
 }
 
 /// Removes a skill.
@@ -130,6 +122,5 @@ pub(crate) async fn delete(
     State(app): State<App>,
     Authenticated(caller, input): Authenticated,
 ) -> Result<StatusCode, ApiError> {
-    app.catalog.delete::<Skill>(caller, input.variable("name"), IfMatch::Any).await?;
-    Ok(StatusCode::NO_CONTENT)
+    catalogs::delete::<Skill>(&app, caller, &input, "name").await
 }

@@ -2,8 +2,8 @@
 
 use super::binaries::{major_version, newest_first};
 use super::database::{unique, with_database};
-use super::processes::wait_until;
 use super::{Database, Options, PostgresCluster, shared};
+use crate::processes::wait_until;
 use anyhow::Result;
 use std::path::PathBuf;
 use std::process::Command;

@@ -12,6 +12,7 @@ fn sent(request: &ChatRequest, profile: &Profile) -> Value {
 
 fn said(messages: Vec<ChatMessage>) -> Value {
     let profile = Profile { no_cache_marks: true, ..Profile::default() };
+    let messages = messages.into_iter().map(Into::into).collect();
     sent(&ChatRequest { messages, ..ChatRequest::default() }, &profile)["messages"].take()
 }
 
@@ -57,7 +58,7 @@ fn turns_alternate_and_results_come_first() {
 #[test]
 fn what_is_worth_keeping_is_marked_and_thinking_gives_way_to_a_call_that_is_owed() {
     let asked = ChatRequest {
-        messages: vec![ChatMessage::System("s".into()), note("n")],
+        messages: vec![ChatMessage::System("s".into()).into(), note("n").into()],
         tools: vec![ToolDefinition { name: "t".into(), description: "d".into(), input_schema: JsonObject::new() }],
         reasoning_effort: Some(ReasoningEffort::Medium),
         ..ChatRequest::default()

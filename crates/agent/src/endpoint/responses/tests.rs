@@ -5,6 +5,7 @@ use quarterdeck_api::{JsonObject, ReasoningEffort};
 fn sent(messages: Vec<ChatMessage>, profile: &Profile) -> Value {
     let tools = vec![ToolDefinition { name: "t".into(), description: "d".into(), input_schema: JsonObject::new() }];
     let effort = Some(ReasoningEffort::Low);
+    let messages = messages.into_iter().map(Into::into).collect();
     let request =
         ChatRequest { messages, tools, tool_required: true, reasoning_effort: effort, ..ChatRequest::default() };
     body(&request, &Recipient { model: "m", origin: "o", profile }, true)

@@ -31,6 +31,9 @@ const TITLE_MAX_CHARS: usize = 300;
 impl Chromium {
     /// A JPEG of the visible part of the active tab, or of a part of that in the same size.
     pub(super) async fn capture(&self, of: Option<Area>) -> Option<Bytes> {
+        if self.is_crashed() {
+            return None;
+        }
         let capturing = async {
             loop {
                 let documents = self.standing().documents;
@@ -127,13 +130,14 @@ impl Chromium {
             scroll: pair("scroll", "x", "y"),
             mouse,
             load: known["load"].as_str().map(str::to_owned),
+            is_crashed: state.active_tab().is_some_and(|tab| tab.is_crashed),
             tabs,
         })
     }
 
     /// The text of the page with that of its frames on other sites.
     pub(super) async fn read(&self, only_visible: bool) -> Result<PageText, ActionError> {
-        let page = self.page().await?;
+        let page = self.living_page().await?;
         page.reveal(REVEAL_TIMEOUT).await;
         let written = page.markdown(SCRIPT_TIMEOUT, only_visible).await.map_err(|error| failed(&error))?;
         let mut whole = PageText::default();
@@ -164,7 +168,7 @@ impl Chromium {
     }
 
     pub(super) async fn list_elements(&self, max: usize) -> Result<Vec<Element>, ActionError> {
-        let page = self.page().await?;
+        let page = self.living_page().await?;
         page.reveal(REVEAL_TIMEOUT).await;
         let found = page.helper(SCRIPT_TIMEOUT, "elements", &[max.into()]).await.map_err(|error| failed(&error))?;
         let element = |value: &Value| {

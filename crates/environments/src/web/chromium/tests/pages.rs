@@ -14,6 +14,25 @@ async fn a_page_is_seen_with_its_picture_and_its_place() {
 }
 
 #[tokio::test]
+async fn a_page_that_changes_while_nobody_acts_is_seen_as_it_is() {
+    let page = on("/two").await;
+    let seen = page.picture(None).await.unwrap();
+    let painted = json!({"expression": "document.body.style.background = 'red'"});
+    page.active_page().unwrap().call("Runtime.evaluate", painted).await.unwrap();
+    assert_ne!(page.picture(None).await.unwrap(), seen);
+}
+
+#[tokio::test]
+async fn a_page_is_waited_for_without_any_patience() {
+    let page = on("/two").await;
+    page.set_up(setup(), Duration::ZERO).await;
+    let done = page.act(Action::Go(page.site.url("/slow/700"))).await.unwrap();
+    assert_eq!(done.page.map(|(_, title)| title).as_deref(), Some("Slow"));
+    assert!(page.act(Action::Reload).await.unwrap().moved_on);
+    assert!(page.taken().picture.is_some(), "it is not asked for one while it is replaced");
+}
+
+#[tokio::test]
 async fn history_goes_back_and_forward_and_not_beyond() {
     let page = on("/").await;
     page.act(Action::Go(page.site.url("/two"))).await.unwrap();
