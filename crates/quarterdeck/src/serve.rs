@@ -56,9 +56,10 @@ async fn open_store(
     for_tests: bool,
 ) -> anyhow::Result<Arc<dyn Store>> {
     let url = places::database_url(&settings.database)?;
-    let store = match for_tests {
-        true => quarterdeck_store::open_for_tests(&url).await?,
-        false => quarterdeck_store::open_with(&url, settings.database_connections).await?,
+    let store = if for_tests {
+        quarterdeck_store::open_for_tests(&url).await?
+    } else {
+        quarterdeck_store::open_with(&url, settings.database_connections).await?
     };
     let file = quarterdeck_store::database_file(&url)?;
     let secret_keys = secret_keys::secret_keys(secret_key, file.as_deref())?;
