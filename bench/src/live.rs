@@ -18,7 +18,7 @@ use tokio::{sync::watch, time::Instant};
 
 const SESSIONS: usize = 200;
 /// From one message of a session to its next.
-const PERIOD: Duration = Duration::from_secs(1);
+const MESSAGE_INTERVAL: Duration = Duration::from_secs(1);
 const TALK: &str = r#"{"agent": {"name": "bench", "description": "Answers.", "environments": [],
     "tools": [{"name": "unused", "description": "Never called."}]}, "messages": "Answer.", "idle_timeout_s": 600}"#;
 const MESSAGE: &str = r#"{"type": "user_message", "message": "And now?"}"#;
@@ -125,11 +125,11 @@ async fn follow(address: String, id: String, ended: watch::Receiver<bool>) -> Re
 async fn talk(address: String, id: String, place: usize, until: Instant) -> Result<()> {
     let mut client = Client::connect(&address).await?;
     let path = format!("/api/v2/sessions/{id}/messages");
-    tokio::time::sleep(PERIOD * u32::try_from(place)? / u32::try_from(SESSIONS)?).await;
+    tokio::time::sleep(MESSAGE_INTERVAL * u32::try_from(place)? / u32::try_from(SESSIONS)?).await;
     while Instant::now() < until {
         let (status, _) = client.send(Method::POST, &path, Some(MESSAGE)).await?;
         ensure!(status == 202, "messages answered {status}");
-        tokio::time::sleep(PERIOD).await;
+        tokio::time::sleep(MESSAGE_INTERVAL).await;
     }
     Ok(())
 }

@@ -18,7 +18,7 @@ const SESSIONS: usize = 50;
 const IDLE: &str = r#"{"agent": {"name": "bench", "description": "Waits.", "environments": [],
     "tools": [{"name": "unused", "description": "Never called."}]}, "idle_timeout_s": 600}"#;
 /// How long the waiters are watched doing nothing.
-const QUIET: Duration = Duration::from_secs(5);
+const QUIET_INTERVAL: Duration = Duration::from_secs(5);
 
 pub(crate) async fn measure(arguments: &Arguments, engine: &Engine, table: &mut Table) -> Result<()> {
     let server = Server::start(arguments, engine, None).await?;
@@ -40,8 +40,8 @@ pub(crate) async fn measure(arguments: &Arguments, engine: &Engine, table: &mut 
     open.wait().await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     let (held, cpu) = (server.memory_kib().await?, server.cpu().await?);
-    tokio::time::sleep(QUIET).await;
-    let quiet_cpu = server.cpu().await?.saturating_sub(cpu).as_secs_f64() / QUIET.as_secs_f64() * 100.0;
+    tokio::time::sleep(QUIET_INTERVAL).await;
+    let quiet_cpu = server.cpu().await?.saturating_sub(cpu).as_secs_f64() / QUIET_INTERVAL.as_secs_f64() * 100.0;
 
     let mut others = Vec::new();
     for _ in &sessions {

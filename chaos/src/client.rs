@@ -23,12 +23,12 @@ use tokio::{
 
 /// What an answer may take beyond what the client asked to wait. The server gives a database 5 seconds; the rest is
 /// for two of them in a row, and a busy machine.
-const PATIENCE: Duration = Duration::from_secs(14);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(14);
 /// One call in so many is given up by its client soon after it began: the server must not mind.
 const GIVEN_UP: f64 = 0.03;
 const GIVEN_UP_AFTER_MS: std::ops::Range<u64> = 0..40;
 /// A connection that nothing was sent on for so long may be closed by the server at the moment we use it.
-const FRESH_FOR: Duration = Duration::from_secs(4);
+const CONNECTION_TTL: Duration = Duration::from_secs(4);
 
 /// What came of a call.
 pub(crate) enum Outcome {
@@ -102,7 +102,7 @@ impl Client {
         let started = Instant::now();
         let gives_up = self.world.is_stormy() && self.random.random_bool(GIVEN_UP);
         let after = Duration::from_millis(self.random.random_range(GIVEN_UP_AFTER_MS));
-        let patience = if gives_up { after } else { wait + PATIENCE };
+        let patience = if gives_up { after } else { wait + ANSWER_TIMEOUT };
         let result = timeout(patience, self.exchange(&server, before, &method, path, key, body)).await;
         let calm = before.is_calm() && server.stretch() == before && !(gives_up && result.is_err());
         let (said, outcome) = match result {
@@ -173,7 +173,7 @@ impl Client {
     async fn connection(&mut self, server: &Server, stretch: Stretch) -> Result<Connection> {
         if let Some(mut connection) = self.connection.take() {
             let same = connection.server == server.number() && connection.stretch == stretch;
-            if same && connection.used.elapsed() < FRESH_FOR && connection.sender.ready().await.is_ok() {
+            if same && connection.used.elapsed() < CONNECTION_TTL && connection.sender.ready().await.is_ok() {
                 return Ok(connection);
             }
         }

@@ -12,8 +12,8 @@ use std::{
 };
 
 /// How long a poll waits.
-const WAIT: Duration = Duration::from_secs(5);
-const SOON: Duration = Duration::from_millis(100);
+const POLL_TIMEOUT: Duration = Duration::from_secs(5);
+const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Events in the order they were seen; each index once.
 pub(crate) struct Follower {
@@ -53,13 +53,16 @@ impl Follower {
 
     async fn poll(&mut self) -> Result<()> {
         let next = self.log.len();
-        let path =
-            format!("/api/v2/sessions/{}/changes?from_index={next}&wait_for_seconds={}", self.id, WAIT.as_secs());
+        let path = format!(
+            "/api/v2/sessions/{}/changes?from_index={next}&wait_for_seconds={}",
+            self.id,
+            POLL_TIMEOUT.as_secs()
+        );
         let asked = Instant::now();
-        match self.client.get(&path, WAIT).await {
+        match self.client.get(&path, POLL_TIMEOUT).await {
             Outcome::Answered(200, body) => self.take(serde_json::from_slice(&body).context("changes")?),
             Outcome::Answered(204, _) => {
-                if asked.elapsed() < SOON {
+                if asked.elapsed() < RETRY_INTERVAL {
                     self.client.back_off().await; // the server is about to stop
                 }
                 Ok(())

@@ -41,8 +41,8 @@ use std::{
 use world::World;
 
 /// How long sessions may take to end once nothing is broken any more.
-const QUIET: Duration = Duration::from_secs(40);
-const START_PATIENCE: Duration = Duration::from_mins(1);
+const QUIET_TIMEOUT: Duration = Duration::from_secs(40);
+const START_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Breaks running servers and checks what they promise.
 #[derive(Parser)]
@@ -125,12 +125,12 @@ async fn run(engine: &str, store: Store, replicas: usize, seed: u64, arguments: 
     let servers: Vec<_> = (0..replicas).map(|number| Arc::new(Server::new(number, launch.clone()))).collect();
     let world = Arc::new(World::new(servers, store, model, &folder)?);
     for server in &world.servers {
-        server.start(START_PATIENCE).await?;
+        server.start(START_TIMEOUT).await?;
     }
     let clients: Vec<_> =
         (0..arguments.clients).map(|number| tokio::spawn(stories::live(Arc::clone(&world), number, seed))).collect();
     let deaths = storm::rage(&world, Plan::new(seed, ground), Duration::from_secs(arguments.seconds)).await?;
-    world.calm_down(QUIET);
+    world.calm_down(QUIET_TIMEOUT);
     let mut kept = Vec::new();
     for client in clients {
         kept.extend(client.await?);

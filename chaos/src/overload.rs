@@ -31,10 +31,10 @@ const CLIENTS: usize = 64;
 const CONNECTIONS: usize = 1_000;
 const TIMES: u32 = 4;
 /// How long the server is watched after the flood.
-const AFTERWARDS: Duration = Duration::from_secs(2);
-const TICK: Duration = Duration::from_millis(10);
+const AFTERWARDS_TIMEOUT: Duration = Duration::from_secs(2);
+const TICK_INTERVAL: Duration = Duration::from_millis(10);
 /// Nothing that is answered at all may take longer.
-const PATIENCE: Duration = Duration::from_secs(20);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 
 type Connection = SendRequest<Full<Bytes>>;
 
@@ -49,7 +49,7 @@ struct Tally {
 /// Measures the capacity, offers four times as much, and says what happened; whether the server behaved.
 pub(crate) async fn run(launch: Launch, length: Duration) -> Result<bool> {
     let server = Server::new(0, launch);
-    server.start(PATIENCE).await?;
+    server.start(ANSWER_TIMEOUT).await?;
     let begun = Instant::now();
     let calm = capacity(&server.address(), length).await?;
     let capacity_per_second = rate(calm.accepted.len(), begun.elapsed());
@@ -58,8 +58,8 @@ pub(crate) async fn run(launch: Launch, length: Duration) -> Result<bool> {
     let (storm, offered) = flood(&server.address(), capacity_per_second * f64::from(TIMES), length).await?;
     let took = begun.elapsed();
     println!("  offered {:.0}/s: {}", rate(offered, length), storm.describe(rate(storm.accepted.len(), took)));
-    let after = capacity(&server.address(), AFTERWARDS).await?;
-    println!("  right after it: {}", after.describe(rate(after.accepted.len(), AFTERWARDS)));
+    let after = capacity(&server.address(), AFTERWARDS_TIMEOUT).await?;
+    println!("  right after it: {}", after.describe(rate(after.accepted.len(), AFTERWARDS_TIMEOUT)));
     server.stop().await?;
     Ok(storm.lost == 0 && after.lost == 0)
 }
@@ -93,7 +93,7 @@ async fn flood(address: &str, per_second: f64, length: Duration) -> Result<(Tall
     }
     let total = Arc::new(Mutex::new(Tally::default()));
     let (begun, mut sent) = (Instant::now(), 0);
-    let mut ticks = interval(TICK);
+    let mut ticks = interval(TICK_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut requests = JoinSet::new();
     while begun.elapsed() < length {
@@ -151,7 +151,7 @@ async fn create(connection: &mut Connection) -> Result<Option<Duration>> {
         response.into_body().collect().await?;
         anyhow::Ok((status, retry))
     };
-    match timeout(PATIENCE, answered).await?? {
+    match timeout(ANSWER_TIMEOUT, answered).await?? {
         (201, _) => Ok(Some(begun.elapsed())),
         (429 | 503, true) => Ok(None),
         (status, _) => anyhow::bail!("it answered {status}"),

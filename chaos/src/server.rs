@@ -16,10 +16,10 @@ use tokio::{
 };
 use uuid::Uuid;
 
-const START_WAIT: Duration = Duration::from_secs(20);
+const START_TIMEOUT: Duration = Duration::from_secs(20);
 /// What documentation promises, and a little for a busy machine.
-const STOP_WAIT: Duration = Duration::from_secs(25);
-const RETRY_PAUSE: Duration = Duration::from_millis(200);
+const STOP_TIMEOUT: Duration = Duration::from_secs(25);
+const RETRY_INTERVAL: Duration = Duration::from_millis(200);
 
 /// How servers are started.
 #[derive(Clone, Debug)]
@@ -98,7 +98,7 @@ impl Server {
                 Err(error) if Instant::now() >= deadline => {
                     return Err(error.context(format!("server {} does not start", self.number)));
                 }
-                Err(_) => sleep(RETRY_PAUSE).await,
+                Err(_) => sleep(RETRY_INTERVAL).await,
             }
         }
     }
@@ -108,7 +108,7 @@ impl Server {
         ensure!(process.is_none(), "server {} runs already", self.number);
         let log = self.launch.logs.join(format!("server-{}-{}.log", self.number, self.stretch().0));
         let launch = self.launch.with_log(&log);
-        let running = spawn_blocking(|| launch.start(START_WAIT)).await??;
+        let running = spawn_blocking(|| launch.start(START_TIMEOUT)).await??;
         running.address().clone_into(&mut self.address_guard());
         *process = Some(running);
         drop(process);
@@ -129,7 +129,7 @@ impl Server {
     pub(crate) async fn stop(&self) -> Result<Duration> {
         self.is_ill();
         let Some(running) = self.process.lock().await.take() else { return Ok(Duration::ZERO) };
-        let stopped = spawn_blocking(|| running.stop(STOP_WAIT)).await?;
+        let stopped = spawn_blocking(|| running.stop(STOP_TIMEOUT)).await?;
         stopped.with_context(|| format!("server {} did not stop well", self.number))
     }
 

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 /// How long a server may take to come up, with the database coming and going.
-const START_PATIENCE: Duration = Duration::from_mins(1);
+const START_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A server that was killed, with the sessions that must go on without it.
 pub(crate) struct Death {
@@ -78,7 +78,7 @@ async fn strike(world: &World, fault: Fault, hold: Duration, deaths: &Mutex<Vec<
             let server = &world.servers[server];
             let took = server.stop().await?;
             world.history.note(&format!("server {} stopped within {} ms", server.number(), took.as_millis()));
-            server.start(START_PATIENCE).await
+            server.start(START_TIMEOUT).await
         }
         Fault::DatabaseCrash => down(world, hold, PostgresCluster::stop_immediate).await,
         Fault::DatabaseRestart => down(world, hold, PostgresCluster::stop_fast).await,
@@ -119,7 +119,7 @@ async fn kill(world: &World, server: usize, hold: Duration, deaths: &Mutex<Vec<D
         Some(_) | None => None,
     };
     sleep(hold).await;
-    server.start(START_PATIENCE).await?;
+    server.start(START_TIMEOUT).await?;
     let back = if sessions.is_some() { at } else { now() };
     lock(deaths).push(Death { at, back, sessions });
     Ok(())
@@ -133,7 +133,7 @@ async fn kill_all(world: &World, hold: Duration, deaths: &Mutex<Vec<Death>>) -> 
     }
     sleep(hold).await;
     for server in &world.servers {
-        server.start(START_PATIENCE).await?;
+        server.start(START_TIMEOUT).await?;
     }
     lock(deaths).push(Death { at, back: now(), sessions: None });
     Ok(())

@@ -6,9 +6,9 @@ use quarterdeck_test_support::server::Launch;
 pub(crate) use quarterdeck_test_support::server::{API_KEY, Server};
 use std::time::Duration;
 
-const START_WAIT_MAX: Duration = Duration::from_secs(30);
+const START_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a server may take to stop.
-pub(crate) const STOP_WAIT_MAX: Duration = Duration::from_secs(30);
+pub(crate) const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Starts one on a store, with a data folder of its own; no URL means its default, SQLite. Its log is called like the step.
 pub(crate) fn start(workspace: &Workspace, database_url: Option<&str>, step: &str) -> Result<Server> {
@@ -20,5 +20,5 @@ pub(crate) fn start(workspace: &Workspace, database_url: Option<&str>, step: &st
         Some(url) => launch.with("--database-url", url),
         None => launch,
     }
-    .start(START_WAIT_MAX)
+    .start(START_TIMEOUT)
 }

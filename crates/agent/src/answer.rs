@@ -8,7 +8,7 @@ use crate::{
     text_calls::fences,
 };
 use quarterdeck_api::{Agent, Answer, ErrorCode, JsonObject, Outcome, ToolDefinition, in_a_known_draft};
-use quarterdeck_core::Fault;
+use quarterdeck_core::SessionFailure;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -34,12 +34,12 @@ const LIGHT_MAX_BYTES: usize = 64 << 10;
 
 impl AnswerFormat {
     /// The agent's format, if it has one. That it can be compiled is tried.
-    pub(crate) async fn of(agent: &Agent) -> Result<Option<Self>, Fault> {
+    pub(crate) async fn of(agent: &Agent) -> Result<Option<Self>, SessionFailure> {
         let Some(source) = &agent.answer_format else { return Ok(None) };
         let format = Self::new(source);
         let tried = format.clone();
         let usable = off_the_workers(format.heavy, move |budget| tried.compiled(budget).map(drop)).await;
-        let unusable = |cause| Fault::because(ErrorCode::AnswerValidation, format!("answer_format {cause}"));
+        let unusable = |cause| SessionFailure::because(ErrorCode::AnswerValidation, format!("answer_format {cause}"));
         usable.map(|()| Some(format)).map_err(unusable)
     }
 

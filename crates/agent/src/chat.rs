@@ -12,7 +12,7 @@ use crate::{
     budget,
     gallery::{Gallery, PAGE_FIELDS, is_kept_here, is_page},
     host_members,
-    model::{ChatCall, ChatMessage, Kept, Part, Progress},
+    model::{ChatCall, ChatMessage, HostMembers, Part, Progress},
     skills::announced,
     summary::{Summary, is_summary},
     text::{cut, fenced},
@@ -270,7 +270,7 @@ impl Chat {
         }
     }
 
-    fn reply(&mut self, content: Option<String>, requests: &[ToolRequest], kept: Option<Kept>) {
+    fn reply(&mut self, content: Option<String>, requests: &[ToolRequest], kept: Option<HostMembers>) {
         self.close();
         self.starts.push((self.messages.len(), self.place));
         self.open = requests.iter().enumerate().map(|(place, request)| self.open_call(place, request)).collect();

@@ -227,7 +227,7 @@ impl EndpointClient {
     /// # Panics
     /// When the process has no rustls crypto provider installed.
     ///
-    /// # Errors
+    /// # Decoder
     /// When a setting makes no sense.
     pub fn new(settings: EndpointSettings) -> Result<Self, EndpointSettingsError> {
         let base = base_url(&settings.base_url).ok_or(EndpointSettingsError::BaseUrl)?;
@@ -256,7 +256,7 @@ impl EndpointClient {
 
     /// The model that agents get which name none; asks the endpoint for its list the first time.
     ///
-    /// # Errors
+    /// # Decoder
     /// When the list cannot be had or is empty.
     pub async fn default_model(&self) -> Result<&str, ModelError> {
         if let Some(model) = self.settings.model.as_ref().or(self.settings.models.first()) {
@@ -268,7 +268,7 @@ impl EndpointClient {
 
     /// The names of the endpoint's models, asked for anew.
     ///
-    /// # Errors
+    /// # Decoder
     /// When the list cannot be had or is empty.
     pub async fn list_models(&self) -> Result<Vec<String>, ModelError> {
         self.ask_models().await
@@ -331,9 +331,9 @@ impl EndpointClient {
     }
 
     fn may_ask_again(&self) -> bool {
-        const AGAIN_AFTER: Duration = Duration::from_secs(30);
+        const RETRY_INTERVAL: Duration = Duration::from_secs(30);
         let mut asked = self.asked_again.lock().unwrap_or_else(PoisonError::into_inner);
-        let may = asked.is_none_or(|asked| asked.elapsed() > AGAIN_AFTER);
+        let may = asked.is_none_or(|asked| asked.elapsed() > RETRY_INTERVAL);
         if may {
             *asked = Some(Instant::now());
         }

@@ -3,7 +3,7 @@
 
 use crate::{
     calls::DEPTH_MAX,
-    model::{ChatReply, Kept},
+    model::{ChatReply, HostMembers},
     text::depth_is_within,
 };
 use quarterdeck_api::{JsonObject, ToolRequest};
@@ -57,7 +57,7 @@ pub(crate) fn record(reply: &ChatReply, requests: &[ToolRequest], replies: usize
 }
 
 /// What was recorded of a reply with these thoughts and calls.
-pub(crate) fn read(record: &JsonObject, reasoning: Option<&str>, requests: &[ToolRequest]) -> Option<Kept> {
+pub(crate) fn read(record: &JsonObject, reasoning: Option<&str>, requests: &[ToolRequest]) -> Option<HostMembers> {
     let object = |name: &str| record.get(name).and_then(Value::as_object).cloned().unwrap_or_default();
     let mut message = object("message");
     if let (Some(name), Some(reasoning)) = (record.get("reasoning").and_then(Value::as_str), reasoning) {
@@ -66,7 +66,7 @@ pub(crate) fn read(record: &JsonObject, reasoning: Option<&str>, requests: &[Too
     let of_calls = object("calls");
     let extra = |request: &ToolRequest| of_calls.get(request.id.as_ref()?)?.as_object().cloned();
     let calls = requests.iter().map(|request| extra(request).unwrap_or_default()).collect();
-    Some(Kept { origin: record.get("origin")?.as_str()?.to_owned(), message, calls })
+    Some(HostMembers { origin: record.get("origin")?.as_str()?.to_owned(), message, calls })
 }
 
 #[cfg(test)]
@@ -86,7 +86,7 @@ mod tests {
         let message = object(json!({"reasoning_content": "hm", "signature": "s"}));
         let reply = ChatReply {
             reasoning: Some("hm".into()),
-            kept: Some(Kept { origin: "h".into(), message: message.clone(), calls: Vec::new() }),
+            kept: Some(HostMembers { origin: "h".into(), message: message.clone(), calls: Vec::new() }),
             calls: vec![call(Some("a"), json!({"x": 1})), call(Some("b"), json!({})), call(None, json!({"y": 2}))],
             ..ChatReply::default()
         };
@@ -95,13 +95,16 @@ mod tests {
         let record = record(&reply, &requests, 7).unwrap();
         assert!(!Value::Object(record.clone()).to_string().contains("hm"), "thoughts are stored once");
         let calls = vec![object(json!({"x": 1})), JsonObject::new(), object(json!({"y": 2}))];
-        assert_eq!(read(&record, Some("hm"), &requests), Some(Kept { origin: "h".into(), message, calls }));
+        assert_eq!(read(&record, Some("hm"), &requests), Some(HostMembers { origin: "h".into(), message, calls }));
     }
 
     #[test]
     fn nothing_and_too_much_are_not_recorded() {
         let reply = |value: &str| ChatReply {
-            kept: Some(Kept { message: JsonObject::from_iter([("s".to_owned(), value.into())]), ..Kept::default() }),
+            kept: Some(HostMembers {
+                message: JsonObject::from_iter([("s".to_owned(), value.into())]),
+                ..HostMembers::default()
+            }),
             ..ChatReply::default()
         };
         assert_eq!(record(&ChatReply::default(), &[], 0), None);

@@ -38,21 +38,21 @@ mod scripted;
 mod shared_message;
 mod skills;
 mod staged;
-mod standing;
 mod structured;
 mod summary;
 mod text;
 mod text_calls;
 mod thinking;
 mod toolbox;
+mod turn_trouble;
 mod vision;
 
 pub use endpoint::{ApiKey, EndpointClient, EndpointSettings, EndpointSettingsError, ModelApi, Trial};
 pub use endpoints::{Endpoints, NamedEndpoint, Price};
 pub use media::{Media, NoMedia};
 pub use model::{
-    ChatCall, ChatMessage, ChatReply, ChatRequest, Finish, Kept, ModelClient, ModelError, NextCue, Part, Progress,
-    RawCall, TokenUsage,
+    ChatCall, ChatMessage, ChatReply, ChatRequest, Finish, HostMembers, ModelClient, ModelError, NextCue, Part,
+    Progress, RawCall, TokenUsage,
 };
 pub use model_runner::{ModelRunner, RunnerSettings};
 /// Of [`RunnerSettings`].

@@ -17,7 +17,7 @@ use thiserror::Error;
 pub trait ModelClient: Send + Sync + 'static {
     /// Asks once, without retrying.
     ///
-    /// # Errors
+    /// # Decoder
     /// [`ModelError::Retryable`] when asking again may help, [`ModelError::Fatal`] when it cannot.
     async fn complete(&self, request: &ChatRequest) -> Result<ChatReply, ModelError>;
 
@@ -32,7 +32,7 @@ pub trait ModelClient: Send + Sync + 'static {
     }
     /// What a script says beside the reply to this request; nobody but a model that plays one knows any.
     ///
-    /// # Errors
+    /// # Decoder
     /// When the script cannot be played, and why.
     fn cue(&self, _request: &ChatRequest) -> Result<Option<NextCue>, String> {
         Ok(None)
@@ -96,7 +96,7 @@ pub enum ChatMessage {
         /// Its calls.
         calls: Vec<ChatCall>,
         /// What its host wants back.
-        kept: Option<Kept>,
+        kept: Option<HostMembers>,
     },
     /// What a call returned.
     Tool {
@@ -145,7 +145,7 @@ pub struct ChatReply {
     /// How it ended.
     pub finish: Finish,
     /// What its host put into it beside this; what it put beside calls is in [`RawCall::extra`].
-    pub kept: Option<Kept>,
+    pub kept: Option<HostMembers>,
     /// Tokens used, when it says.
     pub usage: Option<TokenUsage>,
     /// What they cost, when they have a price.
@@ -155,7 +155,7 @@ pub struct ChatReply {
 /// What a host put into a reply beside the common members (thoughts, signatures, ...). It is recorded with the reply and
 /// goes back word for word, and only to where it came from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Kept {
+pub struct HostMembers {
     /// The endpoint and the model it came from.
     pub origin: String,
     /// Members of the message.

@@ -17,15 +17,15 @@ use crate::{
     scene::{Pace, RealPace},
     skills::Skills,
     staged,
-    standing::Standing,
     summary::Due,
     text::{cut, without_nul},
     toolbox::Look,
+    turn_trouble::TurnTrouble,
     vision,
 };
 use async_trait::async_trait;
 use quarterdeck_api::{Agent, AgentEvent, ErrorCode, JsonObject, ModelUsage, ToolDefinition, ToolRequest};
-use quarterdeck_core::{Coordinates, Cost, Fault, Reply, Report, StepMode, Vision};
+use quarterdeck_core::{Coordinates, Cost, Reply, Report, SessionFailure, StepMode, Vision};
 use quarterdeck_scenario::Cue;
 use std::{collections::HashSet, sync::Arc, time::Duration};
 use tokio::time::Instant;
@@ -128,8 +128,8 @@ impl Runner for ModelRunner {
             return playback::step(&played, context, recorder, &*self.pace).await;
         }
         let format = AnswerFormat::of(&context.agent).await.map_err(StepError::Failed)?;
-        let standing = Standing::of(&context.transcript);
-        self.give_up_if_spent(&standing, context)?;
+        let trouble = TurnTrouble::of(&context.transcript);
+        self.give_up_if_spent(&trouble, context)?;
         let transcript = observe(context, recorder).await?;
         let skills = Skills::of(&context.agent, &transcript);
         let servers = servers_tools(context, &skills).await;
@@ -137,7 +137,7 @@ impl Runner for ModelRunner {
         let (transcript, spent) =
             self.summarize(context, &servers, (transcript, &gallery), format.as_ref(), recorder).await?;
         let request = self.request(context, servers, (&transcript, &gallery), format.as_ref());
-        let Asked { request, mut reply, cue } = self.ask(context, request, &standing, recorder).await?;
+        let Asked { request, mut reply, cue } = self.ask(context, request, &trouble, recorder).await?;
         reply.content = reply.content.map(without_nul);
         spent.add_to(&mut reply);
         if let Some(act) = cue.as_ref().map(|cue| &cue.act)
@@ -155,7 +155,7 @@ impl Runner for ModelRunner {
         };
         let verdict = judge.judge(&mut reply).await;
         let verdict = Judged { verdict, replies: judge.replies };
-        let calls = self.record(context.mode, &standing, reply, verdict, recorder).await?;
+        let calls = self.record(context.mode, &trouble, reply, verdict, recorder).await?;
         let limits = CallLimits { at_once: self.settings.calls_at_once, timeout: self.settings.call_timeout };
         let staged = staged::results(cue.as_ref());
         Ok(calls::run(context, (&skills, staged), calls, &limits, recorder).await?)
@@ -170,13 +170,13 @@ impl Runner for ModelRunner {
 
 impl ModelRunner {
     /// What was recorded last before a crash may have been the last straw.
-    fn give_up_if_spent(&self, standing: &Standing, context: &StepContext) -> Result<(), StepError> {
-        let waited = Backoff::new(context.session, &self.settings).waited(standing.failures);
-        if standing.failures >= self.settings.failures_max && waited >= self.settings.patience {
-            return Err(out_of_patience(standing.failures, standing.failure.as_deref().unwrap_or_default()));
+    fn give_up_if_spent(&self, trouble: &TurnTrouble, context: &StepContext) -> Result<(), StepError> {
+        let waited = Backoff::new(context.session, &self.settings).waited(trouble.failures);
+        if trouble.failures >= self.settings.failures_max && waited >= self.settings.patience {
+            return Err(out_of_patience(trouble.failures, trouble.failure.as_deref().unwrap_or_default()));
         }
-        if standing.rejected > self.settings.repairs_max {
-            return Err(never_usable(&standing.faults));
+        if trouble.rejected > self.settings.repairs_max {
+            return Err(never_usable(&trouble.faults));
         }
         Ok(())
     }
@@ -254,11 +254,11 @@ impl ModelRunner {
         &self,
         context: &StepContext,
         mut request: ChatRequest,
-        standing: &Standing,
+        trouble: &TurnTrouble,
         recorder: &mut dyn Recorder,
     ) -> Result<Asked, StepError> {
         let backoff = Backoff::new(context.session, &self.settings);
-        let mut failures = standing.failures;
+        let mut failures = trouble.failures;
         let (begun, waited) = (Instant::now(), backoff.waited(failures));
         loop {
             let cue = self.staged(&mut request, recorder).await?;
@@ -268,7 +268,7 @@ impl ModelRunner {
             let (message, retry_after, is_away) = match result {
                 Ok(reply) => return Ok(Asked { request, reply, cue }),
                 Err(ModelError::Fatal { message }) => {
-                    return Err(StepError::Failed(Fault::because(ErrorCode::Internal, message)));
+                    return Err(StepError::Failed(SessionFailure::because(ErrorCode::Internal, message)));
                 }
                 Err(ModelError::Retryable { message, retry_after }) => (message, retry_after, false),
                 Err(ModelError::Away { message, retry_after }) => (message, retry_after, true),
@@ -290,7 +290,7 @@ impl ModelRunner {
     /// What a script has for the reply that is asked for: what the agent sees before it is recorded now, and tools whose
     /// results it knows are on offer, whether or not anything would run them.
     async fn staged(&self, request: &mut ChatRequest, recorder: &mut dyn Recorder) -> Result<Option<Cue>, StepError> {
-        let failed = |why| StepError::Failed(Fault::because(ErrorCode::Internal, why));
+        let failed = |why| StepError::Failed(SessionFailure::because(ErrorCode::Internal, why));
         let Some(NextCue { cue, seen }) = self.model.cue(request).map_err(failed)? else { return Ok(None) };
         for observe in cue.observations.iter().skip(seen) {
             for event in staged::observed(observe) {
@@ -308,7 +308,7 @@ impl ModelRunner {
     async fn record(
         &self,
         mode: StepMode,
-        standing: &Standing,
+        trouble: &TurnTrouble,
         mut reply: ChatReply,
         Judged { verdict, replies }: Judged,
         recorder: &mut dyn Recorder,
@@ -333,7 +333,7 @@ impl ModelRunner {
             Verdict::Invalid(faults) => {
                 let validation_errors = faults.clone();
                 recorder.record(Report::Decided { mode, reply, calls: Vec::new(), validation_errors }).await?;
-                if standing.rejected >= self.settings.repairs_max {
+                if trouble.rejected >= self.settings.repairs_max {
                     return Err(never_usable(&faults));
                 }
             }
@@ -435,12 +435,12 @@ fn replies(transcript: &[Arc<AgentEvent>]) -> usize {
 
 fn out_of_patience(failures: usize, last: &str) -> StepError {
     let cause = format!("the model could not be asked, {failures} times in a row; the last time {last}");
-    StepError::Failed(Fault::because(ErrorCode::Internal, cause))
+    StepError::Failed(SessionFailure::because(ErrorCode::Internal, cause))
 }
 
 /// The session ends by what was wrong with the last reply.
 fn never_usable(faults: &[String]) -> StepError {
     let of_format = faults.iter().any(|fault| fault.starts_with(FORMAT_FAULT));
     let code = if of_format { ErrorCode::AnswerValidation } else { ErrorCode::NoAnswer };
-    StepError::Failed(Fault::because(code, faults.join("; ")))
+    StepError::Failed(SessionFailure::because(code, faults.join("; ")))
 }

@@ -6,7 +6,7 @@ use crate::{
     scene::Pace,
 };
 use quarterdeck_api::ErrorCode;
-use quarterdeck_core::{Cost, Fault, Reply, Report, StepMode};
+use quarterdeck_core::{Cost, Reply, Report, SessionFailure, StepMode};
 use quarterdeck_scenario::{Deed, Placed, Playback, Played, Replied, Timing};
 use uuid::Uuid;
 
@@ -26,7 +26,7 @@ pub(crate) fn part(context: &StepContext) -> Result<Option<Part>, StepError> {
     let place = scenario.file.clone();
     let Some(recording) = recording.below(&scene.below) else {
         let why = format!("the recording {place} holds no session for this call: the recorded agent did not make it");
-        return Err(StepError::Failed(Fault::because(ErrorCode::Internal, why)));
+        return Err(StepError::Failed(SessionFailure::because(ErrorCode::Internal, why)));
     };
     Ok(Some(Part { playback: recording.playback(), timing: *timing, strict: *strict, place }))
 }
@@ -60,7 +60,7 @@ pub(crate) async fn step(
         return Ok(());
     }
     let why = format!("the recording {} has nothing more, and the session goes on", part.place);
-    Err(StepError::Failed(Fault::because(ErrorCode::Internal, why)))
+    Err(StepError::Failed(SessionFailure::because(ErrorCode::Internal, why)))
 }
 
 struct Player<'a> {
@@ -140,7 +140,7 @@ fn replied(reply: &Replied, mode: StepMode) -> Report {
 }
 
 /// The fault that its owner read about in this sentence.
-fn fault(sentence: &str, cause: Option<String>) -> Fault {
+fn fault(sentence: &str, cause: Option<String>) -> SessionFailure {
     const CODES: [ErrorCode; 6] = [
         ErrorCode::EnvironmentError,
         ErrorCode::NoAnswer,
@@ -149,7 +149,7 @@ fn fault(sentence: &str, cause: Option<String>) -> Fault {
         ErrorCode::InsufficientCredit,
         ErrorCode::Internal,
     ];
-    let faults = CODES.map(|code| Fault { code, cause: cause.clone() });
-    let internal = Fault { code: ErrorCode::Internal, cause };
+    let faults = CODES.map(|code| SessionFailure { code, cause: cause.clone() });
+    let internal = SessionFailure { code: ErrorCode::Internal, cause };
     faults.into_iter().find(|fault| fault.sentence() == sentence).unwrap_or(internal)
 }

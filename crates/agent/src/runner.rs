@@ -3,7 +3,7 @@
 use crate::{media::Media, scene::Scene, toolbox::Toolbox};
 use async_trait::async_trait;
 use quarterdeck_api::{Agent, AgentEvent, SessionId, ToolRequest};
-use quarterdeck_core::{Fault, Report, Session, StepMode, Vision};
+use quarterdeck_core::{Report, Session, SessionFailure, StepMode, Vision};
 use std::sync::Arc;
 use thiserror::Error;
 
@@ -16,7 +16,7 @@ use thiserror::Error;
 pub trait Runner: Send + Sync + 'static {
     /// Takes one step and returns once it is recorded.
     ///
-    /// # Errors
+    /// # Decoder
     /// [`StepError::Superseded`] when a record was refused because the session moved on: not a fault, the
     /// engine looks again. [`StepError::Failed`] when the session cannot go on; the engine records the fault.
     async fn step(&self, context: &StepContext, recorder: &mut dyn Recorder) -> Result<(), StepError>;
@@ -32,13 +32,13 @@ pub trait Runner: Send + Sync + 'static {
 pub trait Recorder: Send {
     /// Returns once `report` is committed to the log.
     ///
-    /// # Errors
+    /// # Decoder
     /// [`Superseded`] when it no longer fits, and nothing was recorded. The step ends here.
     async fn record(&mut self, report: Report) -> Result<Recorded, Superseded>;
 
     /// How far the session has come, once it is beyond the version `after`.
     ///
-    /// # Errors
+    /// # Decoder
     /// [`Superseded`] when it belongs to another worker now.
     async fn reach(&mut self, after: Option<u64>) -> Result<Reach, Superseded>;
 }
@@ -99,7 +99,7 @@ pub enum StepError {
     Superseded(#[from] Superseded),
     /// The session cannot go on.
     #[error("{0:?}")]
-    Failed(Fault),
+    Failed(SessionFailure),
 }
 
 /// A report was refused: the session moved on, or belongs to another worker now.

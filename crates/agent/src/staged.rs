@@ -4,7 +4,7 @@ use crate::{calls, model::ChatReply, runner::StepError};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use quarterdeck_api::{AgentEvent, JsonObject, ToolDefinition};
-use quarterdeck_core::{Fault, Observation, Picture, Reply, Report};
+use quarterdeck_core::{Observation, Picture, Reply, Report, SessionFailure};
 use quarterdeck_scenario::{Act, CallResult, Cue, End, Observe};
 use serde_json::json;
 use std::{collections::VecDeque, sync::Mutex};
@@ -30,7 +30,7 @@ pub(crate) fn report(act: &Act, reply: &ChatReply) -> Result<Option<Report>, Ste
             Ok(Some(Report::Asked { reply: Reply { reasoning, content, ..Reply::default() } }))
         }
         Act::End(End::TimedOut) => Ok(Some(Report::TimedOut)),
-        Act::End(End::Failed(code)) => Err(StepError::Failed(Fault::because(*code, "the script says so"))),
+        Act::End(End::Failed(code)) => Err(StepError::Failed(SessionFailure::because(*code, "the script says so"))),
         Act::Text(_) | Act::Calls(_) | Act::Fail(_) => Ok(None),
     }
 }

@@ -4,19 +4,19 @@
 //! small decoder in here instead. Two things hold everywhere:
 //!
 //! * a decoder returns `None` only after it has refused something at a [`Place`], so whoever asks for
-//!   [`Errors::finish`](errors::Errors::finish) gets either the value or every fault of the request;
+//!   [`Decoder::finish`](errors::Decoder::finish) gets either the value or every fault of the request;
 //! * a decoder looks at nothing but its input: no store, no clock.
 //!
 //! A handler reads a request from end to end like this (the order is the contract's: broken JSON, then who
 //! calls, then `If-Match`, then all values together):
 //!
 //! ```
-//! use quarterdeck_api::{Body, Errors, Problem, SessionRequest, apply_overrides, mask};
+//! use quarterdeck_api::{Body, Decoder, Problem, SessionRequest, apply_overrides, mask};
 //!
 //! fn create_session(content_type: Option<&str>, key: Option<&[u8]>, bytes: &[u8]) -> Result<String, Problem> {
 //!     let body = Body::parse(content_type, bytes)?;
 //!     // authentication goes here
-//!     let errors = Errors::default();
+//!     let errors = Decoder::default();
 //!     let key = errors.idempotency_key(key);
 //!     let request = errors.body::<SessionRequest>(&body);
 //!     let (_key, request) = errors.finish((key, request))?;
@@ -33,7 +33,7 @@
 //! assert_eq!(problem.body.message, "agent: a value is required");
 //! ```
 //!
-//! [`Errors`](errors::Errors) is for one thread: a handler reads the whole request before it first awaits. The 422 lists path,
+//! [`Decoder`](errors::Decoder) is for one thread: a handler reads the whole request before it first awaits. The 422 lists path,
 //! query, header and body in this order, whichever was read first. Bodies of PATCH decode into the fields that
 //! were sent; their `apply` merges and checks the whole again.
 //!

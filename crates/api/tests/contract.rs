@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use quarterdeck_api::{
     Agent, AgentGetQuery, AgentListQuery, AgentWriteQuery, Body, ChangesQuery, CreateSchedule, CreateWebhook, Decode,
-    DecodeQuery, Environment, EnvironmentListQuery, Errors, EventsQuery, Feedback, IfMatch, MessagesBody, PatchAgent,
+    DecodeQuery, Decoder, Environment, EnvironmentListQuery, EventsQuery, Feedback, IfMatch, MessagesBody, PatchAgent,
     PatchEnvironment, PatchSkill, PauseSchedule, PlainListQuery, Problem, Reference, RevisionListQuery, RunListQuery,
     SessionListQuery, SessionRequest, Skill, SkillListQuery, ToolResultsBody, UpdateSchedule, UpdateWebhook,
     apply_overrides, decode_json, mask,
@@ -298,21 +298,21 @@ impl Request<'_> {
     }
 
     fn query<T: DecodeQuery>(&self) -> Answer {
-        let errors = Errors::default();
+        let errors = Decoder::default();
         let query = errors.query::<T>(self.raw_query());
         errors.finish(query).map(|_| None)
     }
 
     fn listing<T: DecodeQuery>(&self, id: &str) -> Answer {
-        let errors = Errors::default();
+        let errors = Decoder::default();
         let id = errors.session_id(&unescaped(id));
         let query = errors.query::<T>(self.raw_query());
         errors.finish((id, query)).map(|_| None)
     }
 
-    fn command(&self, id: &str, decode: impl Fn(&Errors, &Body<'_>) -> Option<()>) -> Answer {
+    fn command(&self, id: &str, decode: impl Fn(&Decoder, &Body<'_>) -> Option<()>) -> Answer {
         let body = self.body()?;
-        let errors = Errors::default();
+        let errors = Decoder::default();
         let id = errors.session_id(&unescaped(id));
         let decoded = decode(&errors, &body);
         errors.finish((id, decoded)).map(|_| None)
@@ -320,7 +320,7 @@ impl Request<'_> {
 
     fn session(&self) -> Answer {
         let body = self.body()?;
-        let errors = Errors::default();
+        let errors = Decoder::default();
         let key = errors.idempotency_key(self.header_bytes("Idempotency-Key").as_deref());
         let request = errors.body::<SessionRequest>(&body);
         let (_, mut request) = errors.finish((key, request))?;
@@ -356,7 +356,7 @@ impl Request<'_> {
     fn agent(&self) -> Answer {
         let body = self.body()?;
         self.if_match()?;
-        let errors = Errors::default();
+        let errors = Decoder::default();
         let query = errors.query::<AgentWriteQuery>(self.raw_query());
         let agent = errors.body::<Agent>(&body);
         let (_, agent) = errors.finish((query, agent))?;
@@ -367,7 +367,7 @@ impl Request<'_> {
     fn patch_agent(&self) -> Answer {
         let body = self.body()?;
         self.if_match()?;
-        let errors = Errors::default();
+        let errors = Decoder::default();
         let query = errors.query::<AgentWriteQuery>(self.raw_query());
         let patch = errors.body::<PatchAgent>(&body);
         let (_, patch) = errors.finish((query, patch))?;
@@ -376,14 +376,14 @@ impl Request<'_> {
 
     fn restore(&self, number: &str) -> Answer {
         self.if_match()?;
-        let errors = Errors::default();
+        let errors = Decoder::default();
         let number = errors.revision_number(&unescaped(number));
         errors.finish(number).map(|_| None)
     }
 
     fn environment(&self) -> Answer {
         let body = self.body()?;
-        let errors = Errors::default();
+        let errors = Decoder::default();
         let environment = errors.body::<Environment>(&body);
         let environment = errors.finish(environment)?;
         assert_round_trip(&environment);
@@ -392,7 +392,7 @@ impl Request<'_> {
 
     fn patch_environment(&self) -> Answer {
         let body = self.body()?;
-        let errors = Errors::default();
+        let errors = Decoder::default();
         let patch = errors.body::<PatchEnvironment>(&body);
         let patch = errors.finish(patch)?;
         let current = stored(&json!({ "id": "cc-environment", "kind": "web", "start_url": "https://example.com" }));
@@ -402,7 +402,7 @@ impl Request<'_> {
     /// A body of which only the fields that were sent are compared: the rest of a record is the server's.
     fn record<T: Decode + Serialize>(&self) -> Answer {
         let body = self.body()?;
-        let errors = Errors::default();
+        let errors = Decoder::default();
         let decoded = errors.body::<T>(&body);
         errors.finish(decoded).map(|decoded| Some(self.with_the_servers_part(json!(decoded))))
     }
@@ -419,7 +419,7 @@ impl Request<'_> {
 
     fn update<T: Decode + Serialize>(&self, name: &str, id: &str) -> Answer {
         let body = self.body()?;
-        let errors = Errors::default();
+        let errors = Decoder::default();
         let id = errors.uuid(name, &unescaped(id));
         let decoded = errors.body::<T>(&body);
         errors.finish((id, decoded)).map(|(_, decoded)| Some(json!(decoded)))
@@ -427,14 +427,14 @@ impl Request<'_> {
 
     fn pause(&self, id: &str) -> Answer {
         let body = self.body()?;
-        let errors = Errors::default();
+        let errors = Decoder::default();
         let id = errors.uuid("schedule_id", &unescaped(id));
         let note = errors.optional_body::<PauseSchedule>(&body);
         errors.finish((id, note)).map(|_| None)
     }
 
     fn runs(&self, id: &str) -> Answer {
-        let errors = Errors::default();
+        let errors = Decoder::default();
         let id = errors.uuid("schedule_id", &unescaped(id));
         let query = errors.query::<RunListQuery>(self.raw_query());
         errors.finish((id, query)).map(|_| None)
@@ -442,7 +442,7 @@ impl Request<'_> {
 
     fn skill(&self) -> Answer {
         let body = self.body()?;
-        let errors = Errors::default();
+        let errors = Decoder::default();
         let skill = errors.body::<Skill>(&body);
         let skill = errors.finish(skill)?;
         assert_round_trip(&skill);
@@ -451,7 +451,7 @@ impl Request<'_> {
 
     fn patch_skill(&self) -> Answer {
         let body = self.body()?;
-        let errors = Errors::default();
+        let errors = Decoder::default();
         let patch = errors.body::<PatchSkill>(&body);
         let patch = errors.finish(patch)?;
         let current = stored(&json!({ "name": "cc-skill", "description": "Case skill.", "body": "Do the thing." }));
@@ -461,7 +461,7 @@ impl Request<'_> {
 
 /// A request of which nothing but the id is read.
 fn identified(name: &str, id: &str) -> Answer {
-    let errors = Errors::default();
+    let errors = Decoder::default();
     let id = errors.uuid(name, &unescaped(id));
     errors.finish(id).map(|_| None)
 }

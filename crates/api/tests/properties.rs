@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 use quarterdeck_api::{
-    Agent, AgentListQuery, Body, ChangesQuery, CreateSchedule, CreateWebhook, Cron, Decode, DecodeQuery, Environment,
-    Errors, Feedback, IfMatch, MessagesBody, PatchAgent, PatchEnvironment, PatchSkill, Problem, Reference,
+    Agent, AgentListQuery, Body, ChangesQuery, CreateSchedule, CreateWebhook, Cron, Decode, DecodeQuery, Decoder,
+    Environment, Feedback, IfMatch, MessagesBody, PatchAgent, PatchEnvironment, PatchSkill, Problem, Reference,
     SessionListQuery, SessionRequest, Skill, ToolResultsBody, apply_overrides, decode_json, mask,
 };
 use serde_json::{Map, Value, json};
@@ -83,7 +83,7 @@ proptest! {
         if let Err(problem) = IfMatch::parse(Some(&bytes)) {
             prop_assert_eq!(problem.status, 400);
         }
-        let errors = Errors::default();
+        let errors = Decoder::default();
         let key = errors.idempotency_key(Some(&bytes));
         if let Err(problem) = errors.finish(key) {
             is_presentable(&problem);
@@ -143,7 +143,7 @@ fn every_decoder(body: &Body<'_>) {
 }
 
 fn one_decoder<T: Decode>(body: &Body<'_>) {
-    let errors = Errors::default();
+    let errors = Decoder::default();
     let decoded = errors.body::<T>(body);
     if let Err(problem) = errors.finish(decoded) {
         is_presentable(&problem);
@@ -151,7 +151,7 @@ fn one_decoder<T: Decode>(body: &Body<'_>) {
 }
 
 fn query<T: DecodeQuery>(raw: &str) {
-    let errors = Errors::default();
+    let errors = Decoder::default();
     let decoded = errors.query::<T>(Some(raw));
     if let Err(problem) = errors.finish(decoded) {
         is_presentable(&problem);

@@ -2,7 +2,8 @@
 //! where the contract leaves a cell open, `docs/state-machine.md` holds the choice).
 
 use crate::{
-    Effect, Ending, ForceReason, OpenStep, Order, Phase, Rejection, Resumption, Session, State, Steering, Transition,
+    ChildOrder, Effect, Ending, ForceReason, OpenStep, Phase, Rejection, Resumption, Session, State, Steering,
+    Transition,
     forms::{Dropped, dropped_call, resume_now, state_change},
 };
 use quarterdeck_api::{
@@ -159,10 +160,10 @@ impl Session {
         }
         let unmoved = transition.clone();
         let decided = match steering.order {
-            Order::Go => self.resume(transition),
-            Order::Pause => self.pause(transition),
-            Order::Answer => self.force_answer(transition),
-            Order::Cancel => Ok(self.cancel(transition)),
+            ChildOrder::Resume => self.resume(transition),
+            ChildOrder::Pause => self.pause(transition),
+            ChildOrder::Answer => self.force_answer(transition),
+            ChildOrder::Cancel => Ok(self.cancel(transition)),
         };
         let mut transition = match decided {
             Ok(Effect::Changed(transition)) => *transition,

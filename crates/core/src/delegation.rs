@@ -26,7 +26,7 @@ pub struct Delegation {
 
 /// A call, and the session that works it off or was to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Errand {
+pub struct ChildCall {
     /// The call.
     pub call: ToolRequest,
     /// The session.
@@ -39,15 +39,16 @@ pub struct Child {
     /// Its id.
     pub id: SessionId,
     /// What it was last told.
-    pub told: Order,
+    pub told: ChildOrder,
 }
 
 /// What a session that delegates wants of a child. The later in this order, the more final.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Order {
-    /// Work; a child begins with this.
-    Go,
+pub enum ChildOrder {
+    /// Work on; a child begins with this. Stored as it was always called.
+    #[serde(rename = "go")]
+    Resume,
     /// Stop between steps.
     Pause,
     /// Answer with what is known.
@@ -62,7 +63,7 @@ pub struct Steering {
     /// The version of the session that gives the order; it only grows.
     pub version: u64,
     /// The order.
-    pub order: Order,
+    pub order: ChildOrder,
 }
 
 impl Session {
@@ -77,12 +78,12 @@ impl Session {
     pub const CHILD_ANSWER_GRACE_S: i64 = 15;
 
     /// What children are to be told at `now` that they were not told yet.
-    pub fn orders(&self, now: Timestamp) -> Vec<(Errand, Order)> {
+    pub fn orders(&self, now: Timestamp) -> Vec<(ChildCall, ChildOrder)> {
         let wanted = self.order_for_children(now);
         let open = self.state.open_step().into_iter().flat_map(|step| &step.delegated);
-        let told_otherwise = open.filter(|open| open.is_told_otherwise(wanted)).filter_map(Delegation::errand);
-        let stops = self.orphans.iter().map(|orphan| (orphan.clone(), Order::Cancel));
-        told_otherwise.map(|errand| (errand, wanted)).chain(stops).collect()
+        let told_otherwise = open.filter(|open| open.is_told_otherwise(wanted)).filter_map(Delegation::child_call);
+        let stops = self.orphans.iter().map(|orphan| (orphan.clone(), ChildOrder::Cancel));
+        told_otherwise.map(|child_call| (child_call, wanted)).chain(stops).collect()
     }
 
     /// Whether there are any.
@@ -93,15 +94,15 @@ impl Session {
         told_otherwise || !self.orphans.is_empty()
     }
 
-    fn order_for_children(&self, now: Timestamp) -> Order {
+    fn order_for_children(&self, now: Timestamp) -> ChildOrder {
         match &self.state {
-            State::Paused { .. } => Order::Pause,
+            State::Paused { .. } => ChildOrder::Pause,
             State::Active(Phase::Running(_)) => match self.children_deadline() {
-                None => Order::Go,
-                Some(deadline) if deadline <= now => Order::Cancel,
-                Some(_) => Order::Answer,
+                None => ChildOrder::Resume,
+                Some(deadline) if deadline <= now => ChildOrder::Cancel,
+                Some(_) => ChildOrder::Answer,
             },
-            State::Queued | State::Pending | State::Active(_) | State::Ended(_) => Order::Cancel,
+            State::Queued | State::Pending | State::Active(_) | State::Ended(_) => ChildOrder::Cancel,
         }
     }
 
@@ -132,7 +133,7 @@ impl Session {
         let mut step = step.clone();
         let open = step.delegated.iter_mut().find(|open| open.child.is_none() && open.call == *call);
         let Some(open) = open else { return self.moved_on() };
-        open.child = Some(Child { id: child, told: Order::Go });
+        open.child = Some(Child { id: child, told: ChildOrder::Resume });
         transition.session.subagents.push(child);
         transition.enter(State::Active(Phase::Running(step)));
         Ok(transition.into_effect())
@@ -140,8 +141,8 @@ impl Session {
 
     /// A child was told something. What was told to one whose call is settled since does not matter any more, unless
     /// it still has to be stopped.
-    pub(crate) fn steered(&self, mut transition: Transition, child: SessionId, order: Order) -> Effect {
-        if order == Order::Cancel && self.orphans.iter().any(|orphan| orphan.child == child) {
+    pub(crate) fn steered(&self, mut transition: Transition, child: SessionId, order: ChildOrder) -> Effect {
+        if order == ChildOrder::Cancel && self.orphans.iter().any(|orphan| orphan.child == child) {
             transition.session.orphans.retain(|orphan| orphan.child != child);
             return transition.into_effect();
         }
@@ -204,7 +205,7 @@ impl Transition {
     pub(crate) fn orphan_children(&mut self) {
         let open = self.session.state.open_step().into_iter().flat_map(|step| &step.delegated);
         let orphans: Vec<_> =
-            open.filter(|open| open.is_told_otherwise(Order::Cancel)).filter_map(Delegation::errand).collect();
+            open.filter(|open| open.is_told_otherwise(ChildOrder::Cancel)).filter_map(Delegation::child_call).collect();
         self.session.orphans.extend(orphans);
     }
 }
@@ -226,19 +227,19 @@ impl OpenStep {
     }
 
     /// The delegations that are being worked off.
-    pub(crate) fn awaited(&self) -> Vec<Errand> {
-        self.delegated.iter().filter_map(Delegation::errand).collect()
+    pub(crate) fn awaited(&self) -> Vec<ChildCall> {
+        self.delegated.iter().filter_map(Delegation::child_call).collect()
     }
 }
 
 impl Delegation {
-    fn errand(&self) -> Option<Errand> {
-        self.child.map(|child| Errand { call: self.call.clone(), child: child.id })
+    fn child_call(&self) -> Option<ChildCall> {
+        self.child.map(|child| ChildCall { call: self.call.clone(), child: child.id })
     }
 
     /// Whether its child, if it has one, has yet to be told this. Nobody is told anything after a cancel.
-    fn is_told_otherwise(&self, wanted: Order) -> bool {
-        self.child.is_some_and(|child| child.told != wanted && child.told != Order::Cancel)
+    fn is_told_otherwise(&self, wanted: ChildOrder) -> bool {
+        self.child.is_some_and(|child| child.told != wanted && child.told != ChildOrder::Cancel)
     }
 }
 

@@ -3,8 +3,8 @@
 //! A refused fact is no fault: a command came in between, and the worker looks again.
 
 use crate::{
-    Cost, DELEGATE, Effect, Ending, Fault, ForceReason, OpenStep, Order, Phase, Rejection, Reply, Report, Resumption,
-    Session, State, StepMode, Transition,
+    ChildOrder, Cost, DELEGATE, Effect, Ending, ForceReason, OpenStep, Phase, Rejection, Reply, Report, Resumption,
+    Session, SessionFailure, State, StepMode, Transition,
     forms::{Dropped, attachment_event, message_event, skill_event, state_change, user_attachment_event},
 };
 use quarterdeck_api::{
@@ -58,7 +58,7 @@ pub enum Fact {
         /// The child.
         child: SessionId,
         /// What it was told.
-        order: Order,
+        order: ChildOrder,
     },
     /// The worker that ran it died, and another one took it over.
     TakenOver {
@@ -183,7 +183,7 @@ impl Session {
         Ok(transition.into_effect())
     }
 
-    fn failed(&self, mut transition: Transition, fault: Fault) -> Decision {
+    fn failed(&self, mut transition: Transition, fault: SessionFailure) -> Decision {
         match &self.state {
             State::Pending | State::Active(Phase::Running(_)) => {
                 match self.turn.force {
@@ -212,7 +212,7 @@ impl Session {
                 "{} servers in a row ended while they ran this session, and none of them recorded a step",
                 transition.session.recoveries
             );
-            transition.fail(Fault::because(ErrorCode::Internal, cause));
+            transition.fail(SessionFailure::because(ErrorCode::Internal, cause));
         }
         transition.into_effect()
     }
@@ -378,9 +378,9 @@ impl Transition {
         match reason {
             ForceReason::TimeLimit => self.time_out(),
             ForceReason::StepLimit if self.session.has_full_log() => {
-                self.fail(Fault::because(ErrorCode::NoAnswer, "its log is full"));
+                self.fail(SessionFailure::because(ErrorCode::NoAnswer, "its log is full"));
             }
-            ForceReason::User | ForceReason::StepLimit => self.fail(Fault::new(ErrorCode::NoAnswer)),
+            ForceReason::User | ForceReason::StepLimit => self.fail(SessionFailure::new(ErrorCode::NoAnswer)),
         }
     }
 
@@ -464,7 +464,7 @@ impl Transition {
         self.write(&EventData::MetricsUpdate { metrics });
     }
 
-    pub(crate) fn fail(&mut self, fault: Fault) {
+    pub(crate) fn fail(&mut self, fault: SessionFailure) {
         self.drop_open_calls();
         let info = fault.cause.clone().map(|cause| JsonObject::from_iter([("cause".to_owned(), cause.into())]));
         let error = fault.sentence();
@@ -482,7 +482,7 @@ impl Transition {
         if self.session.settings.idle_timeout_s.is_some() || self.session.answer.is_some() {
             self.complete(Ending::Completed, CompletionReason::Finished);
         } else {
-            self.fail(Fault::because(ErrorCode::NoAnswer, "no message arrived"));
+            self.fail(SessionFailure::because(ErrorCode::NoAnswer, "no message arrived"));
         }
     }
 
@@ -490,7 +490,7 @@ impl Transition {
     fn give_up_on_client(&mut self, owed: usize) {
         let waited = self.session.settings.client_wait_s.unwrap_or_default();
         let cause = format!("the client did not send the results of its {owed} calls within {waited} s");
-        self.fail(Fault::because(ErrorCode::NoAnswer, cause));
+        self.fail(SessionFailure::because(ErrorCode::NoAnswer, cause));
     }
 }
 

@@ -26,14 +26,14 @@ mod views;
 
 pub use cast::Cast;
 pub use commands::Command;
-pub use delegation::{Child, DELEGATE, Delegation, Errand, Order, Steering};
+pub use delegation::{Child, ChildCall, ChildOrder, DELEGATE, Delegation, Steering};
 pub use facts::Fact;
 pub use forms::SKILL;
 pub use log::{HOST_MEMBERS, LoggedEvent};
 pub use observations::{CallError, Coordinates, FileBytes, Observation, Output, OutputFile, Picture, Vision};
 pub use report::{Cost, Reply, Report};
 pub use session::{AnswerGrace, Effect, Inbox, Next, Session, Settings, StepMode, Transition, Turn};
-pub use state::{Ending, Fault, ForceReason, OpenStep, Phase, Rejection, Resumption, State};
+pub use state::{Ending, ForceReason, OpenStep, Phase, Rejection, Resumption, SessionFailure, State};
 pub use views::{error_sentence, sentence_without_cause};
 
 #[cfg(test)]

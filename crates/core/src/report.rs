@@ -1,6 +1,6 @@
 //! What a runner may say of the session that it drives. It may travel: each report reads back from its JSON.
 
-use crate::{Fault, StepMode};
+use crate::{SessionFailure, StepMode};
 use quarterdeck_api::{
     AgentEvent, Answer, EnvironmentKind, FileContent, JsonObject, ModelUsage, Outcome, ToolRequest, ToolResultItem,
 };
@@ -63,7 +63,7 @@ pub enum Report {
     /// A call brought a file, in such a session.
     Brought(FileContent),
     /// The run cannot go on.
-    Failed(Fault),
+    Failed(SessionFailure),
 }
 
 /// What every reply of a model carries.
@@ -130,7 +130,7 @@ mod tests {
             Report::Answered { reply, call: None, answer: Answer::Text("42".into()), outcome: Some(Outcome::Success) },
             Report::Asked { reply: Reply::default() },
             Report::TimedOut,
-            Report::Failed(Fault::because(ErrorCode::Internal, "it broke")),
+            Report::Failed(SessionFailure::because(ErrorCode::Internal, "it broke")),
         ] {
             let json = serde_json::to_string(&report).expect("a report is JSON");
             assert_eq!(serde_json::from_str::<Report>(&json).expect("it reads back"), report, "{json}");

@@ -1,7 +1,7 @@
 //! A session: its projection, its settings, and what a transition makes of it.
 
 use crate::{
-    Cast, Cost, Ending, Errand, ForceReason, LoggedEvent, OpenStep, Order, Phase, State, Steering,
+    Cast, ChildCall, ChildOrder, Cost, Ending, ForceReason, LoggedEvent, OpenStep, Phase, State, Steering,
     forms::{pause_now, state_change},
 };
 use chrono::TimeDelta;
@@ -241,7 +241,7 @@ pub struct Session {
     pub adopted: Vec<SessionId>,
     /// Those of its agent's whose work is not wanted any more and that were not cancelled yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub orphans: Vec<Errand>,
+    pub orphans: Vec<ChildCall>,
     /// The latest order of the session that it works for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steered: Option<Steering>,
@@ -396,9 +396,9 @@ pub enum Next {
     /// Start sessions that work these calls off: [`crate::Fact::Delegated`].
     Delegate(Vec<ToolRequest>),
     /// Tell children something: [`crate::Fact::Steered`].
-    Steer(Vec<(Errand, Order)>),
+    Steer(Vec<(ChildCall, ChildOrder)>),
     /// Wait until one of these sessions has worked its call off: [`crate::Report::Returned`].
-    Await(Vec<Errand>),
+    Await(Vec<ChildCall>),
     /// Tell it that time has passed: [`crate::Fact::TimePassed`].
     TimePassed,
     /// Nothing; let go of it.

@@ -77,7 +77,7 @@ pub enum Ending {
     /// With an answer, or after an idle wait.
     Completed,
     /// By a fault.
-    Failed(Fault),
+    Failed(SessionFailure),
     /// By its time limit, without an answer.
     TimedOut,
     /// Cancelled, for good.
@@ -86,14 +86,14 @@ pub enum Ending {
 
 /// Why a session failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Fault {
+pub struct SessionFailure {
     /// The contract's code.
     pub code: ErrorCode,
     /// What is known beyond the code, for the owner's eyes: host, status, the model's own words.
     pub cause: Option<String>,
 }
 
-impl Fault {
+impl SessionFailure {
     /// A fault whose code says it all.
     pub fn new(code: ErrorCode) -> Self {
         Self { code, cause: None }

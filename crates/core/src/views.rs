@@ -1,6 +1,6 @@
 //! How a session reads on the wire.
 
-use crate::{Ending, Fault, Session, State};
+use crate::{Ending, Session, SessionFailure, State};
 use quarterdeck_api::{ErrorCode, Metrics, SessionStatus};
 
 /// The fixed sentence of an error code, without any cause: this is what strangers read.
@@ -15,7 +15,7 @@ pub fn error_sentence(code: ErrorCode) -> &'static str {
     }
 }
 
-impl Fault {
+impl SessionFailure {
     /// What went wrong and why, in one sentence for the session's owner.
     pub fn sentence(&self) -> String {
         let Some(cause) = self.cause.as_deref().filter(|cause| !cause.is_empty()) else {
@@ -33,7 +33,7 @@ impl Fault {
     }
 }
 
-/// What strangers read in the place of a [`Fault::sentence`].
+/// What strangers read in the place of a [`SessionFailure::sentence`].
 pub fn sentence_without_cause(sentence: &str) -> &'static str {
     const CODES: [ErrorCode; 5] = [
         ErrorCode::EnvironmentError,
@@ -50,7 +50,7 @@ impl Session {
     /// Why it failed or timed out.
     pub fn error_code(&self) -> Option<ErrorCode> {
         match self.ending()? {
-            Ending::Failed(Fault { code, .. }) => Some(*code),
+            Ending::Failed(SessionFailure { code, .. }) => Some(*code),
             Ending::TimedOut => Some(ErrorCode::Timeout),
             Ending::Completed | Ending::Interrupted => None,
         }
@@ -112,11 +112,11 @@ mod tests {
             (ErrorCode::AnswerValidation, "The agent's answer does not satisfy answer_format: it broke."),
             (ErrorCode::EnvironmentError, "An environment of the session could not be used: it broke."),
         ] {
-            for fault in [Fault::because(code, "it broke"), Fault::because(code, "it broke.")] {
+            for fault in [SessionFailure::because(code, "it broke"), SessionFailure::because(code, "it broke.")] {
                 assert_eq!(fault.sentence(), expected);
                 assert_eq!(sentence_without_cause(&fault.sentence()), error_sentence(code));
             }
-            assert_eq!(Fault::new(code).sentence(), error_sentence(code));
+            assert_eq!(SessionFailure::new(code).sentence(), error_sentence(code));
             assert_eq!(sentence_without_cause(error_sentence(code)), error_sentence(code));
         }
         assert_eq!(sentence_without_cause("what else"), error_sentence(ErrorCode::Internal));

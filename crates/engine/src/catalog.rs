@@ -28,7 +28,7 @@ pub(crate) use resolve::{check_levels, resolve};
 use crate::Clock;
 use item::{content, without_nul};
 use quarterdeck_api::{IfMatch, OrganizationId, Timestamp};
-use quarterdeck_store::{Caller, Entry, EntryFilter, Error, Listing, NewEntry, Note, Shelf, Version};
+use quarterdeck_store::{Caller, Entry, EntryFilter, Error, ListPage, NewEntry, Note, Shelf, Version};
 use std::{collections::HashSet, sync::Arc};
 
 /// Tries at a change before the caller is told that too many want the same entry.
@@ -67,7 +67,7 @@ impl Catalog {
 
     /// Adds an entry. `message` says why; agents keep it.
     ///
-    /// # Errors
+    /// # Decoder
     /// [`CatalogError::Reserved`], [`CatalogError::Taken`], [`CatalogError::Invalid`] for a name that cannot be
     /// stored.
     pub async fn create<T: Item>(
@@ -97,7 +97,7 @@ impl Catalog {
 
     /// The entry of this name; without a caller, only one that is built in.
     ///
-    /// # Errors
+    /// # Decoder
     /// [`CatalogError::NotFound`].
     pub async fn get<T: Item>(&self, caller: Option<Caller>, name: &str) -> Result<Found<T>, CatalogError> {
         let found = match self.look_up::<T>(caller, name).await? {
@@ -109,14 +109,14 @@ impl Catalog {
 
     /// A page of entries; without a caller, of those built in under reserved names. `reserved` asks only for those, or for none.
     ///
-    /// # Errors
+    /// # Decoder
     /// [`CatalogError::TooLarge`], but for a page of one.
     pub async fn list<T: Item>(
         &self,
         caller: Option<Caller>,
         reserved: Option<bool>,
         filter: EntryFilter,
-    ) -> Result<Listing<Found<T>>, CatalogError> {
+    ) -> Result<ListPage<Found<T>>, CatalogError> {
         let built_in = match reserved {
             Some(false) => Vec::new(),
             Some(true) | None => self.built_in_matching::<T>(caller, &filter).await?,
@@ -131,7 +131,7 @@ impl Catalog {
         };
         let total = total + built_in.len() as u64;
         let items = listing::page(built_in, stored, &filter).into_iter().map(|found| found.masked()).collect();
-        Ok(Listing { items, total })
+        Ok(ListPage { items, total })
     }
 
     /// Those of the server's own entries that a list shows this caller.
@@ -188,7 +188,7 @@ impl Catalog {
 
     /// Puts another specification in place of an entry's.
     ///
-    /// # Errors
+    /// # Decoder
     /// [`CatalogError`]; first [`CatalogError::Misnamed`].
     pub async fn put<T: Item>(
         &self,
@@ -207,7 +207,7 @@ impl Catalog {
 
     /// Changes some fields of an entry.
     ///
-    /// # Errors
+    /// # Decoder
     /// [`CatalogError`].
     pub async fn patch<T: Item>(
         &self,
@@ -223,7 +223,7 @@ impl Catalog {
 
     /// Removes an entry, an agent with all its revisions.
     ///
-    /// # Errors
+    /// # Decoder
     /// [`CatalogError`].
     pub async fn delete<T: Item>(&self, caller: Caller, name: &str, condition: IfMatch) -> Result<(), CatalogError> {
         for _ in 0..CHANGE_ATTEMPTS {

@@ -22,8 +22,8 @@ use quarterdeck_api::{
     Agent, Environment as Spec, ErrorCode, FileContent, JsonObject, Reference, SessionRequest, SourceType,
     ToolDefinition,
 };
-use quarterdeck_core::{CallError, Fact, Fault, FileBytes, Observation, Output, OutputFile, Session};
-use quarterdeck_environments::{OpenContext, OpenError, Order, Provider, Refused};
+use quarterdeck_core::{CallError, Fact, FileBytes, Observation, Output, OutputFile, Session, SessionFailure};
+use quarterdeck_environments::{CallOrder, OpenContext, OpenError, Provider, Refused};
 use quarterdeck_store::{BlobClass, BlobName, Blobs, PutError};
 use std::{
     collections::HashMap,
@@ -66,7 +66,7 @@ pub(crate) async fn open(
     request: &SessionRequest,
     agent: &Agent,
     log: LeasedSession,
-) -> Result<Arc<SessionTools>, Fault> {
+) -> Result<Arc<SessionTools>, SessionFailure> {
     let context = OpenContext {
         session: session.id,
         organization: session.organization,
@@ -120,8 +120,8 @@ async fn open_one(
     }))
 }
 
-fn unopened(error: &OpenError) -> Fault {
-    Fault::because(ErrorCode::EnvironmentError, error.to_string())
+fn unopened(error: &OpenError) -> SessionFailure {
+    SessionFailure::because(ErrorCode::EnvironmentError, error.to_string())
 }
 
 /// Whether a session may be created with the environments of an agent in full, and of all that it may delegate to.
@@ -254,7 +254,7 @@ impl Toolbox for SessionTools {
 
     fn place(&self, name: &str) -> Option<Place> {
         let environment = self.offered().get(name)?.0;
-        let in_turn = self.environments.get(environment)?.environment.order() == Order::InTurn;
+        let in_turn = self.environments.get(environment)?.environment.order() == CallOrder::InTurn;
         Some(Place { environment, in_turn })
     }
 

@@ -3,7 +3,7 @@
 use crate::{
     Clock,
     notifier::Snapshot,
-    shared::{STORE_RETRY, Shared},
+    shared::{STORE_RETRY_INTERVAL, Shared},
 };
 use async_trait::async_trait;
 use quarterdeck_agent::{Reach, Recorded, Recorder, Superseded};
@@ -146,7 +146,7 @@ impl LeasedSession {
                 Err(Error::Conflict(_)) => return Ok(unanswered && self.landed(&transition).await?),
                 Err(error) if error.is_transient() => {
                     unanswered = true;
-                    sleep(STORE_RETRY).await;
+                    sleep(STORE_RETRY_INTERVAL).await;
                 }
                 Err(error) => return Err(Stop::Store(error)),
             }
@@ -191,7 +191,7 @@ where
             Err(error) if error.is_transient() => {
                 tokio::select! {
                     biased;
-                    () = sleep(STORE_RETRY) => {}
+                    () = sleep(STORE_RETRY_INTERVAL) => {}
                     () = shared.stopping.cancelled() => return Err(Stop::Store(error)),
                 }
             }

@@ -32,16 +32,16 @@ use tokio::sync::{Notify, Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Pause between tries while the store is away.
-pub(crate) const STORE_RETRY: Duration = Duration::from_millis(250);
+pub(crate) const STORE_RETRY_INTERVAL: Duration = Duration::from_millis(250);
 
 /// When a write that was given up has arrived, if it ever does.
-const LATE_WRITE: Duration = Duration::from_secs(10);
+const LATE_WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Events of a log that are read in one go.
 pub(crate) const EVENTS_AT_ONCE: u64 = 500;
 /// Sessions kept in memory after their last watcher went.
 const RECENT_SESSIONS: u64 = 2_048;
 /// For how long.
-const RECENT_FOR: Duration = Duration::from_secs(30);
+const RECENT_TTL: Duration = Duration::from_secs(30);
 
 /// A session whose status changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -314,7 +314,7 @@ impl Shared {
             tokio::select! {
                 biased;
                 () = shared.draining.cancelled() => {}
-                () = tokio::time::sleep(LATE_WRITE) => drop(shared.reload(id).await),
+                () = tokio::time::sleep(LATE_WRITE_TIMEOUT) => drop(shared.reload(id).await),
             }
         });
     }
@@ -333,5 +333,5 @@ impl Shared {
 }
 
 fn recent_sessions() -> moka::sync::Cache<SessionId, Arc<Watch>> {
-    moka::sync::Cache::builder().max_capacity(RECENT_SESSIONS).time_to_idle(RECENT_FOR).build()
+    moka::sync::Cache::builder().max_capacity(RECENT_SESSIONS).time_to_idle(RECENT_TTL).build()
 }

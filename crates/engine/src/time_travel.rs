@@ -16,9 +16,9 @@ use tokio::{
 };
 
 /// How long what is due at one moment may take before time moves on without it.
-const PATIENCE: Duration = Duration::from_secs(5);
+const DUE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often it is looked at meanwhile, once it has taken longer than most.
-const LOOK: Duration = Duration::from_millis(1);
+const LOOK_INTERVAL: Duration = Duration::from_millis(1);
 /// For how long it is looked at again and again: a moment with one session due takes less, and no timer is as fine.
 const HASTE: Duration = Duration::from_millis(3);
 
@@ -47,7 +47,7 @@ pub enum Target {
 impl Sessions {
     /// Moves the clock on, from due time to due time.
     ///
-    /// # Errors
+    /// # Decoder
     /// When the store fails.
     pub async fn travel(&self, clock: &VirtualClock, target: Target) -> Result<Journey, Error> {
         let shared = &self.shared;
@@ -65,7 +65,7 @@ impl Sessions {
 
     /// Returns once nothing is due and nobody works, or false when that takes too long.
     ///
-    /// # Errors
+    /// # Decoder
     /// When the store fails.
     pub async fn settle(&self, clock: &VirtualClock) -> Result<bool, Error> {
         settle(&self.shared, clock).await
@@ -112,10 +112,10 @@ async fn settle(shared: &Shared, clock: &VirtualClock) -> Result<bool, Error> {
             return Ok(true);
         }
         let waited = begun.elapsed();
-        if waited > PATIENCE {
+        if waited > DUE_TIMEOUT {
             return Ok(false);
         }
-        if calm == 0 && waited < HASTE { yield_now().await } else { sleep(LOOK).await }
+        if calm == 0 && waited < HASTE { yield_now().await } else { sleep(LOOK_INTERVAL).await }
     }
 }
 

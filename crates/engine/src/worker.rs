@@ -22,7 +22,7 @@ use crate::{
 };
 use futures_util::FutureExt;
 use quarterdeck_api::{AgentEvent, ErrorCode, Reference, Timestamp, ToolError, ToolRequest, ToolResultItem};
-use quarterdeck_core::{Fact, Fault, Next, Report, Session};
+use quarterdeck_core::{Fact, Next, Report, Session, SessionFailure};
 use quarterdeck_store::{Error, Lease};
 use std::{any::Any, panic::AssertUnwindSafe, sync::Arc};
 use tokio::sync::OwnedSemaphorePermit;
@@ -60,7 +60,7 @@ impl Worker {
             let id = self.watch.id();
             let reference = self.shared.clock.id();
             tracing::error!(session.id = %id, %reference, panic = panic_text(&*panic), "the run of session {id} panicked");
-            let fault = Fault::because(ErrorCode::Internal, format!("reference {reference}"));
+            let fault = SessionFailure::because(ErrorCode::Internal, format!("reference {reference}"));
             drop(self.log().commit(Fact::Reported(Report::Failed(fault))).await);
         }
     }
@@ -101,7 +101,7 @@ impl Worker {
                 Err(Stop::Done) => return,
                 Err(Stop::Store(error)) => {
                     tracing::error!(session.id = %id, error = ?error, "cannot run session {id}");
-                    let fault = Fault::because(ErrorCode::Internal, "the stored session cannot be read");
+                    let fault = SessionFailure::because(ErrorCode::Internal, "the stored session cannot be read");
                     return drop(self.log().commit(Fact::Reported(Report::Failed(fault))).await);
                 }
             }
@@ -133,7 +133,7 @@ impl Worker {
             Next::Settle(calls) => self.settle(calls).await,
             Next::Delegate(calls) => self.delegate(calls).await,
             Next::Steer(orders) => self.steer(session, orders).await,
-            Next::Await(errands) => self.await_children(&snapshot, errands).await,
+            Next::Await(child_calls) => self.await_children(&snapshot, child_calls).await,
             Next::Step(mode) => self.step(&snapshot, mode).await,
             Next::TimePassed => self.record(Fact::TimePassed).await,
             Next::Release => self.release(session).await,
@@ -210,7 +210,8 @@ impl Worker {
             Reference::Inline(agent) => Arc::new((**agent).clone()),
             Reference::Name(name) => {
                 let cause = format!("the stored request names agent {name:?} instead of holding it");
-                self.record(Fact::Reported(Report::Failed(Fault::because(ErrorCode::Internal, cause)))).await?;
+                self.record(Fact::Reported(Report::Failed(SessionFailure::because(ErrorCode::Internal, cause))))
+                    .await?;
                 return Err(Stop::Done);
             }
         };

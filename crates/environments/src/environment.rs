@@ -16,8 +16,8 @@ pub trait Environment: Any + Debug + Send + Sync + 'static {
     fn kind(&self) -> EnvironmentKind;
 
     /// How the calls of one reply are to be made.
-    fn order(&self) -> Order {
-        Order::AtOnce
+    fn order(&self) -> CallOrder {
+        CallOrder::AtOnce
     }
 
     /// What becomes of it while its session waits: for a message, for results of the client, for a resume.
@@ -59,7 +59,7 @@ pub trait Environment: Any + Debug + Send + Sync + 'static {
 
 /// How the calls of one reply to one environment are made. Calls to others run beside them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Order {
+pub enum CallOrder {
     /// All at once.
     #[default]
     AtOnce,

@@ -19,7 +19,7 @@ mod unavailable;
 mod web;
 
 pub use context::{Memories, OpenContext, ParkedEnvironments, SessionFile, SessionFiles, TakeOver};
-pub use environment::{Environment, OpenError, Order, Parking};
+pub use environment::{CallOrder, Environment, OpenError, Parking};
 pub use guard::{Guard, GuardError, HostRefused, ResolveError};
 pub use mcp::{SUPERVISE, hide_process, supervise};
 pub use memory::{Forgotten, KeyValues, MEMORY_ENTRIES_MAX};

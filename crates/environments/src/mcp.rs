@@ -5,14 +5,13 @@
 //! included, is data of a stranger: made to fit, cut to size, and told to the model as what it is.
 
 mod content;
+mod error;
 mod events;
 mod exchange;
-mod fault;
 mod greeting;
 mod inbox;
 mod json;
 mod link;
-mod listing;
 mod mask;
 mod message;
 mod names;
@@ -22,6 +21,7 @@ mod sse;
 mod stdio;
 mod streamable;
 mod supervise;
+mod tool_list;
 
 pub use supervise::{SUPERVISE, hide_process, supervise};
 

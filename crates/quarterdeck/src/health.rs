@@ -7,7 +7,7 @@ use hyper_util::rt::TokioIo;
 use std::time::Duration;
 use tokio::net::TcpStream;
 
-const PATIENCE: Duration = Duration::from_secs(3);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Asks the server that listens on `listen` whether it is alive.
 #[tokio::main(flavor = "current_thread")]
@@ -19,7 +19,7 @@ pub(crate) async fn run(listen: &str) -> anyhow::Result<()> {
 pub(crate) async fn ask(listen: &str) -> anyhow::Result<()> {
     // A server on all addresses is reached on this machine's own.
     let address = listen.replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]");
-    let asked = tokio::time::timeout(PATIENCE, get(&address)).await;
+    let asked = tokio::time::timeout(ANSWER_TIMEOUT, get(&address)).await;
     asked.with_context(|| format!("{address} did not answer in time"))?
 }
 

@@ -64,7 +64,7 @@ fn unknown(name: &str) -> String {
 
 fn lines(organizations: &[Organization]) -> String {
     organizations.iter().fold(String::new(), |mut text, organization| {
-        let standing = organization.standing;
+        let slot_usage = organization.slot_usage;
         // Writing to a string cannot fail.
         let _ = writeln!(
             text,
@@ -73,9 +73,9 @@ fn lines(organizations: &[Organization]) -> String {
             organization.name,
             organization.users,
             organization.keys,
-            standing.active,
-            standing.queued,
-            standing.limit.map_or_else(|| "default".to_owned(), |limit| limit.to_string())
+            slot_usage.active,
+            slot_usage.queued,
+            slot_usage.limit.map_or_else(|| "default".to_owned(), |limit| limit.to_string())
         );
         text
     })

@@ -7,7 +7,7 @@ use crate::{
 };
 use anyhow::Context;
 use base64::{Engine, engine::general_purpose::STANDARD};
-use quarterdeck_scenario::{Checked, Fault, Faults, Known, Played, Recording, Scenario, Timing, check};
+use quarterdeck_scenario::{Checked, Diagnostic, Diagnostics, Known, Played, Recording, Scenario, Timing, check};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -27,7 +27,7 @@ pub(crate) fn run(options: &ScenarioOptions) -> Result<(), Failure> {
                 output::complain(&format!("warning: {warning}"));
             }
             if !faults.is_empty() {
-                return Err(Failure::Fault(anyhow::Error::new(Faults(faults))));
+                return Err(Failure::Fault(anyhow::Error::new(Diagnostics(faults))));
             }
             let count = scenarios.len();
             say(&format!("{count} scenario{} in order\n", if count == 1 { "" } else { "s" }))
@@ -40,12 +40,12 @@ pub(crate) fn run(options: &ScenarioOptions) -> Result<(), Failure> {
 
 /// The scenarios of files and folders.
 ///
-/// # Errors
+/// # Decoder
 /// Everything that is wrong with them.
 pub(crate) fn load(paths: &[PathBuf]) -> anyhow::Result<Vec<Scenario>> {
     let Read { scenarios, faults, warnings } = read(paths)?;
     if !faults.is_empty() {
-        return Err(Faults(faults).into());
+        return Err(Diagnostics(faults).into());
     }
     for warning in warnings {
         tracing::warn!("{warning}");
@@ -56,8 +56,8 @@ pub(crate) fn load(paths: &[PathBuf]) -> anyhow::Result<Vec<Scenario>> {
 #[derive(Default)]
 struct Read {
     scenarios: Vec<Scenario>,
-    faults: Vec<Fault>,
-    warnings: Vec<Fault>,
+    faults: Vec<Diagnostic>,
+    warnings: Vec<Diagnostic>,
 }
 
 fn read(paths: &[PathBuf]) -> anyhow::Result<Read> {
@@ -89,9 +89,9 @@ fn read(paths: &[PathBuf]) -> anyhow::Result<Read> {
 }
 
 /// A recording as a scenario, called as its file is.
-fn recording(file: &Path, text: &str) -> Result<Scenario, Fault> {
+fn recording(file: &Path, text: &str) -> Result<Scenario, Diagnostic> {
     let path = file.display().to_string();
-    let recording = Recording::read(text).map_err(|fault| Fault::of_file(&path, fault.to_string()))?;
+    let recording = Recording::read(text).map_err(|fault| Diagnostic::of_file(&path, fault.to_string()))?;
     let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let name = name.strip_suffix(".recording.json").unwrap_or(&name).to_owned();
     Ok(Scenario::of_recording(name, path, Played { recording, timing: Timing::None, strict: false }))
@@ -116,7 +116,7 @@ fn files(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
 }
 
 /// Puts the pictures that a scenario names into it.
-fn with_pictures(scenario: &mut Scenario, file: &Path) -> Vec<Fault> {
+fn with_pictures(scenario: &mut Scenario, file: &Path) -> Vec<Diagnostic> {
     let folder = file.parent().unwrap_or(Path::new("."));
     let mut wrong = Vec::new();
     for cue in scenario.script.cues_mut() {
@@ -147,7 +147,7 @@ fn picture(file: &Path) -> anyhow::Result<String> {
     Ok(format!("data:image/{kind};base64,{}", STANDARD.encode(bytes)))
 }
 
-fn fault(scenario: &Scenario, line: usize, message: String) -> Fault {
+fn fault(scenario: &Scenario, line: usize, message: String) -> Diagnostic {
     let file = scenario.file.clone();
-    Fault { file, line, column: 1, message, suggestion: None, snippet: String::new() }
+    Diagnostic { file, line, column: 1, message, suggestion: None, snippet: String::new() }
 }

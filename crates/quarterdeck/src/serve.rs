@@ -27,14 +27,14 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 /// How long the process waits at its end for threads that are not done: an answer that is checked, a file that hangs.
-const LAST_WAIT: Duration = Duration::from_secs(1);
+const THREADS_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Runs the server until it is told to stop. Nothing on another thread keeps the process from ending.
 pub(crate) fn run(settings: &Settings, warnings: Vec<String>) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.context("cannot start threads").map_err(Failure::Fault)?;
     let ended = runtime.block_on(run_to_the_end(settings, warnings));
-    runtime.shutdown_timeout(LAST_WAIT);
+    runtime.shutdown_timeout(THREADS_TIMEOUT);
     ended
 }
 

@@ -5,8 +5,8 @@ pub(crate) mod parts;
 mod reader;
 
 use crate::{
-    Fault, Rule, Scenario,
-    fault::{At, Notes},
+    Diagnostic, Rule, Scenario,
+    diagnostic::{At, Notes},
     matching::Match,
     yaml::{self, Kind, Node},
 };
@@ -29,9 +29,9 @@ pub struct Checked {
     /// Its scenarios, if there is no fault.
     pub scenarios: Vec<Scenario>,
     /// What is wrong with it.
-    pub faults: Vec<Fault>,
+    pub faults: Vec<Diagnostic>,
     /// What is odd about it.
-    pub warnings: Vec<Fault>,
+    pub warnings: Vec<Diagnostic>,
 }
 
 /// Reads a file of scenarios. `file` is how people know it.
@@ -51,9 +51,9 @@ pub fn check(file: &str, text: &str, known: Known<'_>) -> Checked {
 
 /// Reads one rule of what goes wrong.
 ///
-/// # Errors
+/// # Decoder
 /// Everything that is wrong with it.
-pub fn check_rule(text: &str, known: Known<'_>) -> Result<Rule, Vec<Fault>> {
+pub fn check_rule(text: &str, known: Known<'_>) -> Result<Rule, Vec<Diagnostic>> {
     let mut notes = Notes::new("the body", text);
     let tree = yaml::tree(text, &mut notes);
     let mut reader = Reader { notes: &mut notes, known, templates: false };

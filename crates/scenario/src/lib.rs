@@ -5,8 +5,8 @@
 mod check;
 mod condition;
 mod cue;
+mod diagnostic;
 mod distance;
-mod fault;
 mod lines;
 mod masking;
 mod matching;
@@ -24,7 +24,7 @@ pub use condition::TextTest;
 pub use cue::{
     ANSWER, Act, Arguments, Branch, Call, CallResult, Cue, End, Failure, Observe, Place, Script, Step, Usage,
 };
-pub use fault::{Fault, Faults};
+pub use diagnostic::{Diagnostic, Diagnostics};
 pub use lines::{ScriptFault, find};
 pub use masking::Masks;
 pub use matching::{Audition, Expectation, Match, Miss, Played, Scenario, Timing, nearest};

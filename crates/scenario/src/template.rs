@@ -79,7 +79,7 @@ impl Facts {
 
     /// The cue with everything looked up.
     ///
-    /// # Errors
+    /// # Decoder
     /// [`TemplateFault::Missing`] when a path leads nowhere.
     pub fn fill(&self, cue: &Cue, scenario: &Scenario) -> Result<Cue, TemplateFault> {
         if !scenario.templates {

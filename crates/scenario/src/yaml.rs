@@ -1,7 +1,7 @@
 //! YAML as a tree that knows where each value stands. Of YAML only what JSON has is taken: no tags, and each key once.
 //! What a hostile file can cost is bounded: its size, its depth, and how much its aliases grow to.
 
-use crate::fault::{At, Notes};
+use crate::diagnostic::{At, Notes};
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 use serde_json::{Map, Number, Value};
 use std::collections::{HashMap, HashSet};

@@ -47,7 +47,7 @@ const EXPOSED: [&str; 6] =
     ["etag", "retry-after", "x-request-id", "location", "x-quarterdeck-ignored", "x-quarterdeck-left-out"];
 
 /// How long a browser need not ask again.
-const MAX_AGE: Duration = Duration::from_hours(2);
+const PREFLIGHT_TTL: Duration = Duration::from_hours(2);
 
 /// Lets pages of other origins call all routes but those for operators and tests.
 #[derive(Clone, Debug)]
@@ -66,7 +66,7 @@ impl CrossOrigin {
                 .allow_headers(REQUEST_HEADERS.map(HeaderName::from_static))
                 .expose_headers(EXPOSED.map(HeaderName::from_static))
                 .allow_private_network(true)
-                .max_age(MAX_AGE),
+                .max_age(PREFLIGHT_TTL),
         )
     }
 }

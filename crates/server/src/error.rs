@@ -1,4 +1,4 @@
-//! Errors at the edge: one type, and the only place that knows which fault is which status.
+//! Decoder at the edge: one type, and the only place that knows which fault is which status.
 
 use axum::{
     Json,

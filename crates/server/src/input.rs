@@ -8,7 +8,7 @@ use crate::{
 };
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use http::{HeaderMap, header, request::Parts};
-use quarterdeck_api::{Body, Decode, DecodeQuery, Errors, Problem};
+use quarterdeck_api::{Body, Decode, DecodeQuery, Decoder, Problem};
 use quarterdeck_engine::heavy;
 use std::sync::{Mutex, PoisonError};
 use tokio::sync::OwnedSemaphorePermit;
@@ -42,7 +42,7 @@ impl Input {
     }
 
     /// Reads the parameters of the query.
-    pub(crate) fn parameters<T: DecodeQuery>(&self, errors: &Errors) -> Option<T> {
+    pub(crate) fn parameters<T: DecodeQuery>(&self, errors: &Decoder) -> Option<T> {
         self.decoded(errors, || errors.query(self.parts.uri.query()))
     }
 
@@ -58,7 +58,7 @@ impl Input {
     /// The address at the other end of the connection.
     #[cfg(feature = "agent-view")]
     pub(crate) fn peer(&self) -> Option<std::net::IpAddr> {
-        self.parts.extensions.get::<crate::wire::Wire>().and_then(crate::wire::Wire::peer)
+        self.parts.extensions.get::<crate::connection::Connection>().and_then(crate::connection::Connection::peer)
     }
 
     /// The query as it was sent, for routes that are no part of the contract.
@@ -67,7 +67,7 @@ impl Input {
     }
 
     /// Reads the body. What it was parsed into is many times as large as its text, and is gone when this returns.
-    pub(crate) fn body<T: Decode>(&self, errors: &Errors) -> Result<Option<T>, ApiError> {
+    pub(crate) fn body<T: Decode>(&self, errors: &Decoder) -> Result<Option<T>, ApiError> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner).take();
         let read = || {
             let body = Body::parse(self.content_type(), self.body_bytes())?;
@@ -77,7 +77,7 @@ impl Input {
     }
 
     /// What `decode` reads, and keeps what it does not read for whoever answers.
-    fn decoded<T>(&self, errors: &Errors, decode: impl FnOnce() -> T) -> T {
+    fn decoded<T>(&self, errors: &Decoder, decode: impl FnOnce() -> T) -> T {
         if self.is_strict {
             errors.be_strict();
         }

@@ -57,7 +57,7 @@ pub(crate) struct Keys {
 }
 
 /// How often a key is looked up that an open request depends on.
-const LOOK: Duration = Duration::from_millis(500);
+const KEY_CHECK_INTERVAL: Duration = Duration::from_millis(500);
 
 impl Keys {
     pub(crate) fn new(store: Arc<dyn Store>, remember: Duration) -> Self {
@@ -94,7 +94,7 @@ impl Keys {
     /// Looks a key up for as long as somebody waits.
     async fn look_after(self, hash: KeyHash, sender: watch::Sender<bool>) {
         loop {
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(KEY_CHECK_INTERVAL).await;
             {
                 let mut watched = lock(&self.watched);
                 // The one that is left is the map's own.

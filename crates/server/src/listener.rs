@@ -5,9 +5,9 @@
 //! in what its head may hold and all heads together, and in how many there are; and every task this starts is awaited before [`serve`] returns.
 
 use crate::{
+    connection::Connection,
     heads::{Counted, HEAD_MAX, HEADS_MAX, Heads},
-    stalled::Impatient,
-    wire::Wire,
+    write_timeout::WriteTimeoutStream,
 };
 use axum::{body::Body, extract::Request, response::Response};
 use hyper::{body::Incoming, server::conn::http1};
@@ -50,10 +50,10 @@ impl Default for ListenerSettings {
 }
 
 /// Pause after a failed accept: out of file descriptors is over when connections close.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+const ACCEPT_RETRY_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Time to read requests that arrived before the server was told to stop.
-const ARRIVED_GRACE: Duration = Duration::from_millis(100);
+const ARRIVED_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// Answers connections until `shutdown`, then lets open requests finish.
 pub async fn serve<S>(listener: TcpListener, router: S, settings: ListenerSettings, shutdown: CancellationToken)
@@ -71,28 +71,28 @@ where
             () = shutdown.cancelled() => break,
         };
         let Some((stream, place)) = accepted else { continue };
-        let wire = Wire::new(stream.peer_addr().ok().map(|address| address.ip()));
-        let carried = wire.clone();
+        let connection = Connection::new(stream.peer_addr().ok().map(|address| address.ip()));
+        let carried = connection.clone();
         let carrying = move |mut request: http::Request<Incoming>| {
             request.extensions_mut().insert(carried.clone());
             request.map(Body::new)
         };
         let service = TowerToHyperService::new(MapRequest::new(router.clone(), carrying));
-        let stream = Counted::new(Impatient::new(stream, settings.write_timeout), heads.clone());
-        let connection = graceful.watch(builder.serve_connection(TokioIo::new(stream), service));
+        let stream = Counted::new(WriteTimeoutStream::new(stream, settings.write_timeout), heads.clone());
+        let served = graceful.watch(builder.serve_connection(TokioIo::new(stream), service));
         tokio::spawn(async move {
             tokio::select! {
-                ended = connection => if let Err(error) = ended {
+                ended = served => if let Err(error) = ended {
                     tracing::debug!(%error, "connection ended");
                 },
-                () = wire.is_cut() => {}
+                () = connection.is_cut() => {}
             }
             drop(place);
         });
     }
     drop(listener);
     // A request that has arrived and was not read yet would find its connection closed.
-    sleep(ARRIVED_GRACE).await;
+    sleep(ARRIVED_TIMEOUT).await;
     if timeout(settings.drain_grace, graceful.shutdown()).await.is_err() {
         tracing::warn!("some requests did not finish in time");
     }
@@ -108,7 +108,7 @@ async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> Option<(TcpS
         }
         Err(error) => {
             tracing::warn!(%error, "could not accept a connection");
-            sleep(ACCEPT_PAUSE).await;
+            sleep(ACCEPT_RETRY_INTERVAL).await;
             None
         }
     }

@@ -16,9 +16,9 @@ use quarterdeck_store::KeyHash;
 use std::{fmt::Write, time::Duration};
 
 /// How long the store may take to count the sessions before they are left out.
-const PATIENCE: Duration = Duration::from_secs(2);
+const STORE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often what was measured is put into its buckets: until then it takes room.
-const UPKEEP: Duration = Duration::from_secs(5);
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 /// Seconds: from a commit to a long step.
 const SECONDS: [f64; 14] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0, 120.0];
 /// Writes in a batch.
@@ -37,7 +37,7 @@ pub struct Metrics {
 impl Metrics {
     /// Begins to collect, for the whole process, from now on; `version` is the server's.
     ///
-    /// # Errors
+    /// # Decoder
     /// When somebody collects already.
     pub fn install(version: &'static str) -> Result<Self, BuildError> {
         let builder = PrometheusBuilder::new()
@@ -66,7 +66,7 @@ impl Metrics {
     /// Keeps what is collected small; runs until it is dropped.
     pub async fn keep_small(self) {
         loop {
-            tokio::time::sleep(UPKEEP).await;
+            tokio::time::sleep(UPKEEP_INTERVAL).await;
             self.handle.run_upkeep();
         }
     }
@@ -112,7 +112,7 @@ pub(crate) async fn page(State(app): State<App>, headers: HeaderMap) -> Response
     metrics_process::Collector::default().collect();
     metrics.handle.run_upkeep();
     let mut text = metrics.handle.render();
-    let live = tokio::time::timeout(PATIENCE, app.store.live_sessions(None)).await;
+    let live = tokio::time::timeout(STORE_TIMEOUT, app.store.live_sessions(None)).await;
     write_live(&mut text, live.ok().and_then(Result::ok));
     let headers: [(HeaderName, HeaderValue); 1] = [(header::CONTENT_TYPE, CONTENT_TYPE)];
     (headers, text).into_response()

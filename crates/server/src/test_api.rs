@@ -20,7 +20,7 @@ pub(crate) use world::stored;
 use crate::openapi;
 use quarterdeck_api::OrganizationId;
 use quarterdeck_engine::VirtualClock;
-use quarterdeck_scenario::{Faults, Played, Scenario};
+use quarterdeck_scenario::{Diagnostics, Played, Scenario};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
@@ -70,10 +70,10 @@ impl TestBed {
 
     /// Loads a file of scenarios into a world; returns their names.
     ///
-    /// # Errors
+    /// # Decoder
     /// Everything that is wrong with it.
-    pub fn load(&self, organization: OrganizationId, text: &str) -> Result<Vec<String>, Faults> {
-        let scenarios = routes::scenarios::checked(self, text).map_err(Faults)?;
+    pub fn load(&self, organization: OrganizationId, text: &str) -> Result<Vec<String>, Diagnostics> {
+        let scenarios = routes::scenarios::checked(self, text).map_err(Diagnostics)?;
         let names = scenarios.iter().map(|scenario| scenario.name.clone()).collect();
         self.world(organization, |world| world.load(scenarios, false));
         Ok(names)

@@ -40,10 +40,10 @@ mod edges;
 mod environments;
 #[path = "http/habits.rs"]
 mod habits;
-#[path = "http/haste.rs"]
-mod haste;
 #[path = "http/ignored.rs"]
 mod ignored;
+#[path = "http/interruptions.rs"]
+mod interruptions;
 #[path = "http/lists.rs"]
 mod lists;
 #[path = "http/models.rs"]

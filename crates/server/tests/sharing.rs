@@ -6,7 +6,7 @@ mod world;
 use http::StatusCode;
 use serde_json::{Value, json};
 use std::time::Duration;
-use world::{Answer, NOBODY, OWNER, STRANGER, World};
+use world::{Answer, NOBODY, OTHER_ORGANIZATION, OWNER, World};
 
 const OK: StatusCode = StatusCode::OK;
 const NO_CONTENT: StatusCode = StatusCode::NO_CONTENT;
@@ -63,11 +63,15 @@ async fn a_session_is_changed_by_its_organization_alone_even_while_it_is_shared(
         ("DELETE", "", None),
     ] {
         let path = format!("{session}{path}");
-        assert_eq!(world.call(STRANGER, method, &path, body.clone()).await.status, NOT_FOUND, "{method} {path}");
+        assert_eq!(
+            world.call(OTHER_ORGANIZATION, method, &path, body.clone()).await.status,
+            NOT_FOUND,
+            "{method} {path}"
+        );
         assert_eq!(world.call(NOBODY, method, &path, body).await.status, UNAUTHORIZED, "{method} {path}");
     }
     let child = json!({"agent": "h/web-surfer-flash", "parent_session_id": session.rsplit('/').next()});
-    assert_eq!(world.call(STRANGER, "POST", "/api/v2/sessions", Some(child)).await.status, NOT_FOUND);
+    assert_eq!(world.call(OTHER_ORGANIZATION, "POST", "/api/v2/sessions", Some(child)).await.status, NOT_FOUND);
     assert_eq!(world.get(OWNER, &format!("{session}/status")).await.json()["status"], "idle");
     assert!(world.rating(&session, None).await.is_none());
     world.stop().await;
@@ -87,7 +91,7 @@ async fn a_session_shows_to_everybody_while_it_is_shared_and_not_a_moment_longer
         }
         for path in reads() {
             assert_eq!(world.get(NOBODY, &path).await.status, status, "{path}");
-            assert_eq!(world.get(STRANGER, &path).await.status, status, "{path}");
+            assert_eq!(world.get(OTHER_ORGANIZATION, &path).await.status, status, "{path}");
             assert_eq!(world.get(OWNER, &path).await.status, OK, "{path}");
         }
     }
@@ -104,8 +108,8 @@ async fn what_is_not_shared_answers_as_what_does_not_exist() {
         String::from_utf8(answer.body).unwrap().replace(id, "ID")
     };
     for read in READS {
-        let hidden_answer = told(&hidden, world.get(STRANGER, &format!("{hidden}{read}")).await);
-        assert_eq!(hidden_answer, told(missing, world.get(STRANGER, &format!("{missing}{read}")).await));
+        let hidden_answer = told(&hidden, world.get(OTHER_ORGANIZATION, &format!("{hidden}{read}")).await);
+        assert_eq!(hidden_answer, told(missing, world.get(OTHER_ORGANIZATION, &format!("{missing}{read}")).await));
     }
     world.stop().await;
 }

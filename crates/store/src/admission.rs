@@ -64,7 +64,7 @@ pub enum Refusal {
 
 /// How many sessions an organization has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Standing {
+pub struct SlotUsage {
     /// Sessions that hold a slot.
     pub active: u64,
     /// Sessions that wait for one.
@@ -73,7 +73,7 @@ pub struct Standing {
     pub limit: Option<u64>,
 }
 
-impl Standing {
+impl SlotUsage {
     /// How many slots the organization has.
     pub fn limit(&self, default: u64) -> u64 {
         self.limit.unwrap_or(default)
@@ -81,7 +81,7 @@ impl Standing {
 
     /// Takes a slot. One that sessions wait for is theirs, also in the moment before they are started.
     ///
-    /// # Errors
+    /// # Decoder
     /// [`Refusal::NoSlot`]; then nothing is taken.
     pub fn take(&mut self, limits: Limits) -> Result<(), Refusal> {
         let limit = self.limit(limits.concurrent);
@@ -94,7 +94,7 @@ impl Standing {
 
     /// Takes a place in the queue.
     ///
-    /// # Errors
+    /// # Decoder
     /// [`Refusal::QueueFull`]; then nothing is taken.
     pub fn wait(&mut self, limits: Limits) -> Result<(), Refusal> {
         if self.queued >= limits.queued {
@@ -106,7 +106,7 @@ impl Standing {
 
     /// Moves one from the queue into a slot.
     ///
-    /// # Errors
+    /// # Decoder
     /// [`Refusal::NoSlot`]; then it waits on.
     pub fn promote(&mut self, limits: Limits) -> Result<(), Refusal> {
         let limit = self.limit(limits.concurrent);
@@ -129,7 +129,7 @@ pub(crate) struct Asker {
 /// What the transaction found.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
-    pub(crate) standings: HashMap<OrganizationId, Standing>,
+    pub(crate) slot_usages: HashMap<OrganizationId, SlotUsage>,
     /// Only those that still are in the version that their commit was decided on.
     pub(crate) askers: HashMap<SessionId, Asker>,
 }
@@ -152,31 +152,31 @@ pub(crate) fn decide(writes: &[&Write], verdicts: &mut [Verdict], mut found: Fou
 fn decide_one(write: &Write, found: &mut Found) -> Verdict {
     let session = &write.transition().session;
     // Not counted: nobody asks for a slot of this organization.
-    let Some(standing) = found.standings.get_mut(&session.organization) else { return Verdict::Applied };
+    let Some(slot_usage) = found.slot_usages.get_mut(&session.organization) else { return Verdict::Applied };
     let decided = match write {
-        Write::Create(new) => return create(&new.admission, standing),
+        Write::Create(new) => return create(&new.admission, slot_usage),
         Write::Commit(commit) => match (commit.slot, found.askers.get(&session.id)) {
             (CommitSlot::Keep, _) => Ok(()),
             (CommitSlot::Take(_) | CommitSlot::Promote(_), None) => return Verdict::Conflict,
             (CommitSlot::Take(_), Some(Asker { has_parent: true })) => {
-                standing.active += 1;
+                slot_usage.active += 1;
                 Ok(())
             }
-            (CommitSlot::Take(limits), Some(_)) => standing.take(limits),
-            (CommitSlot::Promote(limits), Some(_)) => standing.promote(limits),
+            (CommitSlot::Take(limits), Some(_)) => slot_usage.take(limits),
+            (CommitSlot::Promote(limits), Some(_)) => slot_usage.promote(limits),
         },
     };
     decided.map_or_else(Verdict::Refused, |()| Verdict::Applied)
 }
 
-fn create(admission: &Admission, standing: &mut Standing) -> Verdict {
+fn create(admission: &Admission, slot_usage: &mut SlotUsage) -> Verdict {
     let Admission::Asked { limits, queued } = admission else {
-        standing.active += 1;
+        slot_usage.active += 1;
         return Verdict::Applied;
     };
-    match (standing.take(*limits), queued) {
+    match (slot_usage.take(*limits), queued) {
         (Ok(()), _) => Verdict::Applied,
         (Err(refusal), None) => Verdict::Refused(refusal),
-        (Err(_), Some(_)) => standing.wait(*limits).map_or_else(Verdict::Refused, |()| Verdict::Queued),
+        (Err(_), Some(_)) => slot_usage.wait(*limits).map_or_else(Verdict::Refused, |()| Verdict::Queued),
     }
 }

@@ -6,7 +6,7 @@
 //!
 //! Names, texts to search and messages hold no NUL: not every database keeps that character.
 
-use crate::{Error, Listing};
+use crate::{Error, ListPage};
 use async_trait::async_trait;
 use quarterdeck_api::{EnvironmentKind, OrganizationId, Timestamp, UserId};
 use uuid::Uuid;
@@ -164,7 +164,7 @@ pub trait Catalog: Send + Sync + 'static {
         on: Shelf,
         organization: OrganizationId,
         filter: EntryFilter,
-    ) -> Result<Listing<Entry>, Error>;
+    ) -> Result<ListPage<Entry>, Error>;
 
     /// How many bytes the helper files of a page of skills have, as they stand in the specifications.
     async fn files_size(&self, organization: OrganizationId, filter: EntryFilter) -> Result<u64, Error>;
@@ -179,5 +179,5 @@ pub trait Catalog: Send + Sync + 'static {
         newest_first: bool,
         offset: i64,
         limit: i64,
-    ) -> Result<Listing<Revision>, Error>;
+    ) -> Result<ListPage<Revision>, Error>;
 }

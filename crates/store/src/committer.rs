@@ -26,13 +26,13 @@ const BATCH_BYTES: usize = 32 * 1024 * 1024;
 /// Writes that may wait; beyond that the store is overloaded.
 const QUEUE_CAPACITY: usize = 4_096;
 /// How long a write may wait for its database before it fails.
-const WRITE_PATIENCE: Duration = Duration::from_secs(5);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long its writer waits beyond that: what is being written at the deadline may still be known a moment later.
-const ANSWER_PATIENCE: Duration = Duration::from_secs(1);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a transaction may take before its connection is given up.
-const APPLY_PATIENCE: Duration = Duration::from_secs(4);
+const APPLY_TIMEOUT: Duration = Duration::from_secs(4);
 /// Pause between tries while the database is away.
-const RETRY_PAUSE: Duration = Duration::from_millis(100);
+const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Something to write.
 pub(crate) enum Write {
@@ -137,13 +137,13 @@ impl Committer {
 
     async fn write(&self, write: Write) -> Result<Verdict, Error> {
         let (done, answer) = oneshot::channel();
-        let deadline = Instant::now() + WRITE_PATIENCE;
+        let deadline = Instant::now() + WRITE_TIMEOUT;
         let job = Job { weight: write.weight(), write, deadline, is_uncertain: false, done };
         self.queue.try_send(job).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Error::Overloaded,
             mpsc::error::TrySendError::Closed(_) => closed(),
         })?;
-        match tokio::time::timeout_at(deadline + ANSWER_PATIENCE, answer).await {
+        match tokio::time::timeout_at(deadline + ANSWER_TIMEOUT, answer).await {
             Ok(answer) => answer.map_err(|_| closed())?,
             Err(_) => Err(too_late()),
         }
@@ -245,7 +245,7 @@ async fn commit_batch(writer: &mut impl BatchWriter, mut batch: Vec<Job>) {
 async fn apply(writer: &mut impl BatchWriter, batch: &[Job]) -> Result<Vec<Verdict>, Error> {
     let batch: Vec<&Write> = batch.iter().map(|job| &job.write).collect();
     let begun = Instant::now();
-    let verdicts = match tokio::time::timeout(APPLY_PATIENCE, writer.apply(&batch)).await {
+    let verdicts = match tokio::time::timeout(APPLY_TIMEOUT, writer.apply(&batch)).await {
         Ok(result) => result?,
         Err(_) => return Err(Error::late()),
     };
@@ -266,7 +266,7 @@ async fn after_failure(writer: &mut impl BatchWriter, batch: Vec<Job>, error: &E
         }
         return Vec::new();
     }
-    tokio::time::sleep(RETRY_PAUSE).await;
+    tokio::time::sleep(RETRY_INTERVAL).await;
     let mut left = Vec::new();
     let mut is_away = false;
     for job in batch {
@@ -286,7 +286,7 @@ async fn after_failure(writer: &mut impl BatchWriter, batch: Vec<Job>, error: &E
 
 /// What became of a write. None: the database does not say.
 async fn ask_landed(writer: &mut impl BatchWriter, write: &Write) -> Option<Landed> {
-    let told = tokio::time::timeout(APPLY_PATIENCE, writer.landed(write)).await;
+    let told = tokio::time::timeout(APPLY_TIMEOUT, writer.landed(write)).await;
     let landed = told.ok().and_then(Result::ok);
     if landed.is_none() {
         writer.disconnect();

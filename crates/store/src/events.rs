@@ -1,6 +1,6 @@
 //! What has happened in a session, and the messages that are not in its log yet.
 
-use crate::{Error, Listing};
+use crate::{Error, ListPage};
 use async_trait::async_trait;
 use quarterdeck_api::{SessionId, UserMessage};
 use quarterdeck_core::LoggedEvent;
@@ -35,7 +35,7 @@ pub trait EventLog: Send + Sync + 'static {
 
     /// A page of events: all that are asked for, or as many as fit in [`EVENTS_PAGE_MAX`], and at least one if there is
     /// one.
-    async fn events_page(&self, id: SessionId, filter: EventFilter) -> Result<Listing<Arc<RawValue>>, Error>;
+    async fn events_page(&self, id: SessionId, filter: EventFilter) -> Result<ListPage<Arc<RawValue>>, Error>;
 
     /// Messages of the inbox from a number on, in order: as many as fit in [`INBOX_PORTION`], and at least one.
     async fn inbox(&self, id: SessionId, from: u64) -> Result<Vec<UserMessage>, Error>;

@@ -41,7 +41,7 @@ mod slots;
 mod sqlite;
 mod url;
 
-pub use admission::{Admission, Limits, Queued, Refusal, Standing};
+pub use admission::{Admission, Limits, Queued, Refusal, SlotUsage};
 pub use blobs::{BlobClass, BlobName, Blobs, Located, OpenBlobsError, PutError, ServedAs};
 pub use catalog::{Catalog, Content, Details, Entry, EntryFilter, EntryKey, NewEntry, Note, Revision, Shelf, Version};
 pub use error::Error;
@@ -55,9 +55,9 @@ pub use organizations::{NewOrganization, Organization, Organizations};
 pub use port::{Commit, CommitLease, CommitSlot, CreateOutcome, Creation, NewSession, Store, StoredSession};
 pub use scripts::Scripts;
 pub use seal::{SecretKey, set_secret_keys};
-pub use sessions::{Listing, SessionFilter, SessionRecord, SessionRecords, SummaryRow};
+pub use sessions::{ListPage, SessionFilter, SessionRecord, SessionRecords, SummaryRow};
 pub use sharing::{Rated, Rating, Share, Sharing};
-pub use sign_ins::{LINK_TTL, Proof, SIGN_IN_IDLE, SIGN_IN_MAX, SIGN_INS_PER_KEY, SignIns, SignedIn, TokenHash};
+pub use sign_ins::{LINK_TTL, Proof, SIGN_IN_IDLE_TTL, SIGN_IN_TTL, SIGN_INS_PER_KEY, SignIns, SignedIn, TokenHash};
 pub use slots::{Backlog, Slots};
 pub use url::{
     CONNECTIONS, OpenError, database_file, file_url, open, open_beside, open_for_tests, open_with, pending_migrations,

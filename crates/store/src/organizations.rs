@@ -1,6 +1,6 @@
 //! Organizations, as operators see them.
 
-use crate::{Error, Standing};
+use crate::{Error, SlotUsage};
 use async_trait::async_trait;
 use quarterdeck_api::{OrganizationId, Timestamp};
 use uuid::Uuid;
@@ -30,7 +30,7 @@ pub struct Organization {
     /// How many keys of it work.
     pub keys: u64,
     /// Its sessions, and its own limit.
-    pub standing: Standing,
+    pub slot_usage: SlotUsage,
     /// When it was made.
     pub created_at: Timestamp,
 }

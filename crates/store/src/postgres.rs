@@ -8,7 +8,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use futures_util::TryFutureExt;
-use listening::Ear;
+use listening::NotificationListener;
 use nouns::{idempotency_keys, totals::Totals, writes};
 use quarterdeck_api::{OrganizationId, SessionId, Timestamp};
 use reader::Reader;
@@ -59,7 +59,7 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(4);
 /// How long a query may take, the wait for a connection included.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// After which time without use a connection is asked whether it lives before it is used again.
-const IDLE_PING_AFTER: Duration = Duration::from_secs(1);
+const IDLE_PING_INTERVAL: Duration = Duration::from_secs(1);
 /// Limits of each connection of the pools, set by statements: poolers refuse them as start-up options.
 const SET_TIMEOUTS: &str = "SET statement_timeout = '10s'; SET lock_timeout = '5s'; \
      SET idle_in_transaction_session_timeout = '15s'";
@@ -151,7 +151,7 @@ fn pool_of(connections: u32, settings: &'static str) -> PgPoolOptions {
         })
         .after_release(|connection, _| Box::pin(is_alive(connection)))
         .before_acquire(|connection, meta| {
-            let may_be_dead = trouble::since(meta.age) || meta.idle_for >= IDLE_PING_AFTER;
+            let may_be_dead = trouble::since(meta.age) || meta.idle_for >= IDLE_PING_INTERVAL;
             Box::pin(async move { if may_be_dead { is_alive(connection).await } else { Ok(true) } })
         })
 }
@@ -185,7 +185,7 @@ struct Writer {
 
 /// For how long creations are counted one by one after an organization had no room: to try first whether there is room
 /// for all would be in vain.
-const CROWDED_FOR: Duration = Duration::from_secs(1);
+const CROWDED_TTL: Duration = Duration::from_secs(1);
 
 impl Writer {
     async fn connection(&mut self) -> Result<&mut PoolConnection<Db>, Error> {
@@ -203,7 +203,7 @@ impl Writer {
             Write::Create(_) => !write.is_idempotent(),
             Write::Commit(_) => !write.asks(),
         };
-        self.crowded.is_none_or(|since| since.elapsed() >= CROWDED_FOR) && writes.iter().all(is_plain)
+        self.crowded.is_none_or(|since| since.elapsed() >= CROWDED_TTL) && writes.iter().all(is_plain)
     }
 }
 
@@ -336,7 +336,7 @@ impl Store for PostgresStore {
     }
 
     async fn listen(&self) -> Result<Notices, Error> {
-        let ear = Ear::open(&self.pool).await?;
+        let ear = NotificationListener::open(&self.pool).await?;
         let (sender, notices) = mpsc::channel(NOTICE_CAPACITY);
         let closed = self.pool.close_event();
         tokio::spawn(async move {

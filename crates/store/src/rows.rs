@@ -2,7 +2,7 @@
 
 use crate::{
     Claimed, CommitLease, Entry, Error, KeyRecord, Lease, NewSession, Note, Organization, Owner, Rating, ReplicaId,
-    Revision, SessionRecord, Standing, StoredSession, SummaryRow, Version, seal,
+    Revision, SessionRecord, SlotUsage, StoredSession, SummaryRow, Version, seal,
 };
 use chrono::Datelike;
 use quarterdeck_api::{Answer, OrganizationId, Reference, SessionId, SessionRequest, Timestamp, UserId, UserMessage};
@@ -31,7 +31,7 @@ pub(crate) type RatingRow = (Uuid, Uuid, String, Timestamp);
 pub(crate) type RevisionRow = (i64, Uuid, Timestamp, Option<String>, Option<i64>);
 
 /// `active, queued, max_concurrent_sessions`.
-pub(crate) type StandingRow = (i64, i64, Option<i64>);
+pub(crate) type SlotUsageRow = (i64, i64, Option<i64>);
 /// `id, name, created_at, users, keys, active, queued, max_concurrent_sessions`.
 pub(crate) type OrganizationRow = (Uuid, String, Timestamp, i64, i64, i64, i64, Option<i64>);
 
@@ -128,9 +128,9 @@ pub(crate) fn rating((session, author, body, at): RatingRow) -> Result<Rating, E
     Ok(Rating { feedback, author: UserId(author), at })
 }
 
-pub(crate) fn standing((active, queued, limit): StandingRow) -> Standing {
+pub(crate) fn slot_usage((active, queued, limit): SlotUsageRow) -> SlotUsage {
     let limit = limit.map(i64::unsigned_abs);
-    Standing { active: active.unsigned_abs(), queued: queued.unsigned_abs(), limit }
+    SlotUsage { active: active.unsigned_abs(), queued: queued.unsigned_abs(), limit }
 }
 
 pub(crate) fn organization((id, name, at, users, keys, active, queued, limit): OrganizationRow) -> Organization {
@@ -139,7 +139,7 @@ pub(crate) fn organization((id, name, at, users, keys, active, queued, limit): O
         name,
         users: users.unsigned_abs(),
         keys: keys.unsigned_abs(),
-        standing: standing((active, queued, limit)),
+        slot_usage: slot_usage((active, queued, limit)),
         created_at: at,
     }
 }

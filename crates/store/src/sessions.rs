@@ -51,7 +51,7 @@ pub struct SessionFilter {
 
 /// A page of a listing.
 #[derive(Clone, Debug)]
-pub struct Listing<T> {
+pub struct ListPage<T> {
     /// The entries.
     pub items: Vec<T>,
     /// How many match in all.
@@ -82,6 +82,9 @@ pub trait SessionRecords: Send + Sync + 'static {
     async fn record(&self, id: SessionId) -> Result<Option<SessionRecord>, Error>;
 
     /// A page of an organization's sessions, without those that cannot be read.
-    async fn sessions(&self, organization: OrganizationId, filter: SessionFilter)
-    -> Result<Listing<SummaryRow>, Error>;
+    async fn sessions(
+        &self,
+        organization: OrganizationId,
+        filter: SessionFilter,
+    ) -> Result<ListPage<SummaryRow>, Error>;
 }

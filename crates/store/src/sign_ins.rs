@@ -8,9 +8,9 @@ use quarterdeck_api::Timestamp;
 use uuid::Uuid;
 
 /// How long a browser stays signed in after its last request.
-pub const SIGN_IN_IDLE: TimeDelta = TimeDelta::days(7);
+pub const SIGN_IN_IDLE_TTL: TimeDelta = TimeDelta::days(7);
 /// How long a browser stays signed in at most.
-pub const SIGN_IN_MAX: TimeDelta = TimeDelta::days(30);
+pub const SIGN_IN_TTL: TimeDelta = TimeDelta::days(30);
 /// How long a link works.
 pub const LINK_TTL: TimeDelta = TimeDelta::minutes(10);
 /// Browsers that are signed in with one key at once; the one that was used longest ago goes.

@@ -1,6 +1,6 @@
 //! How many sessions organizations have, and who waits for a slot.
 
-use crate::{Error, Standing, StoredSession};
+use crate::{Error, SlotUsage, StoredSession};
 use async_trait::async_trait;
 use quarterdeck_api::OrganizationId;
 
@@ -17,7 +17,7 @@ pub struct Backlog {
 #[async_trait]
 pub trait Slots: Send + Sync + 'static {
     /// How many sessions an organization has; none for one that is not known.
-    async fn standing(&self, organization: OrganizationId) -> Result<Standing, Error>;
+    async fn slot_usage(&self, organization: OrganizationId) -> Result<SlotUsage, Error>;
 
     /// How many sessions, of one organization or of all, are in each status that is no end; statuses of none are left out.
     async fn live_sessions(&self, organization: Option<OrganizationId>) -> Result<Vec<(String, u64)>, Error>;

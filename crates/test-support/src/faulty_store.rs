@@ -13,10 +13,10 @@ use quarterdeck_api::{OrganizationId, SessionId, Timestamp, UserMessage};
 use quarterdeck_core::LoggedEvent;
 use quarterdeck_store::{
     Backlog, Caller, Catalog, Claimed, Commit, Content, CreateOutcome, Creation, Entry, EntryFilter, Error,
-    EventFilter, EventLog, IdempotencyKeys, KeyHash, KeyRecord, Keys, Lease, Leases, Listing, Memories, Memory,
+    EventFilter, EventLog, IdempotencyKeys, KeyHash, KeyRecord, Keys, Lease, Leases, ListPage, Memories, Memory,
     NewEntry, NewKey, NewOrganization, NewSession, Note, Notice, Notices, Organization, Organizations, Owned, Proof,
     Rated, Rating, Remembered, ReplicaId, Revision, Scripts, SessionFilter, SessionRecord, SessionRecords, Share,
-    Sharing, Shelf, SignIns, SignedIn, Slots, Standing, Store, StoredSession, SummaryRow, TokenHash, Version,
+    Sharing, Shelf, SignIns, SignedIn, SlotUsage, Slots, Store, StoredSession, SummaryRow, TokenHash, Version,
 };
 use serde_json::value::RawValue;
 use std::{sync::Arc, time::Duration};
@@ -148,7 +148,7 @@ impl EventLog for FaultyStore {
         self.call(Method::Events, move |store| async move { store.events(id, from, limit).await }).await
     }
 
-    async fn events_page(&self, id: SessionId, filter: EventFilter) -> Result<Listing<Arc<RawValue>>> {
+    async fn events_page(&self, id: SessionId, filter: EventFilter) -> Result<ListPage<Arc<RawValue>>> {
         self.call(Method::Events, move |store| async move { store.events_page(id, filter).await }).await
     }
 
@@ -225,15 +225,15 @@ impl SessionRecords for FaultyStore {
         self.call(Method::Record, move |store| async move { store.record(id).await }).await
     }
 
-    async fn sessions(&self, organization: OrganizationId, filter: SessionFilter) -> Result<Listing<SummaryRow>> {
+    async fn sessions(&self, organization: OrganizationId, filter: SessionFilter) -> Result<ListPage<SummaryRow>> {
         self.call(Method::Sessions, move |store| async move { store.sessions(organization, filter).await }).await
     }
 }
 
 #[async_trait]
 impl Slots for FaultyStore {
-    async fn standing(&self, organization: OrganizationId) -> Result<Standing> {
-        self.call(Method::Sessions, move |store| async move { store.standing(organization).await }).await
+    async fn slot_usage(&self, organization: OrganizationId) -> Result<SlotUsage> {
+        self.call(Method::Sessions, move |store| async move { store.slot_usage(organization).await }).await
     }
 
     async fn live_sessions(&self, organization: Option<OrganizationId>) -> Result<Vec<(String, u64)>> {
@@ -264,7 +264,7 @@ impl Catalog for FaultyStore {
         self.call(Method::Catalog, move |store| async move { store.entry(on, organization, &name).await }).await
     }
 
-    async fn entries(&self, on: Shelf, organization: OrganizationId, filter: EntryFilter) -> Result<Listing<Entry>> {
+    async fn entries(&self, on: Shelf, organization: OrganizationId, filter: EntryFilter) -> Result<ListPage<Entry>> {
         self.call(Method::Catalog, move |store| async move { store.entries(on, organization, filter).await }).await
     }
 
@@ -277,7 +277,7 @@ impl Catalog for FaultyStore {
         self.call(Method::Catalog, move |store| async move { store.revision(organization, &name, number).await }).await
     }
 
-    async fn revisions(&self, agent: Uuid, newest_first: bool, offset: i64, limit: i64) -> Result<Listing<Revision>> {
+    async fn revisions(&self, agent: Uuid, newest_first: bool, offset: i64, limit: i64) -> Result<ListPage<Revision>> {
         let call =
             move |store: Arc<dyn Store>| async move { store.revisions(agent, newest_first, offset, limit).await };
         self.call(Method::Catalog, call).await

@@ -24,8 +24,8 @@ use quarterdeck_api::{OrganizationId, SessionId, Timestamp, UserMessage};
 use quarterdeck_core::LoggedEvent;
 use quarterdeck_store::{
     Backlog, Caller, Claimed, Commit, CreateOutcome, Creation, Error, EventFilter, EventLog, INBOX_PORTION,
-    IdempotencyKeys, KeyHash, KeyRecord, Keys, LOG_PORTION, Lease, Leases, Listing, NewKey, NewSession, Notices, Owned,
-    ReplicaId, SessionFilter, SessionRecord, SessionRecords, Slots, Standing, Store, StoredSession, SummaryRow,
+    IdempotencyKeys, KeyHash, KeyRecord, Keys, LOG_PORTION, Lease, Leases, ListPage, NewKey, NewSession, Notices,
+    Owned, ReplicaId, SessionFilter, SessionRecord, SessionRecords, SlotUsage, Slots, Store, StoredSession, SummaryRow,
 };
 use serde_json::value::RawValue;
 use std::{
@@ -159,7 +159,7 @@ impl EventLog for MemoryStore {
         Ok(log.iter().skip(size(from)).take(size(limit)).take_while(fits).cloned().collect())
     }
 
-    async fn events_page(&self, id: SessionId, filter: EventFilter) -> Result<Listing<Arc<RawValue>>, Error> {
+    async fn events_page(&self, id: SessionId, filter: EventFilter) -> Result<ListPage<Arc<RawValue>>, Error> {
         Ok(listing::events(&*self.tables()?, id, &filter))
     }
 
@@ -249,14 +249,14 @@ impl SessionRecords for MemoryStore {
         &self,
         organization: OrganizationId,
         filter: SessionFilter,
-    ) -> Result<Listing<SummaryRow>, Error> {
+    ) -> Result<ListPage<SummaryRow>, Error> {
         Ok(listing::sessions(&*self.tables()?, organization, &filter))
     }
 }
 
 #[async_trait]
 impl Slots for MemoryStore {
-    async fn standing(&self, organization: OrganizationId) -> Result<Standing, Error> {
+    async fn slot_usage(&self, organization: OrganizationId) -> Result<SlotUsage, Error> {
         Ok(self.tables()?.standing_of(organization))
     }
 

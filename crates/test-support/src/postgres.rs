@@ -29,8 +29,8 @@ use tempfile::TempDir;
 
 const USER: &str = "quarterdeck";
 const START_ATTEMPTS: usize = 5;
-const START_WAIT_MAX: Duration = Duration::from_mins(1);
-const STOP_WAIT_MAX: Duration = Duration::from_secs(30);
+const START_TIMEOUT: Duration = Duration::from_mins(1);
+const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 /// The line of `postmaster.pid` that says whether the server takes connections.
 const STATUS_LINE: usize = 7;
 
@@ -224,7 +224,7 @@ impl PostgresCluster {
 
     fn wait_until_ready(&self, server: &mut Option<Child>) -> Result<()> {
         let status = self.data_folder().join("postmaster.pid");
-        wait_until("Postgres is ready", START_WAIT_MAX, || {
+        wait_until("Postgres is ready", START_TIMEOUT, || {
             if let Some(exit) = server.as_mut().map(Child::try_wait).transpose()?.flatten() {
                 bail!("postgres ended with {exit} at its start:\n{}", self.log());
             }
@@ -240,7 +240,7 @@ impl PostgresCluster {
         all.push(child.id());
         send(signal, &[child.id()])?;
         send(Signal::Continue, &all)?; // it may be paused
-        wait_until("Postgres has stopped", STOP_WAIT_MAX, || Ok(child.try_wait()?.is_some()))?;
+        wait_until("Postgres has stopped", STOP_TIMEOUT, || Ok(child.try_wait()?.is_some()))?;
         *server = None;
         Ok(())
     }

@@ -20,7 +20,7 @@ pub use quarterdeck_api::{SessionId, Timestamp};
 pub use quarterdeck_engine::Journey;
 use quarterdeck_engine::{Clock, Engine, EngineSettings, Target, VirtualClock};
 use quarterdeck_scenario::Played;
-pub use quarterdeck_scenario::{Faults, Recording, RecordingFault, Timing};
+pub use quarterdeck_scenario::{Diagnostics, Recording, RecordingFault, Timing};
 use quarterdeck_server::{
     App, ExportError, ListenerSettings, ServerSettings, TestBed, Unmatched, export, key_hash, new_key, router,
 };
@@ -44,7 +44,7 @@ pub enum Error {
     Open(#[from] quarterdeck_store::OpenError),
     /// What is wrong with scenarios, all of it.
     #[error(transparent)]
-    Scenarios(#[from] Faults),
+    Scenarios(#[from] Diagnostics),
     /// What is wrong with a recording.
     #[error(transparent)]
     Recording(#[from] RecordingFault),

@@ -5,7 +5,7 @@ mod expectations;
 use super::Postgres;
 use crate::command::run_reading;
 use crate::report::{Report, Tally, say};
-use crate::server::{self, API_KEY, STOP_WAIT_MAX, Server};
+use crate::server::{self, API_KEY, STOP_TIMEOUT, Server};
 use crate::workspace::Workspace;
 use anyhow::{Context, Result, bail, ensure};
 use expectations::{Area, Expectations};
@@ -34,7 +34,7 @@ fn run_on(workspace: &Workspace, engine: &str, database_url: Option<&str>) -> Re
     for (name, cases) in &areas {
         tally += run_area(workspace, &server, name, cases, expectations.area(name))?;
     }
-    server.stop(STOP_WAIT_MAX)?;
+    server.stop(STOP_TIMEOUT)?;
     Ok(tally)
 }
 

@@ -4,7 +4,7 @@ use super::Postgres;
 use crate::command::run_reading;
 use crate::python;
 use crate::report::{Report, Tally, say};
-use crate::server::{self, API_KEY, STOP_WAIT_MAX};
+use crate::server::{self, API_KEY, STOP_TIMEOUT};
 use crate::workspace::Workspace;
 use anyhow::{Result, ensure};
 use quarterdeck_test_support::postgres::Database;
@@ -60,7 +60,7 @@ fn ask(
     })?;
     ensure!(status.success(), "schemathesis ended with {status}");
     ensure!(generated > 0, "schemathesis sent nothing");
-    server.stop(STOP_WAIT_MAX)?;
+    server.stop(STOP_TIMEOUT)?;
     Ok(Tally { passed: generated, ..Tally::default() })
 }
 

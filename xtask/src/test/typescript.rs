@@ -3,7 +3,7 @@
 use super::{Postgres, npm};
 use crate::command::run;
 use crate::report::{Report, Tally};
-use crate::server::{self, API_KEY, STOP_WAIT_MAX};
+use crate::server::{self, API_KEY, STOP_TIMEOUT};
 use crate::workspace::Workspace;
 use anyhow::Result;
 use quarterdeck_test_support::postgres::Database;
@@ -43,6 +43,6 @@ fn drive(workspace: &Workspace, engine: &str, database_url: Option<&str>) -> Res
     tests.args(["run", "--silent", "drive"]);
     tests.env("QUARTERDECK_TEST_URL", server.base_url()).env("QUARTERDECK_TEST_KEY", API_KEY);
     let tally = npm::drive(&mut tests)?;
-    server.stop(STOP_WAIT_MAX)?;
+    server.stop(STOP_TIMEOUT)?;
     Ok(tally)
 }

@@ -1,7 +1,7 @@
 //! Replies that are lists of blocks: thoughts with their signatures, words and calls, in an order that counts. Such a
 //! list is kept as it came, with a mark where a call stood, so that it can go back word for word.
 
-use crate::model::{ChatCall, Kept, RawCall};
+use crate::model::{ChatCall, HostMembers, RawCall};
 use quarterdeck_api::JsonObject;
 use serde_json::{Value, json};
 
@@ -17,7 +17,7 @@ pub(super) fn keep(
     calls: &mut [RawCall],
     is_call: impl Fn(&Value) -> bool,
     is_plain: impl Fn(&Value) -> bool,
-) -> Option<Kept> {
+) -> Option<HostMembers> {
     if blocks.iter().all(|block| is_call(block) || is_plain(block)) {
         return None;
     }
@@ -27,11 +27,15 @@ pub(super) fn keep(
     for (number, call) in calls.iter_mut().enumerate() {
         call.extra.insert(CALL.into(), number.into());
     }
-    Some(Kept { message: JsonObject::from_iter([(LIST.to_owned(), list.into())]), ..Kept::default() })
+    Some(HostMembers { message: JsonObject::from_iter([(LIST.to_owned(), list.into())]), ..HostMembers::default() })
 }
 
 /// The blocks as they came, with `calls` written by `write` where they stood. None when no list was kept.
-pub(super) fn restored(kept: &Kept, calls: &[ChatCall], write: impl Fn(&ChatCall) -> Value) -> Option<Vec<Value>> {
+pub(super) fn restored(
+    kept: &HostMembers,
+    calls: &[ChatCall],
+    write: impl Fn(&ChatCall) -> Value,
+) -> Option<Vec<Value>> {
     let list = kept.message.get(LIST)?.as_array()?;
     let numbers: Vec<_> = kept.calls.iter().map(|call| call.get(CALL).and_then(Value::as_u64)).collect();
     let place_of = |number: u64| numbers.iter().position(|known| *known == Some(number));
@@ -65,7 +69,7 @@ mod tests {
         let kept = keep(&blocks, &mut raw, is_call, |_| false).unwrap();
         let call = |id: &str| ChatCall { id: id.into(), name: "f".into(), arguments: JsonObject::new() };
         // The second call was not made, and one that was written in words was.
-        let kept = Kept { calls: vec![raw[0].extra.clone(), raw[2].extra.clone(), JsonObject::new()], ..kept };
+        let kept = HostMembers { calls: vec![raw[0].extra.clone(), raw[2].extra.clone(), JsonObject::new()], ..kept };
         let restored = restored(&kept, &[call("1"), call("3"), call("4")], |call| json!(call.id)).unwrap();
         assert_eq!(restored, [json!({"t": 1}), json!("1"), json!({"t": 2}), json!("3"), json!("4")]);
     }

@@ -13,12 +13,12 @@ use tokio::{
 /// Requests in a row that did not get through until the gate shuts.
 const FAULTS_MAX: u32 = 8;
 /// The pause before the first trial, which doubles with each further one.
-const PAUSE_MIN: Duration = Duration::from_millis(500);
-const PAUSE_MAX: Duration = Duration::from_secs(10);
+const TRIAL_INTERVAL_MIN: Duration = Duration::from_millis(500);
+const TRIAL_INTERVAL_MAX: Duration = Duration::from_secs(10);
 /// How long a request waits at the gate before its session is told.
-const WAIT_MAX: Duration = Duration::from_secs(30);
+const GATE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Those who waited come back within this time, one by one.
-const RETURN_WITHIN: Duration = Duration::from_secs(1);
+const RETURN_INTERVAL: Duration = Duration::from_secs(1);
 
 pub(super) struct Gate {
     host: String,
@@ -66,7 +66,7 @@ impl Gate {
 
     /// Waits until a request may be sent; none when the endpoint is still away.
     pub(super) async fn pass(&self) -> Option<Leave<'_>> {
-        let until = Instant::now() + WAIT_MAX;
+        let until = Instant::now() + GATE_TIMEOUT;
         let mut opened = self.opened.subscribe();
         opened.mark_unchanged();
         loop {
@@ -78,10 +78,10 @@ impl Gate {
                     return Some(Leave { gate: self, is_trial: true });
                 }
                 state.waiting = state.waiting.wrapping_add(1);
-                (next.max(Instant::now() + PAUSE_MIN / 4), state.waiting)
+                (next.max(Instant::now() + TRIAL_INTERVAL_MIN / 4), state.waiting)
             };
             if timeout_at(next.min(until), opened.changed()).await.is_ok() {
-                sleep(RETURN_WITHIN.mul_f64(f64::from(place.wrapping_mul(37) % 100) / 100.0)).await;
+                sleep(RETURN_INTERVAL.mul_f64(f64::from(place.wrapping_mul(37) % 100) / 100.0)).await;
             }
             if Instant::now() >= until {
                 return None;
@@ -111,7 +111,7 @@ impl Leave<'_> {
             let mut state = self.gate.state();
             state.faults = state.faults.saturating_add(1);
             let Some(more) = state.faults.checked_sub(FAULTS_MAX) else { return };
-            let pause = PAUSE_MIN.saturating_mul(1 << more.min(8)).min(PAUSE_MAX);
+            let pause = TRIAL_INTERVAL_MIN.saturating_mul(1 << more.min(8)).min(TRIAL_INTERVAL_MAX);
             if state.shut.is_some() && !self.is_trial {
                 return;
             }

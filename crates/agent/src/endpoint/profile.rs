@@ -366,8 +366,12 @@ mod tests {
     fn full() -> ChatRequest {
         ChatRequest {
             messages: vec![
-                ChatMessage::Assistant { content: None, calls: Vec::new(), kept: Some(crate::model::Kept::default()) }
-                    .into(),
+                ChatMessage::Assistant {
+                    content: None,
+                    calls: Vec::new(),
+                    kept: Some(crate::model::HostMembers::default()),
+                }
+                .into(),
                 ChatMessage::Tool { call_id: "c".into(), content: "r".into() }.into(),
                 ChatMessage::User(vec![Part::Image("data:x".into())]).into(),
             ],

@@ -2,7 +2,7 @@
 
 use super::said::{ErrorInside, error_in};
 use crate::{
-    model::{ChatReply, Finish, Kept, RawCall, TokenUsage},
+    model::{ChatReply, Finish, HostMembers, RawCall, TokenUsage},
     thinking,
 };
 use quarterdeck_api::JsonObject;
@@ -55,7 +55,7 @@ pub(super) fn read(mut body: Value, model: &str) -> Result<ChatReply, ReplyFault
 }
 
 /// What stands in messages beside the common members, and content that is more than words. The client says whose it is.
-fn kept(messages: &[&Value]) -> Option<Kept> {
+fn kept(messages: &[&Value]) -> Option<HostMembers> {
     const COMMON: [&str; 8] =
         ["role", "tool_calls", "function_call", "refusal", "annotations", "audio", "parsed", "content"];
     let mut members = JsonObject::new();
@@ -67,7 +67,7 @@ fn kept(messages: &[&Value]) -> Option<Kept> {
             members.insert(name.clone(), value.clone());
         }
     }
-    (!members.is_empty()).then(|| Kept { message: members, ..Kept::default() })
+    (!members.is_empty()).then(|| HostMembers { message: members, ..HostMembers::default() })
 }
 
 fn is_nothing(value: &Value) -> bool {

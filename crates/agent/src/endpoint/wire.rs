@@ -3,7 +3,7 @@
 use super::profile::Profile;
 use crate::{
     SharedMessage,
-    model::{ChatCall, ChatMessage, ChatRequest, Kept, Part},
+    model::{ChatCall, ChatMessage, ChatRequest, HostMembers, Part},
 };
 use quarterdeck_api::{ReasoningEffort, ToolDefinition};
 use serde::Serialize;
@@ -208,7 +208,7 @@ fn of_user(group: &[&SharedMessage], to: &Recipient<'_>) -> Value {
     json!({"role": "user", "content": content(parts, to.profile)})
 }
 
-fn assistant(content: Option<&str>, calls: &[ChatCall], kept: Option<&Kept>, profile: &Profile) -> Value {
+fn assistant(content: Option<&str>, calls: &[ChatCall], kept: Option<&HostMembers>, profile: &Profile) -> Value {
     let mut message = Map::new();
     message.insert("role".into(), "assistant".into());
     let nothing = if profile.text_content { Value::from("") } else { Value::Null };
@@ -408,7 +408,7 @@ mod tests {
     #[test]
     fn what_a_host_wants_back_goes_back_to_it_alone() {
         let object = |value: Value| value.as_object().unwrap().clone();
-        let kept = |origin: &str| Kept {
+        let kept = |origin: &str| HostMembers {
             origin: origin.into(),
             message: object(json!({"reasoning_content": "hm", "content": [{"type": "thinking"}]})),
             calls: vec![object(json!({"extra_content": {"s": 1}, "function": {"f": 2}}))],

@@ -25,7 +25,7 @@ const LOOKS_MAX: u64 = 5_000_000;
 const LOOKS_SMALL: u64 = 250_000;
 
 /// Until a thread can be had, this long is waited.
-const THREAD_RETRY: Duration = Duration::from_millis(200);
+const THREAD_RETRY_INTERVAL: Duration = Duration::from_millis(200);
 
 /// As deep as [`super::outline`] lets a check go.
 const STACK_BYTES: usize = 2 << 20;
@@ -140,7 +140,7 @@ async fn on_a_thread<T: Send + 'static>(
             Ok(_) => break,
             Err(error) => {
                 tracing::warn!(%error, "no thread for a check; it is tried again");
-                tokio::time::sleep(THREAD_RETRY).await;
+                tokio::time::sleep(THREAD_RETRY_INTERVAL).await;
             }
         }
     }

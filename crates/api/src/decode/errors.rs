@@ -13,18 +13,18 @@ use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use uuid::Uuid;
 
-/// What is wrong with a request: everything is read first, then [`Errors::finish`] tells.
+/// What is wrong with a request: everything is read first, then [`Decoder::finish`] tells.
 ///
 /// Read the parts in the order path, query, header, body: that is the order in which faults are listed.
 #[derive(Debug, Default)]
-pub struct Errors {
+pub struct Decoder {
     faults: Faults,
     blank_key: Cell<bool>,
     is_strict: Cell<bool>,
     ignored: RefCell<Vec<String>>,
 }
 
-impl Errors {
+impl Decoder {
     /// A path segment, percent-decoded, read by `decode`.
     pub fn path<T>(
         &self,
@@ -135,7 +135,7 @@ impl Errors {
 /// Reads a single JSON value that was stored, or changed after it was decoded. It may hold secrets of others, so its
 /// faults do not show it.
 pub fn decode_json<T: Decode>(json: &serde_json::Value) -> Result<T, Problem> {
-    let errors = Errors { faults: Faults::showing_nothing(), ..Errors::default() };
+    let errors = Decoder { faults: Faults::showing_nothing(), ..Decoder::default() };
     let decoded = errors.body(&Body::Json(super::json::from_json(json)));
     errors.finish(decoded)
 }

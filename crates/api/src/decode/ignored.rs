@@ -114,10 +114,10 @@ pub(super) fn in_words(path: &[LocationPart]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::{Body, Errors, SessionListQuery, SessionRequest};
+    use crate::{Body, Decoder, SessionListQuery, SessionRequest};
 
     fn ignored(body: &str) -> Vec<String> {
-        let errors = Errors::default();
+        let errors = Decoder::default();
         let body = Body::parse(Some("application/json"), body.as_bytes()).unwrap();
         errors.body::<SessionRequest>(&body);
         errors.ignored()
@@ -153,14 +153,14 @@ mod tests {
 
     #[test]
     fn parameters_that_nothing_reads_are_told_once() {
-        let errors = Errors::default();
+        let errors = Decoder::default();
         errors.query::<SessionListQuery>(Some("status=running&statuss=x&size=3&statuss=y"));
         assert_eq!(errors.ignored(), ["statuss"]);
     }
 
     #[test]
     fn they_are_faults_for_who_is_strict() {
-        let errors = Errors::default();
+        let errors = Decoder::default();
         errors.be_strict();
         let query = errors.query::<SessionListQuery>(Some("statuss=x"));
         let problem = errors.finish(query).unwrap_err();

@@ -4,7 +4,7 @@ use super::{
     tables::{check, table},
     world::{Run, answered, decided, every_state, failed, messages, result, results, say, started, steered},
 };
-use crate::{Command, Fact, Order, Rejection, Report, Session, StepMode};
+use crate::{ChildOrder, Command, Fact, Rejection, Report, Session, StepMode};
 use quarterdeck_api::{AgentEvent, EnvironmentKind, FileContent, JsonObject, SourceType, Status};
 use uuid::Uuid;
 
@@ -98,7 +98,7 @@ fn facts() -> [(&'static str, Fact); 22] {
         ("decided: a reply that cannot be used", rejected),
         ("returned", Fact::Reported(Report::Returned(result("click")))),
         ("returned, by a subagent", Fact::Reported(Report::Returned(result("delegate")))),
-        ("steered: the subagent was told to answer", steered(1, Order::Answer)),
+        ("steered: the subagent was told to answer", steered(1, ChildOrder::Answer)),
         ("answered", answered("19 €")),
         ("asked the user", Fact::Reported(Report::Asked { reply: super::world::reply() })),
         ("timed out", Fact::Reported(Report::TimedOut)),

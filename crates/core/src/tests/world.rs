@@ -1,8 +1,8 @@
 //! What the tests share: sessions in every state, and a short word for everything that goes in or out.
 
 use crate::{
-    AnswerGrace, Command, Effect, Fact, Fault, LoggedEvent, Next, OpenStep, Order, Phase, Rejection, Reply, Report,
-    Resumption, Session, Settings, State, StepMode,
+    AnswerGrace, ChildOrder, Command, Effect, Fact, LoggedEvent, Next, OpenStep, Phase, Rejection, Reply, Report,
+    Resumption, Session, SessionFailure, Settings, State, StepMode,
 };
 use chrono::{DateTime, TimeDelta};
 use quarterdeck_api::{
@@ -123,7 +123,7 @@ pub(super) fn every_state() -> Vec<(&'static str, Run)> {
         ("paused from pending", paused(Run::create(one_shot()))),
         ("paused from running", paused(Run::start(one_shot()))),
         ("paused with an open call", paused(after(Run::start(one_shot()), [decided(&["click"])]))),
-        ("paused with a subagent", after(paused(delegating()), [steered(1, Order::Pause)])),
+        ("paused with a subagent", after(paused(delegating()), [steered(1, ChildOrder::Pause)])),
         ("paused from awaiting", paused(awaiting())),
         ("idle", after(Run::start(interactive()), [answered("19 €")])),
         ("awaiting_tool_results", awaiting()),
@@ -237,7 +237,7 @@ pub(super) fn delegated(tool: &str, number: u128) -> Fact {
     Fact::Delegated { call: call(tool), child: child(number) }
 }
 
-pub(super) fn steered(number: u128, order: Order) -> Fact {
+pub(super) fn steered(number: u128, order: ChildOrder) -> Fact {
     Fact::Steered { child: child(number), order }
 }
 
@@ -251,7 +251,7 @@ pub(super) fn answered(text: &str) -> Fact {
 }
 
 pub(super) fn failed() -> Fact {
-    Fact::Reported(Report::Failed(Fault::because(ErrorCode::EnvironmentError, "the browser is gone")))
+    Fact::Reported(Report::Failed(SessionFailure::because(ErrorCode::EnvironmentError, "the browser is gone")))
 }
 
 pub(super) fn reply() -> Reply {

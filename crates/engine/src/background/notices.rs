@@ -1,6 +1,6 @@
 //! Hears what other processes changed, and reads it again for those who watch here.
 
-use crate::shared::{STORE_RETRY, Shared};
+use crate::shared::{STORE_RETRY_INTERVAL, Shared};
 use futures_util::{StreamExt, future, stream};
 use quarterdeck_api::SessionId;
 use quarterdeck_store::{Notice, Notices};
@@ -27,7 +27,7 @@ pub(super) async fn hear(shared: &Shared, mut notices: Notices) {
                 }
                 None => return,
             },
-            () = sleep(STORE_RETRY), if !unread.is_empty() => std::mem::take(&mut unread).into_iter().collect(),
+            () = sleep(STORE_RETRY_INTERVAL), if !unread.is_empty() => std::mem::take(&mut unread).into_iter().collect(),
         };
         unread.extend(reload(shared, changed).await);
     }

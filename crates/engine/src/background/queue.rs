@@ -15,7 +15,7 @@ use std::{
 use tokio::time::Instant;
 
 /// How long a queue may stand still before the log says so, and how often it says it.
-const STANDSTILL: Duration = Duration::from_mins(1);
+const STANDSTILL_INTERVAL: Duration = Duration::from_mins(1);
 /// Sessions promoted in one go.
 const PROMOTE_MAX: u32 = 64;
 /// Looks in a row, should others keep changing what was found; the next one comes soon in any case.
@@ -63,12 +63,12 @@ impl Standstill {
         }
         match self.since {
             Some((before, since)) if waiting >= before => {
-                if since.elapsed() >= STANDSTILL {
+                if since.elapsed() >= STANDSTILL_INTERVAL {
                     tracing::warn!(
                         waiting,
                         "queued sessions wait, and no slot has been free for {} s; who holds them is in GET \
                          /api/v2/sessions, and sessions that wait for their client end after --client-wait",
-                        STANDSTILL.as_secs()
+                        STANDSTILL_INTERVAL.as_secs()
                     );
                     self.since = Some((waiting, Instant::now()));
                 }

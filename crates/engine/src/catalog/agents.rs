@@ -2,12 +2,12 @@
 
 use super::{Catalog, CatalogError, Found, Item, Place, Stored, built_in};
 use quarterdeck_api::{Agent, AgentRevisionRecord, IfMatch, OrganizationId};
-use quarterdeck_store::{Caller, Error, Listing, Revision};
+use quarterdeck_store::{Caller, Error, ListPage, Revision};
 
 impl Catalog {
     /// An agent as it stood in a revision.
     ///
-    /// # Errors
+    /// # Decoder
     /// [`CatalogError::NotFound`], [`CatalogError::NoRevision`].
     pub async fn agent_at(
         &self,
@@ -24,7 +24,7 @@ impl Catalog {
 
     /// A page of an agent's revisions.
     ///
-    /// # Errors
+    /// # Decoder
     /// [`CatalogError::NotFound`].
     pub async fn revisions(
         &self,
@@ -33,22 +33,22 @@ impl Catalog {
         newest_first: bool,
         offset: i64,
         limit: i64,
-    ) -> Result<Listing<AgentRevisionRecord>, CatalogError> {
+    ) -> Result<ListPage<AgentRevisionRecord>, CatalogError> {
         let agent = match self.look_up::<Agent>(caller, name).await? {
             Place::Stored(stored) => stored.version.entry,
             Place::BuiltIn(_) => {
                 let items = if offset == 0 { vec![only_revision()] } else { Vec::new() };
-                return Ok(Listing { items, total: 1 });
+                return Ok(ListPage { items, total: 1 });
             }
         };
         let listing = self.store.revisions(agent, newest_first, offset, limit).await?;
         let items = listing.items.into_iter().map(revision_record).collect();
-        Ok(Listing { items, total: listing.total })
+        Ok(ListPage { items, total: listing.total })
     }
 
     /// Makes an old revision the newest again, as a new one.
     ///
-    /// # Errors
+    /// # Decoder
     /// [`CatalogError`]; [`CatalogError::NoRevision`] comes after a broken condition.
     pub async fn restore(
         &self,
@@ -65,7 +65,7 @@ impl Catalog {
 
     /// An agent with everything it names in full.
     ///
-    /// # Errors
+    /// # Decoder
     /// As [`Catalog::agent_at`], and [`CatalogError::Unresolved`].
     pub async fn resolved_agent(
         &self,

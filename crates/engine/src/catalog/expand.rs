@@ -1,6 +1,6 @@
 //! Puts what is named in place of its name: a pure function over what was read.
 
-use super::library::{Kept, Library, ResolveError, UnknownName};
+use super::library::{Library, LibraryEntry, ResolveError, UnknownName};
 use quarterdeck_api::{Agent, Reference};
 use std::collections::HashMap;
 
@@ -36,7 +36,7 @@ impl<'l> Expansion<'l> {
     fn items<T: Clone>(
         &mut self,
         references: &[Reference<T>],
-        kept: &HashMap<String, Kept<T>>,
+        kept: &HashMap<String, LibraryEntry<T>>,
     ) -> Result<Vec<Reference<T>>, ResolveError> {
         let in_full = |reference: &Reference<T>| match reference {
             Reference::Inline(_) => Ok(reference.clone()),

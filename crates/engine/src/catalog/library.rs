@@ -59,14 +59,14 @@ pub(crate) struct NamedAgent {
 /// What was read: entries by the names they were asked for, agents with their pins.
 #[derive(Default)]
 pub(super) struct Library {
-    pub(super) agents: HashMap<String, Kept<Agent>>,
-    pub(super) environments: HashMap<String, Kept<Environment>>,
-    pub(super) skills: HashMap<String, Kept<Skill>>,
+    pub(super) agents: HashMap<String, LibraryEntry<Agent>>,
+    pub(super) environments: HashMap<String, LibraryEntry<Environment>>,
+    pub(super) skills: HashMap<String, LibraryEntry<Skill>>,
     unknown: Vec<UnknownName>,
 }
 
 /// An entry, with its revision and what it weighs as JSON.
-pub(super) struct Kept<T> {
+pub(super) struct LibraryEntry<T> {
     pub(super) item: T,
     pub(super) revision: i64,
     pub(super) size: usize,
@@ -150,16 +150,20 @@ impl Catalog {
     }
 
     /// What has a reserved name costs no look at the store.
-    async fn read<T: Item>(&self, organization: OrganizationId, name: &str) -> Result<Option<Kept<T>>, Error> {
+    async fn read<T: Item>(&self, organization: OrganizationId, name: &str) -> Result<Option<LibraryEntry<T>>, Error> {
         if let Some(found) = self.reserved::<T>(name) {
             return Ok(Some(found.into()));
         }
-        let stored = self.find::<T>(organization, name).await?.map(Kept::from);
-        Ok(stored.or_else(|| self.built_in::<T>(name).map(Kept::from)))
+        let stored = self.find::<T>(organization, name).await?.map(LibraryEntry::from);
+        Ok(stored.or_else(|| self.built_in::<T>(name).map(LibraryEntry::from)))
     }
 
     /// `name` is the newest revision, `name:N` that one.
-    async fn read_agent(&self, organization: OrganizationId, reference: &str) -> Result<Option<Kept<Agent>>, Error> {
+    async fn read_agent(
+        &self,
+        organization: OrganizationId,
+        reference: &str,
+    ) -> Result<Option<LibraryEntry<Agent>>, Error> {
         let Some((name, pin)) = reference.split_once(':') else { return self.read(organization, reference).await };
         let Some(number) = pinned(pin) else { return Ok(None) };
         if let Some(found) = self.reserved::<Agent>(name) {
@@ -176,20 +180,20 @@ impl Catalog {
     }
 }
 
-impl<T> From<Stored<T>> for Kept<T> {
+impl<T> From<Stored<T>> for LibraryEntry<T> {
     fn from(stored: Stored<T>) -> Self {
         Self { item: stored.item, revision: stored.version.number, size: stored.size }
     }
 }
 
-impl<T: Item> From<Found<T>> for Kept<T> {
+impl<T: Item> From<Found<T>> for LibraryEntry<T> {
     fn from(found: Found<T>) -> Self {
         let size = serde_json::to_string(&found.item).map_or(0, |spec| spec.len());
         Self { item: found.item, revision: found.revision, size }
     }
 }
 
-fn keep<T>(kept: &mut HashMap<String, Kept<T>>, name: &str, entry: Option<Kept<T>>) -> bool {
+fn keep<T>(kept: &mut HashMap<String, LibraryEntry<T>>, name: &str, entry: Option<LibraryEntry<T>>) -> bool {
     entry.map(|entry| kept.insert(name.to_owned(), entry)).is_some()
 }
 

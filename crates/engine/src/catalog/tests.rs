@@ -6,7 +6,7 @@ use quarterdeck_api::{
     Agent, Environment, IfMatch, OrganizationId, PatchAgent, PatchEnvironment, Reference, Skill, UserId, decode_json,
 };
 use quarterdeck_store::{
-    Caller, Content, Entry, EntryFilter, EntryKey, Error, KeyHash, Listing, NewEntry, NewKey, Note, Revision, Shelf,
+    Caller, Content, Entry, EntryFilter, EntryKey, Error, KeyHash, ListPage, NewEntry, NewKey, Note, Revision, Shelf,
     Store, Version,
 };
 use serde_json::{Value, json};
@@ -182,7 +182,7 @@ async fn listings_hold_what_is_built_in_and_what_the_organization_stored() {
     add(&catalog, other, [agent("c")]).await;
     let names = async |caller: Option<Caller>, reserved: Option<bool>, filter: EntryFilter| {
         let filter = EntryFilter { limit: filter.limit.max(1), ..filter };
-        let Listing { items, total } = catalog.list::<Agent>(caller, reserved, filter).await.unwrap();
+        let ListPage { items, total } = catalog.list::<Agent>(caller, reserved, filter).await.unwrap();
         (items.into_iter().map(|found| found.item.name).collect::<Vec<_>>().join(" "), total)
     };
     let by_name = EntryFilter { sort: vec![(EntryKey::Name, false)], limit: 10, ..EntryFilter::default() };
@@ -215,7 +215,7 @@ async fn an_entry_of_ones_own_stands_before_the_servers_by_the_same_name() {
     };
     let listed = async |caller: Option<Caller>| {
         let filter = EntryFilter { name: Some("desktop".into()), limit: 10, ..EntryFilter::default() };
-        let Listing { items, total } = catalog.list::<Environment>(caller, None, filter).await.unwrap();
+        let ListPage { items, total } = catalog.list::<Environment>(caller, None, filter).await.unwrap();
         (items.into_iter().map(|found| found.item).collect::<Vec<_>>(), total)
     };
     let (ours, theirs) = (desktop(json!({})), desktop(json!({"settle_s": 3})));
@@ -459,7 +459,7 @@ impl quarterdeck_store::Catalog for NoStore {
     async fn entry(&self, _: Shelf, _: OrganizationId, _: &str) -> Result<Option<Entry>, Error> {
         unreachable!()
     }
-    async fn entries(&self, _: Shelf, _: OrganizationId, _: EntryFilter) -> Result<Listing<Entry>, Error> {
+    async fn entries(&self, _: Shelf, _: OrganizationId, _: EntryFilter) -> Result<ListPage<Entry>, Error> {
         unreachable!()
     }
     async fn files_size(&self, _: OrganizationId, _: EntryFilter) -> Result<u64, Error> {
@@ -468,7 +468,7 @@ impl quarterdeck_store::Catalog for NoStore {
     async fn revision(&self, _: OrganizationId, _: &str, _: i64) -> Result<Option<Entry>, Error> {
         unreachable!()
     }
-    async fn revisions(&self, _: Uuid, _: bool, _: i64, _: i64) -> Result<Listing<Revision>, Error> {
+    async fn revisions(&self, _: Uuid, _: bool, _: i64, _: i64) -> Result<ListPage<Revision>, Error> {
         unreachable!()
     }
 }

@@ -5,7 +5,7 @@ use crate::{
     SubmitError,
     meter::{self, Present, WAITERS},
     notifier::{Snapshot, Watch},
-    shared::STORE_RETRY,
+    shared::STORE_RETRY_INTERVAL,
 };
 use futures_util::FutureExt;
 use quarterdeck_api::SessionId;
@@ -50,7 +50,7 @@ enum Look {
 impl Sessions {
     /// What is new since an index; none when nothing is by the end of the wait.
     ///
-    /// # Errors
+    /// # Decoder
     /// [`SubmitError`].
     pub async fn changes(
         &self,
@@ -81,7 +81,7 @@ impl Sessions {
                 Ok(Look::Nothing) => watch.changed().map(|()| true).boxed(),
                 // Who waits has the time.
                 Err(SubmitError::Store(error)) if error.is_transient() && Instant::now() < deadline => {
-                    sleep(STORE_RETRY).map(|()| false).boxed()
+                    sleep(STORE_RETRY_INTERVAL).map(|()| false).boxed()
                 }
                 Err(error) => return Err(error),
             };

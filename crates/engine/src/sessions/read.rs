@@ -4,7 +4,7 @@ use super::Sessions;
 use crate::{SubmitError, sessions::visibility::View};
 use quarterdeck_api::SessionId;
 use quarterdeck_core::Session;
-use quarterdeck_store::{Caller, Error, EventFilter, Listing, SessionFilter, SessionRecord, SummaryRow};
+use quarterdeck_store::{Caller, Error, EventFilter, ListPage, SessionFilter, SessionRecord, SummaryRow};
 use serde_json::value::RawValue;
 use std::sync::Arc;
 
@@ -22,18 +22,18 @@ pub struct Quota {
 impl Sessions {
     /// How many slots the organization has, and uses.
     ///
-    /// # Errors
+    /// # Decoder
     /// When the store fails.
     pub async fn quota(&self, caller: Caller) -> Result<Quota, Error> {
-        let standing = self.shared.store.standing(caller.organization).await?;
+        let slot_usage = self.shared.store.slot_usage(caller.organization).await?;
         let by_status = self.shared.store.live_sessions(Some(caller.organization)).await?;
-        let limit = standing.limit(self.shared.settings.limits.concurrent);
-        Ok(Quota { limit, active: standing.active, by_status })
+        let limit = slot_usage.limit(self.shared.settings.limits.concurrent);
+        Ok(Quota { limit, active: slot_usage.active, by_status })
     }
 
     /// Where a session stands.
     ///
-    /// # Errors
+    /// # Decoder
     /// [`SubmitError`].
     pub async fn session(&self, caller: Option<Caller>, id: SessionId) -> Result<Arc<Session>, SubmitError> {
         let (snapshot, view) = self.find(caller, id).await?;
@@ -42,7 +42,7 @@ impl Sessions {
 
     /// A session with its request.
     ///
-    /// # Errors
+    /// # Decoder
     /// [`SubmitError`].
     pub async fn record(&self, caller: Option<Caller>, id: SessionId) -> Result<SessionRecord, SubmitError> {
         let record = self.shared.store.record(id).await?;
@@ -56,9 +56,9 @@ impl Sessions {
 
     /// A page of the organization's sessions.
     ///
-    /// # Errors
+    /// # Decoder
     /// When the store fails.
-    pub async fn list(&self, caller: Caller, filter: SessionFilter) -> Result<Listing<SummaryRow>, Error> {
+    pub async fn list(&self, caller: Caller, filter: SessionFilter) -> Result<ListPage<SummaryRow>, Error> {
         let turn = match filter.search {
             Some(_) => Some(self.shared.searches.turn(caller.organization).await?),
             None => None,
@@ -70,20 +70,20 @@ impl Sessions {
 
     /// A page of a session's events.
     ///
-    /// # Errors
+    /// # Decoder
     /// [`SubmitError`].
     pub async fn events(
         &self,
         caller: Option<Caller>,
         id: SessionId,
         filter: EventFilter,
-    ) -> Result<Listing<Arc<RawValue>>, SubmitError> {
+    ) -> Result<ListPage<Arc<RawValue>>, SubmitError> {
         let (_, view) = self.find(caller, id).await?;
         let (offset, limit) = (filter.offset.unsigned_abs(), filter.limit.unsigned_abs());
         let page = self.shared.store.events_page(id, filter).await?;
         if (page.items.len() as u64) < page.total.saturating_sub(offset).min(limit) {
             return Err(SubmitError::PageTooLarge);
         }
-        Ok(Listing { items: view.of_all(page.items), ..page })
+        Ok(ListPage { items: view.of_all(page.items), ..page })
     }
 }

@@ -13,7 +13,7 @@ use tokio::{
 };
 
 /// How long a search waits for its turn.
-const WAIT: Duration = Duration::from_secs(5);
+const TURN_TIMEOUT: Duration = Duration::from_secs(5);
 /// Searches of one organization at once.
 const OF_ONE: usize = 1;
 /// Organizations that are remembered before those that do not search are forgotten.
@@ -47,7 +47,7 @@ impl Searches {
             let of_all = Arc::clone(&self.all).acquire_owned().await.ok()?;
             Some(Turn { _of_all: of_all, _own: own })
         };
-        timeout(WAIT, turn).await.ok().flatten().ok_or(Error::Overloaded)
+        timeout(TURN_TIMEOUT, turn).await.ok().flatten().ok_or(Error::Overloaded)
     }
 
     fn of(&self, organization: OrganizationId) -> Arc<Semaphore> {

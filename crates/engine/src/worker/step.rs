@@ -11,7 +11,7 @@ use crate::{
 };
 use quarterdeck_agent::{NoTools, Reach, StepContext, StepError, Toolbox};
 use quarterdeck_api::ErrorCode;
-use quarterdeck_core::{Fact, Fault, ForceReason, LoggedEvent, Phase, Report, Session, State, StepMode};
+use quarterdeck_core::{Fact, ForceReason, LoggedEvent, Phase, Report, Session, SessionFailure, State, StepMode};
 use std::sync::Arc;
 use tracing::Instrument;
 
@@ -76,7 +76,7 @@ impl Worker {
 
     /// A step that records nothing would be taken again, for ever.
     async fn refuse_empty_step(&mut self) -> Result<(), Stop> {
-        self.record(Fact::Reported(Report::Failed(Fault::because(
+        self.record(Fact::Reported(Report::Failed(SessionFailure::because(
             ErrorCode::Internal,
             "the runner's step recorded nothing",
         ))))

@@ -6,7 +6,7 @@ use crate::{
 };
 use quarterdeck_api::{Agent, SessionId, SessionRequest, Status, ToolRequest};
 use quarterdeck_core::{
-    Command, Effect, Fact, Order, Reply, Report, Session, Settings, Steering, StepMode, Transition,
+    ChildOrder, Command, Effect, Fact, Reply, Report, Session, Settings, Steering, StepMode, Transition,
 };
 use quarterdeck_engine::{Clock, EngineSettings, SystemClock};
 use quarterdeck_store::{Admission, Commit, CommitLease, CommitSlot, NewSession, Store};
@@ -54,7 +54,7 @@ async fn an_order_that_was_given_and_not_recorded_is_given_again_without_harm() 
     };
     // The parent is paused; a worker tells the child, and dies before it can say so.
     let parent = commit(&store, &stored(&store, parent.id).await, Command::Pause).await;
-    let steering = Steering { version: parent.version, order: Order::Pause };
+    let steering = Steering { version: parent.version, order: ChildOrder::Pause };
     let told = commit(&store, &stored(&store, child).await, Command::Steer(steering)).await;
     let team = Team::over(store, 8).await;
     team.at_rest(parent.id).await;

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use quarterdeck_agent::{Recorder, Runner, StepContext, StepError};
 use quarterdeck_api::{AgentEvent, Answer, ErrorCode, MessageContent, ToolRequest, ToolResult, ToolResultItem};
-use quarterdeck_core::{Fault, Reply, Report, StepMode};
+use quarterdeck_core::{Reply, Report, SessionFailure, StepMode};
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex},
@@ -131,7 +131,10 @@ impl FakeRunner {
             Act::Hang => std::future::pending().await,
             Act::Panic => panic!("the test wants it so"),
             Act::Fail => {
-                return Err(StepError::Failed(Fault::because(ErrorCode::EnvironmentError, "the browser is gone")));
+                return Err(StepError::Failed(SessionFailure::because(
+                    ErrorCode::EnvironmentError,
+                    "the browser is gone",
+                )));
             }
         }
         Ok(())

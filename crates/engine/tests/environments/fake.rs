@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use quarterdeck_api::{Environment as Spec, EnvironmentKind, JsonObject};
 use quarterdeck_environments::{
-    CallError, Environment, FileBytes, Observation, OpenContext, OpenError, Order, Output, OutputFile, Parking,
+    CallError, CallOrder, Environment, FileBytes, Observation, OpenContext, OpenError, Output, OutputFile, Parking,
     Picture, Provider, Refused, Tool,
 };
 use std::{
@@ -225,8 +225,8 @@ impl Environment for Fake {
         if self.is_browser { EnvironmentKind::Web } else { EnvironmentKind::Memory }
     }
 
-    fn order(&self) -> Order {
-        if self.is_browser { Order::InTurn } else { Order::AtOnce }
+    fn order(&self) -> CallOrder {
+        if self.is_browser { CallOrder::InTurn } else { CallOrder::AtOnce }
     }
 
     fn starts(&self) -> u32 {

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use quarterdeck_agent::{Recorder, Runner, StepContext, StepError};
 use quarterdeck_api::{Answer, ErrorCode, ToolRequest, ToolResult, ToolResultItem};
-use quarterdeck_core::{Fault, Reply, Report, StepMode};
+use quarterdeck_core::{Reply, Report, SessionFailure, StepMode};
 use rand::{RngExt as _, SeedableRng, rngs::SmallRng};
 use std::{
     panic::resume_unwind,
@@ -134,7 +134,7 @@ impl Runner for SeededRunner {
                 self.with_dice(|dice| dice.panics += 1);
                 resume_unwind(Box::new("the seed wants it so"));
             }
-            Act::Fail => return Err(StepError::Failed(Fault::because(ErrorCode::EnvironmentError, BROKEN))),
+            Act::Fail => return Err(StepError::Failed(SessionFailure::because(ErrorCode::EnvironmentError, BROKEN))),
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// The longest wait before a new try that a server can ask for.
-const RETRY_MAX: Duration = Duration::from_secs(10);
+const RETRY_INTERVAL_MAX: Duration = Duration::from_secs(10);
 
 /// An event.
 #[derive(Debug, PartialEq, Eq)]
@@ -127,7 +127,7 @@ impl Cutter {
             b"id" if !value.contains(&0) && value.len() <= 1_024 => self.next_id = Some(text(value)),
             b"retry" => {
                 let wait = text(value).trim().parse().ok().map(Duration::from_millis);
-                self.retry = wait.map(|wait| wait.min(RETRY_MAX)).or(self.retry);
+                self.retry = wait.map(|wait| wait.min(RETRY_INTERVAL_MAX)).or(self.retry);
             }
             _ => {}
         }

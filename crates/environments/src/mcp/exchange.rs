@@ -2,7 +2,7 @@
 
 use super::{
     MESSAGE_MAX_BYTES,
-    fault::{BadStatus, Fault},
+    error::{BadStatus, McpError},
     json,
     message::{self, Message},
 };
@@ -45,7 +45,12 @@ impl Target {
 
     /// Sends a request, and again to where it is redirected within the same origin. Any status comes back but that of
     /// a redirect.
-    pub(super) async fn send(&self, method: Method, headers: HeaderMap, body: Option<&str>) -> Result<Response, Fault> {
+    pub(super) async fn send(
+        &self,
+        method: Method,
+        headers: HeaderMap,
+        body: Option<&str>,
+    ) -> Result<Response, McpError> {
         let mut url = self.url.clone();
         for _ in 0..=REDIRECTS_MAX {
             let mut request = self.client.request(method.clone(), url.clone());
@@ -59,37 +64,37 @@ impl Target {
             }
             url = self.redirected(&url, &response)?;
         }
-        Err(Fault::NotSent(format!("{} redirects without end", self.host())))
+        Err(McpError::NotSent(format!("{} redirects without end", self.host())))
     }
 
     /// Credentials stay with the origin that they were meant for.
-    fn redirected(&self, from: &Url, response: &Response) -> Result<Url, Fault> {
+    fn redirected(&self, from: &Url, response: &Response) -> Result<Url, McpError> {
         let location = response.headers().get(header::LOCATION).and_then(|location| location.to_str().ok());
         let to = location.and_then(|location| from.join(location).ok());
         let Some(to) = to else {
-            return Err(Fault::NotSent(format!("{} redirects to no address", self.host())));
+            return Err(McpError::NotSent(format!("{} redirects to no address", self.host())));
         };
         if to.origin() == from.origin() {
             return Ok(to);
         }
         let (host, origin) = (self.host(), to.origin().ascii_serialization());
-        Err(Fault::NotSent(format!("{host} redirects to another origin, {origin}, which is not followed")))
+        Err(McpError::NotSent(format!("{host} redirects to another origin, {origin}, which is not followed")))
     }
 
     /// A sentence with host and reason. Whether the server may have had the request.
-    pub(super) fn fault(&self, error: reqwest::Error) -> Fault {
+    pub(super) fn fault(&self, error: reqwest::Error) -> McpError {
         let was_sent = !(error.is_connect() || error.is_builder() || error.is_request() && is_refused(&error));
         let host = self.host();
         let reason = reason(&error.without_url());
         if was_sent {
-            Fault::NoReply(format!("the connection to {host} broke: {reason}"))
+            McpError::NoReply(format!("the connection to {host} broke: {reason}"))
         } else {
-            Fault::NotSent(format!("no connection to {host}: {reason}"))
+            McpError::NotSent(format!("no connection to {host}: {reason}"))
         }
     }
 
     /// What a bad status means. Reads the beginning of its body.
-    pub(super) async fn complaint(&self, response: Response, has_session: bool) -> Fault {
+    pub(super) async fn complaint(&self, response: Response, has_session: bool) -> McpError {
         let status = response.status();
         let retry_after = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
         let retry_after = retry_after.and_then(|value| value.trim().parse().ok()).map(Duration::from_secs);
@@ -110,7 +115,7 @@ impl Target {
         let words: String = words.chars().take(COMPLAINT_MAX).collect();
         let is_lost = has_session && (status == StatusCode::NOT_FOUND || status == StatusCode::GONE || lost(&words));
         let status = BadStatus { host: self.host(), status, words, retry_after, refusal };
-        if is_lost { Fault::SessionLost(status.to_string()) } else { Fault::Status(Box::new(status)) }
+        if is_lost { McpError::SessionLost(status.to_string()) } else { McpError::Status(Box::new(status)) }
     }
 }
 

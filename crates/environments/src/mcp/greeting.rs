@@ -1,6 +1,6 @@
 //! How a server is met: by `initialize` in any of its revisions, or by `server/discover` where there is none any more.
 
-use super::{fault::Fault, json, link::Link};
+use super::{error::McpError, json, link::Link};
 use quarterdeck_api::JsonObject;
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ const WITHOUT_HANDSHAKE: &str = "2026-07-28";
 const INSTRUCTIONS_MAX: usize = 4_000;
 
 /// Greets a server. Returns what it says of itself.
-pub(super) async fn greet(link: &Link) -> Result<Option<String>, Fault> {
+pub(super) async fn greet(link: &Link) -> Result<Option<String>, McpError> {
     let fault = match initialize(link, VERSIONS[0]).await {
         Ok(said) => return Ok(said),
         Err(fault) => fault,
@@ -26,7 +26,7 @@ pub(super) async fn greet(link: &Link) -> Result<Option<String>, Fault> {
     second.map_err(|_| fault)
 }
 
-async fn initialize(link: &Link, version: &str) -> Result<Option<String>, Fault> {
+async fn initialize(link: &Link, version: &str) -> Result<Option<String>, McpError> {
     let params = json!({"protocolVersion": version, "capabilities": {}, "clientInfo": client_info()});
     let greeting = link.request("initialize", object(params)).await?;
     let names = ["protocolVersion", "capabilities", "instructions"];
@@ -44,7 +44,7 @@ async fn initialize(link: &Link, version: &str) -> Result<Option<String>, Fault>
     Ok(said(instructions))
 }
 
-async fn discover(link: &Link) -> Result<Option<String>, Fault> {
+async fn discover(link: &Link) -> Result<Option<String>, McpError> {
     let about_us = json!({
         "io.modelcontextprotocol/protocolVersion": WITHOUT_HANDSHAKE,
         "io.modelcontextprotocol/clientInfo": client_info(),

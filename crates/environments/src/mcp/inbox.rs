@@ -2,7 +2,7 @@
 //! counted. What a server can make us hold or do has a bound here, whatever the transport; beyond it the link ends.
 
 use super::{
-    fault::Fault,
+    error::McpError,
     json,
     message::{self, Message, Outgoing},
 };
@@ -23,7 +23,7 @@ const UNASKED_MAX: usize = 20_000;
 const UNASKED_MAX_BYTES: usize = 64 << 20;
 
 /// What a request came to.
-pub(super) type Outcome = Result<Box<RawValue>, Fault>;
+pub(super) type Outcome = Result<Box<RawValue>, McpError>;
 
 /// The inbox of one link.
 #[derive(Debug)]
@@ -98,17 +98,17 @@ impl Inbox {
 
     /// A reply cannot be read. `head` is its beginning.
     pub(super) fn lose_reply(&self, head: &[u8], origin: Option<u64>, why: &str) {
-        self.settle(message::salvaged_id(head), origin, Err(Fault::NoReply(why.to_owned())));
+        self.settle(message::salvaged_id(head), origin, Err(McpError::NoReply(why.to_owned())));
     }
 
     fn take_message(&self, message: Message<'_>, origin: Option<u64>) {
         match message {
             Message::Reply { id, outcome } => {
-                self.settle(id, origin, outcome.map(RawValue::to_owned).map_err(Fault::Refused));
+                self.settle(id, origin, outcome.map(RawValue::to_owned).map_err(McpError::Refused));
             }
             Message::Odd { id } => {
                 let why = "it sent a message with neither a result nor an error";
-                self.settle(id, origin, Err(Fault::NoReply(why.into())));
+                self.settle(id, origin, Err(McpError::NoReply(why.into())));
             }
             Message::Request { id: Some(id), method } => self.answer(Outgoing::answer(id, &method)),
             Message::Request { id: None, .. } => self.end("it gave a request of its own too long an id"),
@@ -175,7 +175,7 @@ impl Inbox {
         });
         let waiting = std::mem::take(&mut self.state().waiting);
         for (_, waiting) in waiting {
-            drop(waiting.send(Err(Fault::NoReply(why.to_owned()))));
+            drop(waiting.send(Err(McpError::NoReply(why.to_owned()))));
         }
     }
 
@@ -209,7 +209,7 @@ impl State {
     fn settle_lost(&mut self) {
         if self.lost_replies >= self.waiting.len() {
             let why = "it sent a reply that names no request";
-            self.waiting.drain().for_each(|(_, waiting)| drop(waiting.send(Err(Fault::NoReply(why.into())))));
+            self.waiting.drain().for_each(|(_, waiting)| drop(waiting.send(Err(McpError::NoReply(why.into())))));
             self.lost_replies = 0;
         }
     }
@@ -222,7 +222,7 @@ impl Waiting {
 
     /// The reply.
     pub(super) async fn reply(&mut self) -> Outcome {
-        let over = || Fault::NoReply("the connection was given up".into());
+        let over = || McpError::NoReply("the connection was given up".into());
         (&mut self.reply).await.unwrap_or_else(|_| Err(over()))
     }
 }

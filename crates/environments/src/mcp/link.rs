@@ -1,8 +1,8 @@
 //! One connection to an MCP server: a transport, the greeting, and requests over it.
 
 use super::{
+    error::McpError,
     exchange::Target,
-    fault::Fault,
     inbox::{Inbox, Waiting},
     mask::Secrets,
     message::Outgoing,
@@ -26,11 +26,11 @@ use tokio::{
 };
 
 /// How long a server may take to hear that we go.
-const GOODBYE: Duration = Duration::from_secs(1);
+const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long one answer of ours may take to be sent; others wait meanwhile.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long the rest of an exchange is read after its reply, to use the connection again.
-const TAIL: Duration = Duration::from_millis(20);
+const TAIL_TIMEOUT: Duration = Duration::from_millis(20);
 
 /// How to reach a server.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ pub(super) enum Route {
 }
 
 impl Route {
-    /// # Errors
+    /// # Decoder
     /// A sentence that says what is wrong with the server's settings.
     pub(super) fn of(server: &McpServer, hosting: &Hosting) -> Result<Self, String> {
         let settings = hosting.settings();
@@ -99,7 +99,7 @@ enum Transport {
 
 impl Transport {
     /// Sends a message. Over HTTP it ends when the exchange does, and fails when that brought no reply.
-    async fn send(&self, message: &Outgoing) -> Result<(), Fault> {
+    async fn send(&self, message: &Outgoing) -> Result<(), McpError> {
         match self {
             Self::Program(stdio) => stdio.send(message).await,
             Self::Http(streamable) => streamable.send(message).await,
@@ -122,7 +122,7 @@ pub(super) struct Link {
 
 impl Link {
     /// Connects. Takes as long as it takes: the caller bounds it. The server is to be greeted next.
-    pub(super) async fn connect(route: &Route, secrets: &Secrets) -> Result<Self, Fault> {
+    pub(super) async fn connect(route: &Route, secrets: &Secrets) -> Result<Self, McpError> {
         let (inbox, answers) = Inbox::new();
         let mut tasks = JoinSet::new();
         let mut process = None;
@@ -130,7 +130,7 @@ impl Link {
             Route::Program { program, server } => {
                 let started = process::start(server, program, secrets);
                 let started =
-                    started.map_err(|error| Fault::NotSent(format!("its program cannot be started: {error}")))?;
+                    started.map_err(|error| McpError::NotSent(format!("its program cannot be started: {error}")))?;
                 let Started { process: started, stdout, stdin } = started;
                 process = Some(started);
                 let (stdio, lines) = Stdio::new();
@@ -158,9 +158,13 @@ impl Link {
     }
 
     /// Asks for something and waits for the reply. When it is dropped meanwhile, the server is told.
-    pub(super) async fn request(&self, method: &'static str, mut params: JsonObject) -> Result<Box<RawValue>, Fault> {
+    pub(super) async fn request(
+        &self,
+        method: &'static str,
+        mut params: JsonObject,
+    ) -> Result<Box<RawValue>, McpError> {
         if let Some(why) = self.inbox.why_ended() {
-            return Err(Fault::NotSent(why));
+            return Err(McpError::NotSent(why));
         }
         if let Some(about_us) = self.about_us.lock().unwrap_or_else(PoisonError::into_inner).clone() {
             params.insert("_meta".into(), about_us);
@@ -172,7 +176,7 @@ impl Link {
         let outcome = tokio::select! {
             biased;
             reply = asked.waiting.reply() => {
-                drop(timeout(TAIL, sending).await);
+                drop(timeout(TAIL_TIMEOUT, sending).await);
                 reply
             }
             sent = &mut sending => match sent {
@@ -184,7 +188,7 @@ impl Link {
         outcome
     }
 
-    pub(super) async fn notify(&self, method: &'static str) -> Result<(), Fault> {
+    pub(super) async fn notify(&self, method: &'static str) -> Result<(), McpError> {
         self.transport.send(&Outgoing::notification(method, &json!({}))).await
     }
 
@@ -245,15 +249,15 @@ impl Link {
                 Transport::Sse(_) => {}
             }
         };
-        drop(timeout(GOODBYE, goodbye).await);
+        drop(timeout(GOODBYE_TIMEOUT, goodbye).await);
         self.inbox.end("the connection was closed");
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
         drop(self.process.lock().await.take());
     }
 }
 
-fn target(url: &url::Url, headers: &HeaderMap, client: &reqwest::Client, guard: &Guard) -> Result<Target, Fault> {
-    guard.check(url).map_err(|refused| Fault::NotSent(refused.to_string()))?;
+fn target(url: &url::Url, headers: &HeaderMap, client: &reqwest::Client, guard: &Guard) -> Result<Target, McpError> {
+    guard.check(url).map_err(|refused| McpError::NotSent(refused.to_string()))?;
     Ok(Target { url: url.clone(), headers: headers.clone(), client: client.clone() })
 }
 

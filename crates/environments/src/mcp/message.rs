@@ -1,6 +1,6 @@
 //! Messages of JSON-RPC, as servers send them and as we do.
 
-use super::{fault::Refusal, json};
+use super::{error::Refusal, json};
 use quarterdeck_api::JsonObject;
 use serde_json::{Value, json, value::RawValue};
 

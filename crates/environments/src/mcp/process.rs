@@ -17,7 +17,7 @@ const LINE_MAX: usize = 400;
 const LINE_MAX_BYTES: usize = 64 * 1024;
 
 /// How long a supervisor may take to end what it looks after, before it is killed itself.
-const SUPERVISOR_GRACE: Duration = Duration::from_secs(5);
+const SUPERVISOR_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A running program, in a process group of its own. Dropping it ends it and what it started: the group, and under a
 /// supervisor also what has left the group.
@@ -90,7 +90,7 @@ impl Drop for Process {
         let _ = kill_process(pid, Signal::TERM);
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
-                if timeout(SUPERVISOR_GRACE, child.wait()).await.is_err() {
+                if timeout(SUPERVISOR_TIMEOUT, child.wait()).await.is_err() {
                     let _ = kill_process_group(pid, Signal::KILL);
                 }
             });

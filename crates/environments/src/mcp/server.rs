@@ -2,12 +2,12 @@
 
 use super::{
     McpLimits, content,
-    fault::{Fault, METHOD_NOT_FOUND},
+    error::{METHOD_NOT_FOUND, McpError},
     greeting,
     link::{Link, Route},
-    listing::{Listed, Listing},
     mask::Secrets,
     names,
+    tool_list::{Listed, ToolList},
 };
 use crate::{CallError, Hosting, OpenError, Output, Tool};
 use http::StatusCode;
@@ -29,9 +29,9 @@ const REOPEN_TRIES: u32 = 2;
 /// Further tries of a call that a server did not take: because it was not there, knew our session no more, or was busy.
 const CALL_AGAIN_MAX: u32 = 3;
 /// The wait after the first failed try; it doubles with each further one.
-const RETRY_WAIT: Duration = Duration::from_millis(500);
+const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 /// A server that wants to be left alone for longer is not waited for.
-const RETRY_AFTER_MAX: Duration = Duration::from_secs(30);
+const RETRY_AFTER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Pages of a tool list that are read.
 const PAGES_MAX: usize = 20;
 /// Characters of an error that are told.
@@ -135,31 +135,33 @@ impl Server {
     }
 
     /// How long to wait before a call is made again; none if it is not.
-    fn wait_before_again(&self, link: &Link, fault: &Fault, attempt: u32) -> Option<Duration> {
+    fn wait_before_again(&self, link: &Link, fault: &McpError, attempt: u32) -> Option<Duration> {
         if attempt > CALL_AGAIN_MAX {
             return None;
         }
         match fault {
-            Fault::SessionLost(why) if attempt == 1 => {
+            McpError::SessionLost(why) if attempt == 1 => {
                 tracing::info!(server = self.name, why = self.line(why), "an MCP server lost our session");
                 link.end(why);
                 Some(Duration::ZERO)
             }
-            Fault::NotSent(_) => Some(RETRY_WAIT * 2_u32.pow(attempt - 1)),
-            Fault::Status(status) if status.is_busy() => Some(status.retry_after.unwrap_or(RETRY_WAIT * 2 * attempt)),
-            Fault::SessionLost(_) | Fault::Status(_) | Fault::NoReply(_) | Fault::Refused(_) => None,
+            McpError::NotSent(_) => Some(RETRY_INTERVAL * 2_u32.pow(attempt - 1)),
+            McpError::Status(status) if status.is_busy() => {
+                Some(status.retry_after.unwrap_or(RETRY_INTERVAL * 2 * attempt))
+            }
+            McpError::SessionLost(_) | McpError::Status(_) | McpError::NoReply(_) | McpError::Refused(_) => None,
         }
     }
 
-    fn call_failed(&self, fault: &Fault) -> CallError {
+    fn call_failed(&self, fault: &McpError) -> CallError {
         let what = match fault {
-            Fault::NotSent(_) | Fault::SessionLost(_) => NOT_MADE.to_owned(),
-            Fault::NoReply(_) => format!("gave no result; {UNKNOWN}"),
-            Fault::Refused(_) => "refused the call".into(),
-            Fault::Status(status) if status.status.is_server_error() && !status.is_busy() => {
+            McpError::NotSent(_) | McpError::SessionLost(_) => NOT_MADE.to_owned(),
+            McpError::NoReply(_) => format!("gave no result; {UNKNOWN}"),
+            McpError::Refused(_) => "refused the call".into(),
+            McpError::Status(status) if status.status.is_server_error() && !status.is_busy() => {
                 format!("did not answer the call; {UNKNOWN}")
             }
-            Fault::Status(_) => "did not take the call".into(),
+            McpError::Status(_) => "did not take the call".into(),
         };
         CallError(self.sentence(&what, &told(fault)))
     }
@@ -186,18 +188,18 @@ impl Server {
             Route::Program { .. } => self.limits.start,
             Route::Http { .. } | Route::Sse { .. } => self.limits.connect,
         };
-        let mut wait = RETRY_WAIT;
+        let mut wait = RETRY_INTERVAL;
         let mut cause = String::new();
         for attempt in 1..=tries {
             let fault = match timeout(limit, self.connect()).await {
                 Ok(Ok(link)) => return Ok(link),
                 Ok(Err(fault)) => fault,
-                Err(_) => Fault::NoReply(format!("no answer within {} s", limit.as_secs_f64())),
+                Err(_) => McpError::NoReply(format!("no answer within {} s", limit.as_secs_f64())),
             };
             cause = told(&fault);
             tracing::warn!(server = self.name, attempt, error = self.line(&cause), "cannot connect to an MCP server");
             let asked_for = fault.retry_after().unwrap_or_default();
-            if attempt == tries || !fault.may_pass() || asked_for > RETRY_AFTER_MAX {
+            if attempt == tries || !fault.may_pass() || asked_for > RETRY_AFTER_TIMEOUT {
                 break;
             }
             sleep(wait.max(asked_for)).await;
@@ -206,7 +208,7 @@ impl Server {
         Err(cause)
     }
 
-    async fn connect(&self) -> Result<Link, Fault> {
+    async fn connect(&self) -> Result<Link, McpError> {
         let (link, said) = self.greeted().await?;
         *self.instructions.lock().unwrap_or_else(PoisonError::into_inner) = said;
         self.list(&link).await?;
@@ -214,13 +216,13 @@ impl Server {
     }
 
     /// Connects and greets; by the older transport, where a server does not know the one of today.
-    async fn greeted(&self) -> Result<(Link, Option<String>), Fault> {
+    async fn greeted(&self) -> Result<(Link, Option<String>), McpError> {
         let link = Link::connect(&self.route, &self.secrets).await?;
         let fault = match greeting::greet(&link).await {
             Ok(said) => return Ok((link, said)),
             Err(fault) => fault,
         };
-        if let (Some(route), Fault::Status(status)) = (self.route.older(), &fault)
+        if let (Some(route), McpError::Status(status)) = (self.route.older(), &fault)
             && OTHERWISE.contains(&status.status)
             && let Ok(link) = Link::connect(&route, &self.secrets).await
             && let Ok(said) = greeting::greet(&link).await
@@ -231,18 +233,18 @@ impl Server {
     }
 
     /// Reads the tools, page by page.
-    async fn list(&self, link: &Link) -> Result<(), Fault> {
-        let mut listing = Listing::default();
+    async fn list(&self, link: &Link) -> Result<(), McpError> {
+        let mut listing = ToolList::default();
         let mut params = JsonObject::new();
         for _ in 0..PAGES_MAX {
             let page = timeout(self.limits.connect, link.request("tools/list", params)).await;
-            let page = page.map_err(|_| Fault::NoReply("its tools could not be listed in time".into()))?;
+            let page = page.map_err(|_| McpError::NoReply("its tools could not be listed in time".into()))?;
             let page = match page {
                 // A server of something else than tools.
                 Err(fault) if fault.refusal().is_some_and(|refusal| refusal.code == METHOD_NOT_FOUND) => break,
                 page => page?,
             };
-            let next = listing.add_page(page.get()).map_err(Fault::NoReply)?;
+            let next = listing.add_page(page.get()).map_err(McpError::NoReply)?;
             let Some(cursor) = next else { break };
             params = JsonObject::from_iter([("cursor".to_owned(), Value::from(cursor))]);
         }
@@ -269,16 +271,18 @@ impl Server {
 }
 
 /// A fault in words, with what to do where that is known.
-fn told(fault: &Fault) -> String {
+fn told(fault: &McpError) -> String {
     match fault {
-        Fault::Status(status) => match (status.status, status.retry_after) {
+        McpError::Status(status) => match (status.status, status.retry_after) {
             (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, _) => {
                 format!("{status} (a token is given by the `headers` of the server)")
             }
             (_, Some(wait)) => format!("{status} (it asks to be left alone for {} s)", wait.as_secs()),
             (_, None) => status.to_string(),
         },
-        Fault::NotSent(_) | Fault::NoReply(_) | Fault::Refused(_) | Fault::SessionLost(_) => fault.to_string(),
+        McpError::NotSent(_) | McpError::NoReply(_) | McpError::Refused(_) | McpError::SessionLost(_) => {
+            fault.to_string()
+        }
     }
 }
 

@@ -2,9 +2,9 @@
 
 use super::{
     MESSAGE_MAX_BYTES,
+    error::McpError,
     events::{Cutter, Event, TooLong},
     exchange::{Body, Target, body_of, media_type, whole},
-    fault::Fault,
     inbox::Inbox,
     message::Outgoing,
 };
@@ -36,7 +36,7 @@ pub(super) struct Stream {
 
 impl Sse {
     /// Opens the stream and waits for the server to say where to post.
-    pub(super) async fn connect(target: Target, inbox: Arc<Inbox>) -> Result<(Self, Stream), Fault> {
+    pub(super) async fn connect(target: Target, inbox: Arc<Inbox>) -> Result<(Self, Stream), McpError> {
         let accept = HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static("text/event-stream"))]);
         let response = target.send(Method::GET, accept, None).await?;
         if !response.status().is_success() {
@@ -45,35 +45,36 @@ impl Sse {
         let host = target.host();
         if body_of(&response) != Body::Events {
             let media_type = media_type(&response);
-            return Err(Fault::NotSent(format!(
+            return Err(McpError::NotSent(format!(
                 "{host} did not open a stream of events, but answered with {media_type}"
             )));
         }
         let mut stream = Stream { response, cutter: Cutter::new(MESSAGE_MAX_BYTES), chunk: Bytes::new(), host };
         let endpoint = loop {
-            let event = stream.next().await.map_err(Fault::NotSent)?;
+            let event = stream.next().await.map_err(McpError::NotSent)?;
             match event {
                 Some(event) if event.name == "endpoint" => break event.data,
                 Some(_) => {}
-                None => return Err(Fault::NotSent(format!("{} did not say where to post messages", stream.host))),
+                None => return Err(McpError::NotSent(format!("{} did not say where to post messages", stream.host))),
             }
         };
         let endpoint = String::from_utf8_lossy(&endpoint);
         let url = target.url.join(endpoint.trim().trim_matches('"'));
-        let url = url.map_err(|_| Fault::NotSent(format!("{} names no address to post messages to", stream.host)))?;
+        let url =
+            url.map_err(|_| McpError::NotSent(format!("{} names no address to post messages to", stream.host)))?;
         // Headers, secrets among them, go where the user sent them and nowhere else.
         if url.origin() != target.url.origin() {
-            return Err(Fault::NotSent(format!("{} wants messages to be posted to another host", stream.host)));
+            return Err(McpError::NotSent(format!("{} wants messages to be posted to another host", stream.host)));
         }
         Ok((Self { target: Target { url, ..target }, inbox }, stream))
     }
 
-    pub(super) async fn send(&self, message: &Outgoing) -> Result<(), Fault> {
+    pub(super) async fn send(&self, message: &Outgoing) -> Result<(), McpError> {
         let exchange = timeout(POST_TIMEOUT, self.post(message)).await;
-        exchange.unwrap_or_else(|_| Err(Fault::NoReply(format!("{} did not take a message", self.target.host()))))
+        exchange.unwrap_or_else(|_| Err(McpError::NoReply(format!("{} did not take a message", self.target.host()))))
     }
 
-    async fn post(&self, message: &Outgoing) -> Result<(), Fault> {
+    async fn post(&self, message: &Outgoing) -> Result<(), McpError> {
         let accept =
             HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static("application/json, text/plain, */*"))]);
         let response = self.target.send(Method::POST, accept, Some(&message.text)).await?;

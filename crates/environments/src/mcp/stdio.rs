@@ -1,6 +1,6 @@
 //! The transport over standard streams: a message a line.
 
-use super::{MESSAGE_MAX_BYTES, fault::Fault, inbox::Inbox, json, message::Outgoing};
+use super::{MESSAGE_MAX_BYTES, error::McpError, inbox::Inbox, json, message::Outgoing};
 use std::{
     io,
     sync::{Arc, Mutex, PoisonError},
@@ -35,8 +35,8 @@ impl Stdio {
     }
 
     /// Waits for room, so that a program which does not read is not written to without end.
-    pub(super) async fn send(&self, message: &Outgoing) -> Result<(), Fault> {
-        let over = || Fault::NotSent("its input is closed".into());
+    pub(super) async fn send(&self, message: &Outgoing) -> Result<(), McpError> {
+        let over = || McpError::NotSent("its input is closed".into());
         let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or_else(over)?;
         let bytes = u32::try_from(message.text.len().min(UNWRITTEN_MAX_BYTES)).unwrap_or(u32::MAX);
         let room = Arc::clone(&self.room).acquire_many_owned(bytes).await.map_err(|_| over())?;

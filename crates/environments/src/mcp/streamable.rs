@@ -3,9 +3,9 @@
 
 use super::{
     MESSAGE_MAX_BYTES,
+    error::McpError,
     events::{Cutter, TooLong},
     exchange::{Body, Target, body_of, media_type, whole},
-    fault::Fault,
     inbox::Inbox,
     message::Outgoing,
 };
@@ -31,10 +31,10 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 const SESSION_ID_MAX_BYTES: usize = 4_096;
 /// Tries to take up a stream that brought nothing new.
 const RESUME_TRIES: u32 = 4;
-const RESUME_WAIT: Duration = Duration::from_millis(500);
+const RESUME_INTERVAL: Duration = Duration::from_millis(500);
 /// The same for the stream of what a server says unasked.
 const LISTEN_TRIES: u32 = 6;
-const LISTEN_WAIT_MAX: Duration = Duration::from_mins(1);
+const LISTEN_INTERVAL_MAX: Duration = Duration::from_mins(1);
 
 /// A connection.
 #[derive(Debug)]
@@ -70,7 +70,7 @@ impl Streamable {
         self.is_modern.store(is_modern, Ordering::Release);
     }
 
-    pub(super) async fn send(&self, message: &Outgoing) -> Result<(), Fault> {
+    pub(super) async fn send(&self, message: &Outgoing) -> Result<(), McpError> {
         let accept = HeaderValue::from_static("application/json, text/event-stream");
         let headers = self.headers(accept, Some(message));
         let response = self.target.send(Method::POST, headers, Some(&message.text)).await?;
@@ -86,36 +86,37 @@ impl Streamable {
         }
     }
 
-    async fn read_reply(&self, response: Response, id: u64) -> Result<(), Fault> {
+    async fn read_reply(&self, response: Response, id: u64) -> Result<(), McpError> {
         let (host, status) = (self.target.host(), response.status());
         match (status, body_of(&response)) {
             (StatusCode::ACCEPTED | StatusCode::NO_CONTENT, _) if self.listens.load(Ordering::Acquire) => Ok(()),
             (StatusCode::ACCEPTED | StatusCode::NO_CONTENT, _) => {
-                Err(Fault::NoReply(format!("{host} answered {status}, without a reply")))
+                Err(McpError::NoReply(format!("{host} answered {status}, without a reply")))
             }
             (_, Body::Events) => self.read_events(response, id).await,
             (_, Body::Json) => self.read_body(response, id).await,
             (_, Body::Other) => {
-                Err(Fault::NoReply(format!("{host} answered with {}, not with a message", media_type(&response))))
+                Err(McpError::NoReply(format!("{host} answered with {}, not with a message", media_type(&response))))
             }
         }
     }
 
-    async fn read_body(&self, response: Response, id: u64) -> Result<(), Fault> {
+    async fn read_body(&self, response: Response, id: u64) -> Result<(), McpError> {
         let (host, media_type) = (self.target.host(), media_type(&response));
         let body = whole(response).await.map_err(|error| self.target.fault(error))?;
-        let body = body
-            .ok_or_else(|| Fault::NoReply(format!("{host} sent a message of more than {MESSAGE_MAX_BYTES} bytes")))?;
+        let body = body.ok_or_else(|| {
+            McpError::NoReply(format!("{host} sent a message of more than {MESSAGE_MAX_BYTES} bytes"))
+        })?;
         self.inbox.take(&body, Some(id));
         if self.inbox.is_settled(id) {
             return Ok(());
         }
         let what = if body.trim_ascii().is_empty() { "nothing" } else { "something that is no reply" };
-        Err(Fault::NoReply(format!("{host} answered with {what} ({media_type})")))
+        Err(McpError::NoReply(format!("{host} answered with {what} ({media_type})")))
     }
 
     /// Reads a stream until the reply came, and takes it up again as long as that brings something.
-    async fn read_events(&self, response: Response, id: u64) -> Result<(), Fault> {
+    async fn read_events(&self, response: Response, id: u64) -> Result<(), McpError> {
         let mut cutter = Cutter::new(MESSAGE_MAX_BYTES);
         let mut response = Some(response);
         let mut tries = 0;
@@ -133,11 +134,11 @@ impl Streamable {
             if tries > RESUME_TRIES {
                 break;
             }
-            sleep(cutter.retry().unwrap_or(RESUME_WAIT)).await;
+            sleep(cutter.retry().unwrap_or(RESUME_INTERVAL)).await;
             cutter = cutter.restarted();
             response = self.open_stream(Some(&last)).await.ok();
         }
-        Err(Fault::NoReply(format!("{} sent no reply: {why}", self.target.host())))
+        Err(McpError::NoReply(format!("{} sent no reply: {why}", self.target.host())))
     }
 
     async fn read_stream(&self, mut response: Response, cutter: &mut Cutter, id: Option<u64>) -> End {
@@ -172,7 +173,7 @@ impl Streamable {
     }
 
     /// Opens a stream of what the server says unasked, or of what came after an event.
-    async fn open_stream(&self, after: Option<&str>) -> Result<Response, Fault> {
+    async fn open_stream(&self, after: Option<&str>) -> Result<Response, McpError> {
         let mut headers = self.headers(HeaderValue::from_static("text/event-stream"), None);
         if let Some(after) = after.and_then(|after| HeaderValue::from_str(after).ok()) {
             headers.insert(LAST_EVENT_ID, after);
@@ -188,7 +189,7 @@ impl Streamable {
     pub(super) async fn listen(&self) {
         let mut cutter = Cutter::new(MESSAGE_MAX_BYTES);
         let mut tries = 0;
-        let mut wait = RESUME_WAIT;
+        let mut wait = RESUME_INTERVAL;
         while tries < LISTEN_TRIES {
             tries += 1;
             match self.open_stream(cutter.last_id()).await {
@@ -196,8 +197,8 @@ impl Streamable {
                     self.listens.store(true, Ordering::Release);
                     let before = std::time::Instant::now();
                     self.read_stream(response, &mut cutter, None).await;
-                    if before.elapsed() > LISTEN_WAIT_MAX {
-                        (tries, wait) = (0, RESUME_WAIT);
+                    if before.elapsed() > LISTEN_INTERVAL_MAX {
+                        (tries, wait) = (0, RESUME_INTERVAL);
                     }
                 }
                 Err(fault) if !fault.may_pass() => break,
@@ -205,7 +206,7 @@ impl Streamable {
             }
             cutter = cutter.restarted();
             sleep(cutter.retry().unwrap_or(wait)).await;
-            wait = (wait * 2).min(LISTEN_WAIT_MAX);
+            wait = (wait * 2).min(LISTEN_INTERVAL_MAX);
         }
         self.listens.store(false, Ordering::Release);
     }

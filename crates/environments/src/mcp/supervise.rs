@@ -19,7 +19,7 @@ pub(super) fn arguments(program: &str) -> [OsString; 4] {
 #[cfg(not(target_os = "linux"))]
 /// Fails: there is no supervisor for this system.
 ///
-/// # Errors
+/// # Decoder
 /// Always.
 pub fn supervise(_parent: u32, _command: &[OsString]) -> std::io::Result<u8> {
     Err(std::io::ErrorKind::Unsupported.into())
@@ -28,7 +28,7 @@ pub fn supervise(_parent: u32, _command: &[OsString]) -> std::io::Result<u8> {
 /// Keeps other processes of the same user from reading this process' memory and variables. It leaves no core dumps
 /// then, either, and debuggers cannot attach. Nothing happens on systems other than Linux.
 ///
-/// # Errors
+/// # Decoder
 /// The system does not do it.
 pub fn hide_process() -> std::io::Result<()> {
     #[cfg(target_os = "linux")]
@@ -59,11 +59,11 @@ mod linux {
     const BECOME: &str = "become";
     /// Rounds of ending what is left, and the wait between them.
     const ROUNDS_MAX: usize = 200;
-    const ROUND_WAIT: Duration = Duration::from_millis(10);
+    const ROUND_INTERVAL: Duration = Duration::from_millis(10);
 
     /// Runs a program and looks after it until it ends or the process `parent` does. Returns the code to exit with.
     ///
-    /// # Errors
+    /// # Decoder
     /// The program cannot be started, or the system does not let it be looked after.
     pub fn supervise(parent: u32, command: &[OsString]) -> io::Result<u8> {
         match command.split_first() {
@@ -157,7 +157,7 @@ mod linux {
             for pid in left {
                 let _ = kill_process(pid, Signal::KILL);
             }
-            sleep(ROUND_WAIT).await;
+            sleep(ROUND_INTERVAL).await;
             collect(program);
         }
     }

@@ -17,7 +17,7 @@ use tokio::{
 /// How long a session waits for a browser while all are in use.
 const PLACE_TIMEOUT: Duration = Duration::from_secs(45);
 /// How often it looks for one that nobody works with.
-const PLACE_POLL: Duration = Duration::from_secs(1);
+const PLACE_POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// Bytes that one browser may load in its life.
 const TRAFFIC_MAX_BYTES: u64 = 5 << 30;
 
@@ -90,7 +90,7 @@ impl Browsers {
 
     /// A place for one more browser. Those that nobody works with make room; then it is waited for a while.
     ///
-    /// # Errors
+    /// # Decoder
     /// A sentence, when there is none in time.
     pub(crate) async fn place(&self, context: &OpenContext) -> Result<OwnedSemaphorePermit, String> {
         let until = Instant::now() + PLACE_TIMEOUT;
@@ -101,7 +101,7 @@ impl Browsers {
             if context.parked.evict(EnvironmentKind::Web).await {
                 continue;
             }
-            let waited = tokio::time::timeout(PLACE_POLL, Arc::clone(&self.places).acquire_owned()).await;
+            let waited = tokio::time::timeout(PLACE_POLL_INTERVAL, Arc::clone(&self.places).acquire_owned()).await;
             match waited {
                 Ok(Ok(place)) => return Ok(place),
                 Ok(Err(_)) => return Err("this server is being stopped".into()),
@@ -120,7 +120,7 @@ impl Browsers {
 
     /// Starts a browser.
     ///
-    /// # Errors
+    /// # Decoder
     /// A sentence for the session's owner; the cause is logged.
     pub(crate) async fn start(&self, wanted: &Wanted) -> Result<Chromium, String> {
         self.launch(wanted).await.map_err(|cause| {
@@ -131,7 +131,7 @@ impl Browsers {
 
     /// Starts a browser and ends it again.
     ///
-    /// # Errors
+    /// # Decoder
     /// A sentence for the operator.
     pub(crate) async fn try_one(&self) -> Result<(), String> {
         let setup = self.tab_setup(Size { width: 200, height: 200 }, None, None);

@@ -41,7 +41,7 @@ const START_TIMEOUT: Duration = Duration::from_secs(20);
 /// How often it is looked whether files and tabs have come.
 const ARRIVAL_POLL: Duration = Duration::from_millis(50);
 /// Time for a page to say how still it is, or what is at a place. One that is busy is not waited for.
-const GLANCE: Duration = Duration::from_millis(300);
+const GLANCE_TIMEOUT: Duration = Duration::from_millis(300);
 /// Time after which a page that answers nothing is taken to be busy with a script without end.
 const HANG: Duration = Duration::from_secs(2);
 /// Time for the other scripts.
@@ -49,7 +49,7 @@ const SCRIPT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time for one action without the waiting after it. With that it stays below 30 seconds.
 const ACTION_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long files that are under way are waited for.
-const DOWNLOAD_WAIT: Duration = Duration::from_secs(5);
+const DOWNLOAD_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A running Chromium.
 #[derive(Debug)]
@@ -122,7 +122,7 @@ struct Settled {
 impl Chromium {
     /// Starts a browser with one blank tab.
     ///
-    /// # Errors
+    /// # Decoder
     /// A sentence for the operator.
     pub(crate) async fn start(
         (launch, memory): (&Launch, &Arc<MemoryWatch>),
@@ -224,7 +224,7 @@ impl Chromium {
 
     async fn changes(&self) -> Option<u64> {
         let page = self.active_page()?;
-        page.helper(GLANCE, "quiet", &[]).await.ok()?["changes"].as_u64()
+        page.helper(GLANCE_TIMEOUT, "quiet", &[]).await.ok()?["changes"].as_u64()
     }
 
     /// Whether a page is kept busy by a script of its own. One that is only slow, or that has none as it is still blank, must
@@ -250,7 +250,7 @@ impl Chromium {
                     if let Some(page) = self.active_page() {
                         page.post("Page.stopLoading", json!({}));
                     }
-                    let load = format!("not finished after {} s; stopped", settle::LOAD_MAX.as_secs());
+                    let load = format!("not finished after {} s; stopped", settle::LOAD_TIMEOUT.as_secs());
                     return Settled { load: Some(load), ..Settled::default() };
                 }
                 Verdict::Wait if self.cdp.has_ended() => return Settled::default(),
@@ -280,7 +280,7 @@ impl Chromium {
             return known;
         }
         let Some(page) = self.active_page() else { return known };
-        let quiet = page.helper(GLANCE, "quiet", &[]).await.unwrap_or_default();
+        let quiet = page.helper(GLANCE_TIMEOUT, "quiet", &[]).await.unwrap_or_default();
         let unchanged = quiet["unchanged"].as_f64();
         let unchanged = unchanged.map(|ms| Duration::from_secs_f64((ms / 1_000.0).clamp(0.0, 3_600.0)));
         Signs { unchanged, changes: quiet["changes"].as_u64(), ..known }
@@ -297,7 +297,7 @@ impl Chromium {
                 tokio::time::sleep(ARRIVAL_POLL).await;
             }
         };
-        let _ = tokio::time::timeout(DOWNLOAD_WAIT, waiting).await;
+        let _ = tokio::time::timeout(DOWNLOAD_TIMEOUT, waiting).await;
         true
     }
 

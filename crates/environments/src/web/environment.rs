@@ -12,7 +12,7 @@ use super::{
     tools::{self, Arguments, Call, Mode, receipt},
 };
 use crate::{
-    CallError, Environment, FileBytes, Observation, OpenContext, OpenError, Order, Output, OutputFile, Parking,
+    CallError, CallOrder, Environment, FileBytes, Observation, OpenContext, OpenError, Output, OutputFile, Parking,
     Picture, TakeOver, Tool,
 };
 use async_trait::async_trait;
@@ -87,7 +87,7 @@ struct Inner {
 impl WebEnvironment {
     /// Opens the environment, and its browser unless that is to wait for the first call.
     ///
-    /// # Errors
+    /// # Decoder
     /// [`OpenError`] when no browser can be had.
     pub(crate) async fn open(browsers: Arc<Browsers>, spec: WebSpec, context: OpenContext) -> Result<Self, OpenError> {
         let vision = context.vision;
@@ -450,8 +450,8 @@ impl Environment for WebEnvironment {
         EnvironmentKind::Web
     }
 
-    fn order(&self) -> Order {
-        Order::InTurn
+    fn order(&self) -> CallOrder {
+        CallOrder::InTurn
     }
 
     fn parking(&self) -> Parking {

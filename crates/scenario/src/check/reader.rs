@@ -4,8 +4,8 @@ use super::Known;
 use crate::{
     TextTest,
     condition::compiled,
+    diagnostic::Notes,
     distance::meant,
-    fault::Notes,
     template, units,
     yaml::{Key, Kind, Node},
 };

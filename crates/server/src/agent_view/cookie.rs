@@ -25,7 +25,7 @@ fn is_secure(settings: &ServerSettings) -> bool {
 pub(super) fn set(settings: &ServerSettings, headers: &HeaderMap, value: Option<&str>) -> HeaderValue {
     let name = name(settings, headers);
     let secure = if is_secure(settings) { "; Secure" } else { "" };
-    let age = if value.is_some() { quarterdeck_store::SIGN_IN_MAX.num_seconds() } else { 0 };
+    let age = if value.is_some() { quarterdeck_store::SIGN_IN_TTL.num_seconds() } else { 0 };
     let value = value.unwrap_or_default();
     let cookie = format!("{name}={value}; Max-Age={age}; Path=/; HttpOnly; SameSite=Strict{secure}");
     #[expect(clippy::expect_used, reason = "digits, letters and punctuation are a header value")]

@@ -12,7 +12,7 @@ use std::{
 
 /// Tries that an address has in a window; those that sign in do not count.
 const TRIES_MAX: u32 = 10;
-const WINDOW: TimeDelta = TimeDelta::minutes(1);
+const TRIES_TTL: TimeDelta = TimeDelta::minutes(1);
 /// Addresses that are remembered. Whoever has more starts anew each time, as with any limit by address.
 const ADDRESSES_MAX: usize = 10_000;
 
@@ -62,7 +62,7 @@ impl Tries {
 
 impl Window {
     fn end(&self) -> Timestamp {
-        self.begun + WINDOW
+        self.begun + TRIES_TTL
     }
 }
 
@@ -76,7 +76,7 @@ fn network(address: IpAddr) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
-    use super::{ADDRESSES_MAX, TRIES_MAX, Tries, WINDOW};
+    use super::{ADDRESSES_MAX, TRIES_MAX, TRIES_TTL, Tries};
     use chrono::{DateTime, TimeDelta};
     use std::net::Ipv4Addr;
 
@@ -96,7 +96,7 @@ mod tests {
         assert_eq!(take(&tries, "10.0.0.1", later), Err(41));
         assert_eq!(take(&tries, "::ffff:10.0.0.1", later), Err(41));
         assert_eq!(take(&tries, "10.0.0.2", later), Ok(()));
-        assert_eq!(take(&tries, "10.0.0.1", NOW + WINDOW), Ok(()));
+        assert_eq!(take(&tries, "10.0.0.1", NOW + TRIES_TTL), Ok(()));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use super::{ExportError, export};
 use crate::keys::{key_hash, new_key};
 use quarterdeck_agent::{ModelRunner, ScriptedModel};
-use quarterdeck_api::{Errors, Problem, SessionId, SessionRequest, Timestamp};
+use quarterdeck_api::{Decoder, Problem, SessionId, SessionRequest, Timestamp};
 use quarterdeck_core::{Cast, Command};
 use quarterdeck_engine::{
     Clock, CreateError, Created, Engine, EngineSettings, Preparation, Sessions, SubmitError, Target, VirtualClock,
@@ -54,7 +54,7 @@ pub enum VerifyError {
 
 /// Plays a recording and compares what comes out.
 ///
-/// # Errors
+/// # Decoder
 /// [`VerifyError`].
 pub async fn verify(recording: &Recording) -> Result<Verdict, VerifyError> {
     let store = quarterdeck_store::open("sqlite::memory:").await?;
@@ -184,7 +184,7 @@ fn request(recorded: &Value) -> Result<SessionRequest, VerifyError> {
     }
     let text = recorded.to_string();
     let body = quarterdeck_api::Body::parse(Some("application/json"), text.as_bytes()).map_err(told)?;
-    let errors = Errors::default();
+    let errors = Decoder::default();
     let request = errors.body::<SessionRequest>(&body);
     errors.finish(request).map_err(told)
 }

@@ -14,7 +14,7 @@ use axum::{
 };
 use http::{HeaderMap, StatusCode, header};
 use quarterdeck_api::{
-    Agent, AgentGetQuery, AgentListQuery, AgentOrder, AgentRevisionRecord, AgentSort, ErrorBody, Errors, Page,
+    Agent, AgentGetQuery, AgentListQuery, AgentOrder, AgentRevisionRecord, AgentSort, Decoder, ErrorBody, Page,
     PatchAgent, Problem, RevisionListQuery, RevisionOrder,
 };
 use quarterdeck_engine::Found;
@@ -64,7 +64,7 @@ pub(crate) async fn list(
     State(app): State<App>,
     MaybeAuthenticated(caller, input): MaybeAuthenticated,
 ) -> Result<Response, ApiError> {
-    let errors = Errors::default();
+    let errors = Decoder::default();
     let query = input.parameters::<AgentListQuery>(&errors);
     let query = errors.finish(query)?;
     let key = |field| match field {
@@ -108,7 +108,7 @@ pub(crate) async fn get(
     State(app): State<App>,
     MaybeAuthenticated(caller, input): MaybeAuthenticated,
 ) -> Result<Response, ApiError> {
-    let errors = Errors::default();
+    let errors = Decoder::default();
     let query = input.parameters::<AgentGetQuery>(&errors);
     let query = errors.finish(query)?;
     let name = input.variable("agent_name");
@@ -208,7 +208,7 @@ pub(crate) async fn revisions(
     State(app): State<App>,
     MaybeAuthenticated(caller, input): MaybeAuthenticated,
 ) -> Result<Json<Page<AgentRevisionRecord>>, ApiError> {
-    let errors = Errors::default();
+    let errors = Decoder::default();
     let query = input.parameters::<RevisionListQuery>(&errors);
     let RevisionListQuery { paging, sort } = errors.finish(query)?;
     let newest_first = sort.first().is_none_or(|sort| sort.descending);
@@ -238,7 +238,7 @@ pub(crate) async fn restore(
     Authenticated(caller, input): Authenticated,
 ) -> Result<Response, ApiError> {
     let condition = if_match(&input)?;
-    let errors = Errors::default();
+    let errors = Decoder::default();
     let number = errors.revision_number(input.variable("number"));
     let number = errors.finish(number)?;
     Ok(tagged(app.catalog.restore(caller, input.variable("agent_name"), number, condition).await?).into_response())

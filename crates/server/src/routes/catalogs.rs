@@ -2,9 +2,9 @@
 
 use crate::{App, error::ApiError, input::Input};
 use http::{StatusCode, header};
-use quarterdeck_api::{AgentWriteQuery, Decode, Errors, IfMatch, Page, Paging, Sort};
+use quarterdeck_api::{AgentWriteQuery, Decode, Decoder, IfMatch, Page, Paging, Sort};
 use quarterdeck_engine::{Found, Item};
-use quarterdeck_store::{Caller, EntryFilter, EntryKey, Listing, Shelf};
+use quarterdeck_store::{Caller, EntryFilter, EntryKey, ListPage, Shelf};
 
 /// Replaces the entry that the path names in `variable`.
 pub(super) async fn put<T: Item + Decode>(
@@ -48,7 +48,7 @@ fn condition<T: Item>(input: &Input) -> Result<IfMatch, ApiError> {
 
 /// What the body holds, and why it is written: only agents keep that, and the others know no such parameter.
 pub(super) fn written<T: Item, B: Decode>(input: &Input) -> Result<(B, Option<String>), ApiError> {
-    let errors = Errors::default();
+    let errors = Decoder::default();
     let message = match T::SHELF {
         Shelf::Agents => input.parameters::<AgentWriteQuery>(&errors).map(|query| query.message),
         Shelf::Environments | Shelf::Skills => Some(None),
@@ -87,7 +87,7 @@ fn first_terms(terms: impl Iterator<Item = (EntryKey, bool)>) -> Vec<(EntryKey, 
     first
 }
 
-pub(super) fn page<T, U>(listing: Listing<T>, paging: Paging, view: impl Fn(T) -> U) -> Page<U> {
+pub(super) fn page<T, U>(listing: ListPage<T>, paging: Paging, view: impl Fn(T) -> U) -> Page<U> {
     Page { items: listing.items.into_iter().map(view).collect(), total: listing.total, page: paging.page }
 }
 

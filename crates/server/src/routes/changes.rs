@@ -7,7 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{StatusCode, header};
-use quarterdeck_api::{ChangesQuery, ErrorBody, Errors, Problem, SessionChanges, SessionId};
+use quarterdeck_api::{ChangesQuery, Decoder, ErrorBody, Problem, SessionChanges, SessionId};
 use quarterdeck_engine::Changes;
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ pub(crate) async fn changes(
     State(app): State<App>,
     MaybeAuthenticated(caller, input): MaybeAuthenticated,
 ) -> Result<Response, ApiError> {
-    let errors = Errors::default();
+    let errors = Decoder::default();
     let id = errors.session_id(input.variable("id"));
     let query = input.parameters::<ChangesQuery>(&errors);
     let (id, query) = errors.finish((id, query))?;

@@ -8,7 +8,7 @@ use crate::{
 };
 use axum::extract::State;
 use http::StatusCode;
-use quarterdeck_api::{ErrorBody, Errors, MessagesBody, SessionId, ToolResultsBody};
+use quarterdeck_api::{Decoder, ErrorBody, MessagesBody, SessionId, ToolResultsBody};
 use quarterdeck_core::Command;
 
 /// Says something to the agent. An idle session begins its next turn, a paused one goes on, an ended one
@@ -29,7 +29,7 @@ pub(crate) async fn messages(
     State(app): State<App>,
     AuthenticatedBody(caller, input): AuthenticatedBody,
 ) -> Result<StatusCode, ApiError> {
-    let errors = Errors::default();
+    let errors = Decoder::default();
     let id = errors.session_id(input.variable("id"));
     let messages = input.body::<MessagesBody>(&errors)?;
     let (id, messages) = errors.finish((id, messages))?;
@@ -52,7 +52,7 @@ pub(crate) async fn tool_results(
     State(app): State<App>,
     AuthenticatedBody(caller, input): AuthenticatedBody,
 ) -> Result<StatusCode, ApiError> {
-    let errors = Errors::default();
+    let errors = Decoder::default();
     let id = errors.session_id(input.variable("id"));
     let results = input.body::<ToolResultsBody>(&errors)?;
     let (id, results) = errors.finish((id, results))?;

@@ -14,7 +14,7 @@ use axum::{
 };
 use http::{HeaderMap, StatusCode};
 use quarterdeck_api::{
-    Environment, EnvironmentKind, EnvironmentListQuery, EnvironmentOrder, EnvironmentSort, ErrorBody, Errors, Page,
+    Decoder, Environment, EnvironmentKind, EnvironmentListQuery, EnvironmentOrder, EnvironmentSort, ErrorBody, Page,
     PatchEnvironment,
 };
 use quarterdeck_store::{EntryFilter, EntryKey};
@@ -59,7 +59,7 @@ pub(crate) async fn list(
     State(app): State<App>,
     MaybeAuthenticated(caller, input): MaybeAuthenticated,
 ) -> Result<Response, ApiError> {
-    let errors = Errors::default();
+    let errors = Decoder::default();
     let query = input.parameters::<EnvironmentListQuery>(&errors);
     let query = errors.finish(query)?;
     let key = |field| match field {

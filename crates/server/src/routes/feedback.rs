@@ -3,7 +3,7 @@
 use crate::{App, authentication::AuthenticatedBody, error::ApiError};
 use axum::extract::State;
 use http::StatusCode;
-use quarterdeck_api::{ErrorBody, Errors, Feedback, SessionId};
+use quarterdeck_api::{Decoder, ErrorBody, Feedback, SessionId};
 
 /// Says whether a session went well. The last word counts.
 #[utoipa::path(post, path = "/api/v2/sessions/{id}/feedback", tag = "sessions", operation_id = "submit_session_feedback",
@@ -19,7 +19,7 @@ pub(crate) async fn session(
     State(app): State<App>,
     AuthenticatedBody(caller, input): AuthenticatedBody,
 ) -> Result<StatusCode, ApiError> {
-    let errors = Errors::default();
+    let errors = Decoder::default();
     let id = errors.session_id(input.variable("id"));
     let feedback = input.body::<Feedback>(&errors)?;
     let (id, feedback) = errors.finish((id, feedback))?;
@@ -44,7 +44,7 @@ pub(crate) async fn event(
     State(app): State<App>,
     AuthenticatedBody(caller, input): AuthenticatedBody,
 ) -> Result<StatusCode, ApiError> {
-    let errors = Errors::default();
+    let errors = Decoder::default();
     let id = errors.session_id(input.variable("id"));
     let index = errors.event_index(input.variable("event_index"));
     let feedback = input.body::<Feedback>(&errors)?;

@@ -7,7 +7,7 @@ use axum::{
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use quarterdeck_api::{ErrorBody, Errors, Problem, SessionId};
+use quarterdeck_api::{Decoder, ErrorBody, Problem, SessionId};
 use quarterdeck_store::{Located, ServedAs};
 
 /// What a browser may show by itself: nothing of it can run.
@@ -41,7 +41,7 @@ pub(crate) async fn get(
     State(app): State<App>,
     MaybeAuthenticated(caller, input): MaybeAuthenticated,
 ) -> Result<Response, ApiError> {
-    let errors = Errors::default();
+    let errors = Decoder::default();
     let id = errors.session_id(input.variable("id"));
     let id = errors.finish(id)?;
     if is_for_a_page(&input) {

@@ -15,7 +15,7 @@ use axum::{
 };
 use http::{StatusCode, header};
 use quarterdeck_api::{
-    ErrorBody, Errors, Event, EventOrder, EventsQuery, Owner, Page, QuotaScope, QuotaStatus, Session, SessionFigures,
+    Decoder, ErrorBody, Event, EventOrder, EventsQuery, Owner, Page, QuotaScope, QuotaStatus, Session, SessionFigures,
     SessionId, SessionListQuery, SessionOrder, SessionRequest, SessionStatus, SessionSummary, TokenQuotaStatus, Tokens,
     mask,
 };
@@ -46,7 +46,7 @@ pub(crate) async fn create(
     State(app): State<App>,
     AuthenticatedBody(caller, input): AuthenticatedBody,
 ) -> Result<Response, ApiError> {
-    let errors = Errors::default();
+    let errors = Decoder::default();
     let key = errors.idempotency_key(input.headers().get("idempotency-key").map(http::HeaderValue::as_bytes));
     let request = input.body::<SessionRequest>(&errors)?;
     let (key, request) = errors.finish((key, request))?;
@@ -118,7 +118,7 @@ pub(crate) async fn list(
     State(app): State<App>,
     Authenticated(caller, input): Authenticated,
 ) -> Result<Json<Page<ListedSession>>, ApiError> {
-    let errors = Errors::default();
+    let errors = Decoder::default();
     let query = input.parameters::<SessionListQuery>(&errors);
     let query = errors.finish(query)?;
     let page = query.paging.page;
@@ -217,7 +217,7 @@ pub(crate) async fn token_quota(_: Authenticated) -> Json<TokenQuotaStatus> {
 
 /// `quota` is no id: this answers as [`cancel`] does for any other word. Undocumented, as for any other word.
 pub(crate) async fn cancel_named_quota(_: Authenticated) -> Result<StatusCode, ApiError> {
-    let errors = Errors::default();
+    let errors = Decoder::default();
     let id = errors.session_id("quota");
     errors.finish(id)?;
     Ok(StatusCode::NO_CONTENT)
@@ -292,7 +292,7 @@ pub(crate) async fn events(
     State(app): State<App>,
     MaybeAuthenticated(caller, input): MaybeAuthenticated,
 ) -> Result<Json<Page<Arc<RawValue>>>, ApiError> {
-    let errors = Errors::default();
+    let errors = Decoder::default();
     let id = errors.session_id(input.variable("id"));
     let query = input.parameters::<EventsQuery>(&errors);
     let (id, query) = errors.finish((id, query))?;
@@ -309,7 +309,7 @@ pub(crate) async fn events(
 
 /// The path's session.
 pub(crate) fn session_id(input: &Input) -> Result<SessionId, ApiError> {
-    let errors = Errors::default();
+    let errors = Decoder::default();
     let id = errors.session_id(input.variable("id"));
     Ok(errors.finish(id)?)
 }

@@ -8,7 +8,7 @@ use crate::{
 };
 use axum::{Json, extract::State};
 use http::StatusCode;
-use quarterdeck_api::{ErrorBody, Errors, Page, PatchSkill, Skill, SkillListQuery, SkillOrder, SkillSort};
+use quarterdeck_api::{Decoder, ErrorBody, Page, PatchSkill, Skill, SkillListQuery, SkillOrder, SkillSort};
 use quarterdeck_store::{EntryFilter, EntryKey};
 
 /// Adds a skill.
@@ -49,7 +49,7 @@ pub(crate) async fn list(
     State(app): State<App>,
     MaybeAuthenticated(caller, input): MaybeAuthenticated,
 ) -> Result<Json<Page<Skill>>, ApiError> {
-    let errors = Errors::default();
+    let errors = Decoder::default();
     let query = input.parameters::<SkillListQuery>(&errors);
     let query = errors.finish(query)?;
     let key = |field| match field {

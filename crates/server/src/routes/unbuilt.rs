@@ -11,7 +11,7 @@ use axum::{
     Router,
     routing::{MethodFilter, on},
 };
-use quarterdeck_api::{Decode, Errors, Problem, decode};
+use quarterdeck_api::{Decode, Decoder, Problem, decode};
 
 /// A body of which nothing is known but that it is an object.
 struct AnyObject;
@@ -66,7 +66,7 @@ pub(crate) fn router() -> Router<App> {
 }
 
 async fn with_body(AuthenticatedBody(_, input): AuthenticatedBody) -> Result<(), ApiError> {
-    let errors = Errors::default();
+    let errors = Decoder::default();
     let id = path_id(&errors, &input);
     let object = input.body::<AnyObject>(&errors)?;
     errors.finish((id, object))?;
@@ -74,7 +74,7 @@ async fn with_body(AuthenticatedBody(_, input): AuthenticatedBody) -> Result<(),
 }
 
 async fn without_body(Authenticated(_, input): Authenticated) -> Result<(), ApiError> {
-    let errors = Errors::default();
+    let errors = Decoder::default();
     let id = path_id(&errors, &input);
     errors.finish(id)?;
     Err(unserved())
@@ -94,7 +94,7 @@ fn not_served(message: &str) -> ApiError {
 }
 
 /// Where the path holds an id, it must be one.
-fn path_id(errors: &Errors, input: &Input) -> Option<()> {
+fn path_id(errors: &Decoder, input: &Input) -> Option<()> {
     // `events` is a listing, and no id of a webhook that could be changed or deleted.
     if input.path() == "/api/v2/webhooks/events" && input.method() != http::Method::GET {
         return errors.path("webhook_id", "events", decode::scalars::uuid).map(drop);

@@ -6,7 +6,7 @@ use super::{
     faults::{self, Asked},
     journal::{BODY_MAX, Entry},
 };
-use crate::{App, around::Rest, authentication::bearer, error::ApiError, keys::key_hash, wire::Wire};
+use crate::{App, around::Rest, authentication::bearer, connection::Connection, error::ApiError, keys::key_hash};
 use axum::{
     body::Body,
     extract::{MatchedPath, Request},
@@ -34,7 +34,7 @@ pub(crate) async fn around(app: &App, bed: Arc<TestBed>, request: Request, rest:
     };
     let body = body.to_bytes();
     let mut entry = entry(&bed, &parts, &body);
-    let wire = parts.extensions.get::<Wire>().cloned().unwrap_or_default();
+    let connection = parts.extensions.get::<Connection>().cloned().unwrap_or_default();
     let clock = Arc::clone(&bed.clock);
     let drawn = |what: &str| clock.drawn(world, what).unwrap_or_default();
     let struck = bed.world(world, |world| {
@@ -56,20 +56,20 @@ pub(crate) async fn around(app: &App, bed: Arc<TestBed>, request: Request, rest:
     let request = Request::from_parts(parts, Body::from(body));
     match struck {
         None => note.of(rest.run(request).await),
-        Some((_, deed)) => struck_by(&deed, note, request, rest, wire).await,
+        Some((_, deed)) => struck_by(&deed, note, request, rest, connection).await,
     }
 }
 
-async fn struck_by(deed: &Deed, note: Note, request: Request, rest: Rest, wire: Wire) -> Response {
+async fn struck_by(deed: &Deed, note: Note, request: Request, rest: Rest, connection: Connection) -> Response {
     match deed {
         Deed::Status { status, retry_after } => note.of(faults::refusal(*status, *retry_after)),
         Deed::Cut(Cut::Headers) => {
             drop(note);
-            faults::cut(&wire).await
+            faults::cut(&connection).await
         }
         Deed::Lost => {
             drop(note.of(rest.run(request).await));
-            faults::cut(&wire).await
+            faults::cut(&connection).await
         }
         Deed::Delay(time) => {
             sleep(*time).await;
@@ -82,7 +82,7 @@ async fn struck_by(deed: &Deed, note: Note, request: Request, rest: Rest, wire: 
         }
         Deed::Cut(Cut::Body) | Deed::Drip(_) | Deed::Truncate(_) | Deed::Garbage | Deed::CloseIdle => {
             let response = note.of(rest.run(request).await);
-            faults::spoiled(response, deed, wire).await
+            faults::spoiled(response, deed, connection).await
         }
     }
 }

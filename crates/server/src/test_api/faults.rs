@@ -1,6 +1,6 @@
-//! Rules of what goes wrong, and how it looks on the wire.
+//! Rules of what goes wrong, and how it looks on the connection.
 
-use crate::wire::Wire;
+use crate::connection::Connection;
 use axum::{
     body::Body,
     response::{IntoResponse, Response},
@@ -16,7 +16,7 @@ use std::{convert::Infallible, time::Duration};
 use tokio::time::sleep;
 
 /// How long what was written last has to leave before a connection is cut behind it.
-const FLUSH: Duration = Duration::from_millis(10);
+const FLUSH_TIMEOUT: Duration = Duration::from_millis(10);
 
 /// A rule and how many requests it was for so far.
 #[derive(Clone, Debug, Serialize)]
@@ -91,8 +91,8 @@ pub(super) fn refusal(status: u16, retry_after: Option<u64>) -> Response {
 }
 
 /// Never answers: the connection is cut.
-pub(super) async fn cut(wire: &Wire) -> Response {
-    wire.cut();
+pub(super) async fn cut(connection: &Connection) -> Response {
+    connection.cut();
     std::future::pending().await
 }
 
@@ -100,7 +100,7 @@ pub(super) async fn cut(wire: &Wire) -> Response {
 const GARBAGE: &str = "{\"this\": is no JSON";
 
 /// The answer with what goes wrong about its body.
-pub(super) async fn spoiled(response: Response, deed: &Deed, wire: Wire) -> Response {
+pub(super) async fn spoiled(response: Response, deed: &Deed, connection: Connection) -> Response {
     let (mut parts, body) = response.into_parts();
     let whole = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
     let (length, body) = match deed {
@@ -113,8 +113,8 @@ pub(super) async fn spoiled(response: Response, deed: &Deed, wire: Wire) -> Resp
             (GARBAGE.len(), Body::from(GARBAGE))
         }
         Deed::Drip(rate) => (whole.len(), dripping(whole, *rate)),
-        Deed::Cut(_) => (whole.len(), cut_in_the_middle(whole, wire)),
-        Deed::CloseIdle => (whole.len(), closing_behind(whole, wire)),
+        Deed::Cut(_) => (whole.len(), cut_in_the_middle(whole, connection)),
+        Deed::CloseIdle => (whole.len(), closing_behind(whole, connection)),
         Deed::Delay(_) | Deed::Status { .. } | Deed::Lost | Deed::Hold(_) => (whole.len(), Body::from(whole)),
     };
     parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
@@ -136,29 +136,29 @@ fn dripping(whole: Bytes, rate: u64) -> Body {
     }))
 }
 
-fn cut_in_the_middle(mut whole: Bytes, wire: Wire) -> Body {
+fn cut_in_the_middle(mut whole: Bytes, connection: Connection) -> Body {
     let half = whole.split_to(whole.len() / 2);
     Body::from_stream(stream::unfold(Some(half), move |half| {
-        let wire = wire.clone();
+        let connection = connection.clone();
         async move {
             if let Some(half) = half {
                 return Some((Ok::<_, Infallible>(half), None));
             }
-            sleep(FLUSH).await;
-            wire.cut();
+            sleep(FLUSH_TIMEOUT).await;
+            connection.cut();
             std::future::pending().await
         }
     }))
 }
 
-fn closing_behind(whole: Bytes, wire: Wire) -> Body {
+fn closing_behind(whole: Bytes, connection: Connection) -> Body {
     Body::from_stream(stream::unfold(Some(whole), move |whole| {
-        let wire = wire.clone();
+        let connection = connection.clone();
         async move {
             let Some(whole) = whole else {
                 tokio::spawn(async move {
-                    sleep(FLUSH).await;
-                    wire.cut();
+                    sleep(FLUSH_TIMEOUT).await;
+                    connection.cut();
                 });
                 return None;
             };

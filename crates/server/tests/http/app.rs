@@ -151,7 +151,7 @@ impl Server {
     }
 
     /// Another organization's key.
-    pub(crate) async fn strangers_key(&self) -> String {
+    pub(crate) async fn other_organizations_key(&self) -> String {
         new_key(&*self.store, "others").await
     }
 

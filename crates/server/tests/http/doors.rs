@@ -25,7 +25,7 @@ enum Key {
 async fn every_documented_route_keeps_out_those_without_a_key_and_other_organizations() {
     let server = TestApp::new().start().await;
     let things = Things::create(&server).await;
-    let stranger = server.strangers_key().await;
+    let stranger = server.other_organizations_key().await;
     let before = things.state(&server).await;
     let doors = doors();
     assert!(doors.len() > 40, "{}", doors.len());

@@ -26,7 +26,7 @@ async fn another_organization_has_a_memory_of_its_own() {
     let server = TestApp::new().start().await;
     let id = server.create(remember("n", "@call memory_set {\"key\": \"a\", \"value\": 1}\n@answer Kept.")).await;
     server.until(&id, "completed").await;
-    let key = server.strangers_key().await;
+    let key = server.other_organizations_key().await;
     let stranger = |method, path: &str| server.anonymous(method, path).bearer_auth(&key);
     let request = remember("n", "@call memory_get {\"key\": \"a\"}\n@answer Known.");
     let created = server.send(stranger(reqwest::Method::POST, "/api/v2/sessions").json(&request)).await;

@@ -30,10 +30,10 @@ enum Action {
     Pause,
     Resume,
     ForceAnswer,
-    /// Results of the pending calls at these places, and of one that is not pending when `stray`.
+    /// Results of the pending calls at these places, and of one that is not pending when `unknown`.
     Results {
         places: Vec<usize>,
-        stray: bool,
+        unknown: bool,
         failed: bool,
     },
     Cancel,
@@ -59,7 +59,7 @@ fn actions() -> impl Strategy<Value = Vec<Action>> {
         1 => Just(Reply::Refusal),
     ];
     let results = (vec(0..4_usize, 0..4), prop::bool::weighted(0.3), any::<bool>())
-        .prop_map(|(places, stray, failed)| Action::Results { places, stray, failed });
+        .prop_map(|(places, unknown, failed)| Action::Results { places, unknown, failed });
     vec(
         prop_oneof![
             3 => any::<bool>().prop_map(|batch| Action::Message { batch }),
@@ -153,9 +153,9 @@ async fn step(server: &Server, puppet: &Puppet, id: &str, expected: &mut Expecte
         Action::Pause => (post("pause").await, expected.pause()),
         Action::Resume => (post("resume").await, expected.resume()),
         Action::ForceAnswer => (post("force_answer").await, expected.force_answer()),
-        Action::Results { places, stray, failed } => {
+        Action::Results { places, unknown, failed } => {
             let pending = server.status(id).await["pending_tool_calls"].as_array().unwrap().clone();
-            let (places, results) = results(&pending, places, *stray, *failed);
+            let (places, results) = results(&pending, places, *unknown, *failed);
             if results.is_empty() {
                 return;
             }
@@ -175,7 +175,7 @@ async fn step(server: &Server, puppet: &Puppet, id: &str, expected: &mut Expecte
 }
 
 /// The places that exist, each once, and the results for them.
-fn results(pending: &[Value], places: &[usize], stray: bool, failed: bool) -> (Vec<usize>, Vec<Value>) {
+fn results(pending: &[Value], places: &[usize], unknown: bool, failed: bool) -> (Vec<usize>, Vec<Value>) {
     let mut chosen: Vec<usize> = places.iter().copied().filter(|place| *place < pending.len()).collect();
     chosen.sort_unstable();
     chosen.dedup();
@@ -187,8 +187,8 @@ fn results(pending: &[Value], places: &[usize], stray: bool, failed: bool) -> (V
         }
     };
     let mut results: Vec<Value> = chosen.iter().map(|place| result(&pending[*place])).collect();
-    if stray {
-        results.push(result(&json!({"tool_name": "ask", "args": {"n": 99}, "id": "stray"})));
+    if unknown {
+        results.push(result(&json!({"tool_name": "ask", "args": {"n": 99}, "id": "unknown"})));
     }
     (chosen, results)
 }

@@ -6,7 +6,7 @@ use proptest::{
 };
 use quarterdeck_agent::{ModelRunner, ScriptedModel};
 use quarterdeck_api::{
-    Body, Errors, FileContent, SessionId, SessionRequest, SourceType, ToolResult, ToolResultItem, UserMessage,
+    Body, Decoder, FileContent, SessionId, SessionRequest, SourceType, ToolResult, ToolResultItem, UserMessage,
 };
 use quarterdeck_core::Command;
 use quarterdeck_engine::{Clock, Created, Engine, EngineSettings, Preparation, Sessions, Target, VirtualClock};
@@ -118,7 +118,7 @@ impl Stage {
 
     async fn create(&self, request: Value) -> SessionId {
         let text = request.to_string();
-        let errors = Errors::default();
+        let errors = Decoder::default();
         let request = errors.body::<SessionRequest>(&Body::parse(Some("application/json"), text.as_bytes()).unwrap());
         let request = errors.finish(request).unwrap();
         let Preparation::New(prepared) = self.sessions.prepare(self.caller, request, None).await.unwrap() else {

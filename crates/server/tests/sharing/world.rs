@@ -16,7 +16,7 @@ use tower::ServiceExt;
 /// A key of the organization that owns the sessions.
 pub(crate) const OWNER: Option<&str> = Some("hk-owner");
 /// A key of another organization.
-pub(crate) const STRANGER: Option<&str> = Some("hk-stranger");
+pub(crate) const OTHER_ORGANIZATION: Option<&str> = Some("hk-other-organization");
 /// No key.
 pub(crate) const NOBODY: Option<&str> = None;
 
@@ -45,7 +45,7 @@ impl Answer {
 impl World {
     pub(crate) async fn new() -> Self {
         let store = quarterdeck_store::open("sqlite::memory:").await.unwrap();
-        for key in [OWNER, STRANGER].into_iter().flatten() {
+        for key in [OWNER, OTHER_ORGANIZATION].into_iter().flatten() {
             store.create_key(new_key(key)).await.unwrap();
         }
         let runner = Arc::new(ModelRunner::new(Arc::new(ScriptedModel::new())));

@@ -1,4 +1,4 @@
-use super::{BlobClass, BlobName, Blobs, LINK_LIFE, Located, OpenBlobsError, PutError, ServedAs};
+use super::{BlobClass, BlobName, Blobs, LINK_TTL, Located, OpenBlobsError, PutError, ServedAs};
 use bytes::Bytes;
 use object_store::signer::{Method, SignedUrlOptions};
 use quarterdeck_api::SessionId;
@@ -188,7 +188,7 @@ async fn a_link_into_a_bucket_is_signed_for_one_blob_and_five_minutes() {
     let path = blobs.path(&name(ANN, BlobClass::Attachments, "a b.png"));
     let signer = blobs.signer.clone().unwrap();
     let served = SignedUrlOptions::new().with_query([("response-content-disposition", "attachment")]);
-    let link = signer.signed_url_opts(Method::GET, &path, LINK_LIFE, &served).await.unwrap();
+    let link = signer.signed_url_opts(Method::GET, &path, LINK_TTL, &served).await.unwrap();
     assert_eq!(link.scheme(), "https");
     assert!(link.host_str().unwrap().ends_with("eu-west-3.amazonaws.com"), "{link}");
     assert!(link.path().ends_with(&format!("/below/this/{ANN}/attachments/a%20b.png")), "{link}");

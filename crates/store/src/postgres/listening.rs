@@ -17,19 +17,19 @@ use tokio::{sync::mpsc, time::timeout};
 use uuid::Uuid;
 
 /// How long it may be quiet before it is tried whether anything is heard at all.
-const QUIET: Duration = Duration::from_secs(1);
+const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 /// How long it may take to hear oneself.
-const PATIENCE: Duration = Duration::from_secs(1);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Pause before another connection is tried.
-const RETRY_PAUSE: Duration = Duration::from_millis(500);
+const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
 /// A connection that hears notifications, and the others, over which it says something.
-pub(super) struct Ear {
+pub(super) struct NotificationListener {
     pool: PgPool,
     listener: PgListener,
 }
 
-impl Ear {
+impl NotificationListener {
     pub(super) async fn open(pool: &PgPool) -> Result<Self, Error> {
         Ok(Self { pool: pool.clone(), listener: listen(pool).await? })
     }
@@ -52,7 +52,7 @@ impl Ear {
                 }
                 Err(error) => {
                     tracing::warn!(%error, "not hearing of other replicas' changes; trying again");
-                    tokio::time::sleep(RETRY_PAUSE).await;
+                    tokio::time::sleep(RETRY_INTERVAL).await;
                     vec![Notice::Lost]
                 }
             };
@@ -68,13 +68,13 @@ impl Ear {
     async fn hear(&mut self) -> Result<Option<Option<PgNotification>>, sqlx::Error> {
         let mut next = pin!(self.listener.try_recv());
         loop {
-            if let Ok(heard) = timeout(QUIET, &mut next).await {
+            if let Ok(heard) = timeout(PROBE_INTERVAL, &mut next).await {
                 return heard.map(Some);
             }
             if speak(&self.pool).await.is_err() {
                 continue; // the database is away, which says nothing of the connection
             }
-            return match timeout(PATIENCE, &mut next).await {
+            return match timeout(PROBE_TIMEOUT, &mut next).await {
                 Ok(heard) => heard.map(Some),
                 Err(_) => Ok(None),
             };
@@ -90,7 +90,7 @@ impl Ear {
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot listen; trying again");
-                    tokio::time::sleep(RETRY_PAUSE).await;
+                    tokio::time::sleep(RETRY_INTERVAL).await;
                 }
             }
         }

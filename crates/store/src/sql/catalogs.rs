@@ -2,7 +2,7 @@
 
 use super::{BEGIN, Db, Engine, POSITION, Pool, Result, in_time};
 use crate::{
-    Content, Details, Entry, EntryFilter, EntryKey, Listing, NewEntry, Note, Revision, Shelf, Version,
+    Content, Details, Entry, EntryFilter, EntryKey, ListPage, NewEntry, Note, Revision, Shelf, Version,
     catalog::Catalog,
     rows::{self, EntryRow, RevisionRow},
     seal,
@@ -67,7 +67,7 @@ impl Catalog for Engine {
         .await
     }
 
-    async fn entries(&self, on: Shelf, organization: OrganizationId, filter: EntryFilter) -> Result<Listing<Entry>> {
+    async fn entries(&self, on: Shelf, organization: OrganizationId, filter: EntryFilter) -> Result<ListPage<Entry>> {
         in_time(async {
             let total = count(self.reader(), on, organization, &filter).await?;
             let mut query = QueryBuilder::<Db>::new("SELECT name, id, version, spec, created_at FROM ");
@@ -75,7 +75,7 @@ impl Catalog for Engine {
             push_conditions(&mut query, organization, &filter);
             push_page(&mut query, &filter);
             let rows: Vec<EntryRow> = query.build_query_as().fetch_all(self.reader()).await?;
-            Ok(Listing { items: rows.into_iter().map(rows::entry).collect(), total })
+            Ok(ListPage { items: rows.into_iter().map(rows::entry).collect(), total })
         })
         .await
     }
@@ -111,7 +111,7 @@ impl Catalog for Engine {
         .await
     }
 
-    async fn revisions(&self, agent: Uuid, newest_first: bool, offset: i64, limit: i64) -> Result<Listing<Revision>> {
+    async fn revisions(&self, agent: Uuid, newest_first: bool, offset: i64, limit: i64) -> Result<ListPage<Revision>> {
         in_time(async {
             let total: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM agent_revisions WHERE agent_id = $1")
                 .bind(agent)
@@ -123,7 +123,7 @@ impl Catalog for Engine {
             query.push_bind(agent).push(if newest_first { " ORDER BY number DESC" } else { " ORDER BY number" });
             query.push(" LIMIT ").push_bind(limit).push(" OFFSET ").push_bind(offset);
             let rows: Vec<RevisionRow> = query.build_query_as().fetch_all(self.reader()).await?;
-            Ok(Listing { items: rows.into_iter().map(rows::revision).collect(), total: total.unsigned_abs() })
+            Ok(ListPage { items: rows.into_iter().map(rows::revision).collect(), total: total.unsigned_abs() })
         })
         .await
     }

@@ -2,7 +2,7 @@
 
 use super::{Db, Engine, Pool, Result, read};
 use crate::{
-    EVENTS_PAGE_MAX, EventFilter, EventLog, INBOX_PORTION, LOG_PORTION, Listing,
+    EVENTS_PAGE_MAX, EventFilter, EventLog, INBOX_PORTION, LOG_PORTION, ListPage,
     rows::{self, EventRow},
 };
 use async_trait::async_trait;
@@ -40,7 +40,7 @@ impl EventLog for Engine {
         .await
     }
 
-    async fn events_page(&self, id: SessionId, filter: EventFilter) -> Result<Listing<Arc<RawValue>>> {
+    async fn events_page(&self, id: SessionId, filter: EventFilter) -> Result<ListPage<Arc<RawValue>>> {
         read(|| page(self.reader(), id, &filter)).await
     }
 
@@ -54,7 +54,7 @@ impl EventLog for Engine {
     }
 }
 
-async fn page(pool: &Pool, id: SessionId, filter: &EventFilter) -> Result<Listing<Arc<RawValue>>> {
+async fn page(pool: &Pool, id: SessionId, filter: &EventFilter) -> Result<ListPage<Arc<RawValue>>> {
     let total = count(pool, id, filter.type_name.as_deref()).await?;
     let mut query = QueryBuilder::<Db>::new("SELECT event_index, type, body FROM events WHERE session_id = ");
     query.push_bind(id.0);
@@ -77,7 +77,7 @@ async fn page(pool: &Pool, id: SessionId, filter: &EventFilter) -> Result<Listin
         room = left.unwrap_or_default();
         items.push(event);
     }
-    Ok(Listing { items, total: total.unsigned_abs() })
+    Ok(ListPage { items, total: total.unsigned_abs() })
 }
 
 async fn count(pool: &Pool, id: SessionId, type_name: Option<&str>) -> Result<i64> {

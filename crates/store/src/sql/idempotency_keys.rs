@@ -10,7 +10,7 @@ use quarterdeck_api::{OrganizationId, Timestamp};
 use uuid::Uuid;
 
 /// An idempotency key protects for 24 hours (contract: sessions, "Idempotency-Key").
-const KEY_LIFE: chrono::TimeDelta = chrono::TimeDelta::hours(24);
+const KEY_TTL: chrono::TimeDelta = chrono::TimeDelta::hours(24);
 
 /// Keys that one statement removes: a few at a time, since who writes must not wait.
 const SWEEP_MAX: u32 = 500;
@@ -37,7 +37,7 @@ impl IdempotencyKeys for Engine {
             if hash == request_hash { Creation::Replayed(response) } else { Creation::KeyReused }
         };
         read(|| async {
-            let answered = sqlx::query_as(ANSWERED).bind(organization.0).bind(key).bind(now - KEY_LIFE);
+            let answered = sqlx::query_as(ANSWERED).bind(organization.0).bind(key).bind(now - KEY_TTL);
             Ok(answered.fetch_optional(self.reader()).await?.map(answer))
         })
         .await
@@ -47,7 +47,7 @@ impl IdempotencyKeys for Engine {
 /// Removes the keys whose time is over.
 pub(crate) async fn sweep(engine: &Engine, now: Timestamp) -> Result<(), Error> {
     let sweep = || async {
-        let sweep = sqlx::query(SWEEP).bind(now - KEY_LIFE).bind(i64::from(SWEEP_MAX));
+        let sweep = sqlx::query(SWEEP).bind(now - KEY_TTL).bind(i64::from(SWEEP_MAX));
         Ok(sweep.execute(engine.writer()).await?.rows_affected())
     };
     while in_time(sweep()).await? >= u64::from(SWEEP_MAX) {}
@@ -86,7 +86,7 @@ async fn claim_key(connection: &mut Connection, new: &NewSession, idempotency: &
     .bind(session.id.0)
     .bind(&idempotency.response)
     .bind(session.created_at)
-    .bind(session.created_at - KEY_LIFE)
+    .bind(session.created_at - KEY_TTL)
     .fetch_optional(&mut *connection)
     .await?;
     match claimed {

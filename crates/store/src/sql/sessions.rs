@@ -2,7 +2,7 @@
 
 use super::{Db, Engine, Result, read, totals::index_condition};
 use crate::{
-    Listing, SessionFilter, SessionRecord, SessionRecords, SummaryRow,
+    ListPage, SessionFilter, SessionRecord, SessionRecords, SummaryRow,
     rows::{self, ListRow, RecordRow},
 };
 use async_trait::async_trait;
@@ -26,16 +26,16 @@ impl SessionRecords for Engine {
         .await
     }
 
-    async fn sessions(&self, organization: OrganizationId, filter: SessionFilter) -> Result<Listing<SummaryRow>> {
+    async fn sessions(&self, organization: OrganizationId, filter: SessionFilter) -> Result<ListPage<SummaryRow>> {
         read(|| page(self, organization, &filter)).await
     }
 }
 
-async fn page(engine: &Engine, organization: OrganizationId, filter: &SessionFilter) -> Result<Listing<SummaryRow>> {
+async fn page(engine: &Engine, organization: OrganizationId, filter: &SessionFilter) -> Result<ListPage<SummaryRow>> {
     let total = engine.totals.count(engine.reader(), organization, filter).await?;
     if total == 0 {
         // The whole index would be read to find nothing.
-        return Ok(Listing { items: Vec::new(), total });
+        return Ok(ListPage { items: Vec::new(), total });
     }
     let order =
         if filter.ascending { " ORDER BY s.created_at, s.id" } else { " ORDER BY s.created_at DESC, s.id DESC" };
@@ -62,7 +62,7 @@ async fn page(engine: &Engine, organization: OrganizationId, filter: &SessionFil
             Err(error) => tracing::error!(%error, "a session cannot be listed"),
         }
     }
-    Ok(Listing { items, total })
+    Ok(ListPage { items, total })
 }
 
 /// What is counted or passed over is found by indexes alone, as far as the filter allows. `hint` stands before the column of

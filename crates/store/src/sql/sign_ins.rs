@@ -2,7 +2,7 @@
 
 use super::{Engine, Result, in_time};
 use crate::{
-    Caller, LINK_TTL, Proof, SIGN_IN_IDLE, SIGN_IN_MAX, SIGN_INS_PER_KEY, SignIns, SignedIn, TokenHash,
+    Caller, LINK_TTL, Proof, SIGN_IN_IDLE_TTL, SIGN_IN_TTL, SIGN_INS_PER_KEY, SignIns, SignedIn, TokenHash,
     sign_ins::USE_INTERVAL,
 };
 use async_trait::async_trait;
@@ -57,8 +57,8 @@ impl SignIns for Engine {
         in_time(async {
             let row: Option<Row> = sqlx::query_as(SIGNED_IN)
                 .bind(&token.0[..])
-                .bind(now - SIGN_IN_MAX)
-                .bind(now - SIGN_IN_IDLE)
+                .bind(now - SIGN_IN_TTL)
+                .bind(now - SIGN_IN_IDLE_TTL)
                 .fetch_optional(self.reader())
                 .await?;
             let Some((organization_id, user_id, key_id, key_prefix, organization, user, used_at)) = row else {
@@ -95,8 +95,8 @@ impl SignIns for Engine {
 async fn add(engine: &Engine, key: Uuid, token: TokenHash, is_link: bool, now: Timestamp) -> Result<bool> {
     let added = sqlx::query(ADD).bind(&token.0[..]).bind(key).bind(is_link).bind(now).execute(engine.writer()).await?;
     sqlx::query(PRUNE)
-        .bind(now - SIGN_IN_MAX)
-        .bind(now - SIGN_IN_IDLE)
+        .bind(now - SIGN_IN_TTL)
+        .bind(now - SIGN_IN_IDLE_TTL)
         .bind(now - LINK_TTL)
         .bind(key)
         .bind(i64::from(SIGN_INS_PER_KEY))

@@ -4,7 +4,7 @@
 
 use super::{Connection, Db, Engine, Pool, read};
 use crate::{
-    Backlog, Error, Slots, Standing,
+    Backlog, Error, SlotUsage, Slots,
     admission::{Asker, Found},
     committer::Write,
     rows,
@@ -76,10 +76,10 @@ const NEXT_IN_LINE: &str = concat!(
 
 #[async_trait]
 impl Slots for Engine {
-    async fn standing(&self, organization: OrganizationId) -> Result<Standing, Error> {
+    async fn slot_usage(&self, organization: OrganizationId) -> Result<SlotUsage, Error> {
         read(|| async {
-            let standing = sqlx::query_as(STANDING).bind(organization.0);
-            Ok(rows::standing(standing.fetch_one(self.reader()).await?))
+            let slot_usage = sqlx::query_as(STANDING).bind(organization.0);
+            Ok(rows::slot_usage(slot_usage.fetch_one(self.reader()).await?))
         })
         .await
     }
@@ -139,13 +139,13 @@ pub(crate) async fn count(
     writes: &[&Write],
     asked: &BTreeSet<OrganizationId>,
 ) -> Result<Found, sqlx::Error> {
-    Ok(Found { standings: standings(connection, asked).await?, askers: askers(connection, writes).await? })
+    Ok(Found { slot_usages: slot_usages(connection, asked).await?, askers: askers(connection, writes).await? })
 }
 
-async fn standings(
+async fn slot_usages(
     connection: &mut Connection,
     asked: &BTreeSet<OrganizationId>,
-) -> Result<HashMap<OrganizationId, Standing>, sqlx::Error> {
+) -> Result<HashMap<OrganizationId, SlotUsage>, sqlx::Error> {
     let mut query = QueryBuilder::<Db>::new("WITH asked (id) AS (");
     query.push_values(asked, |mut row, organization| {
         row.push_bind(organization.0);
@@ -158,8 +158,8 @@ async fn standings(
         ", (SELECT o.max_concurrent_sessions FROM organizations o WHERE o.id = asked.id) FROM asked"
     ));
     let rows: Vec<(Uuid, i64, i64, Option<i64>)> = query.build_query_as().fetch_all(connection).await?;
-    let standing = |(id, active, queued, limit)| (OrganizationId(id), rows::standing((active, queued, limit)));
-    Ok(rows.into_iter().map(standing).collect())
+    let slot_usage = |(id, active, queued, limit)| (OrganizationId(id), rows::slot_usage((active, queued, limit)));
+    Ok(rows.into_iter().map(slot_usage).collect())
 }
 
 /// Restarts and promotions that are not too late. Their rows are locked, so that none takes a slot and then turns out

@@ -115,8 +115,8 @@ pub(crate) async fn active_sessions_are_those_that_hold_a_slot(store: &dyn Store
     answered(store, Draft::of(json!({"idle_timeout_s": 9})), "idle now").await;
     answered(store, Draft::new(), "completed").await;
     running(store, Draft::at(noon(), organization(2), json!({}))).await;
-    assert_eq!(store.standing(organization(1)).await.unwrap().active, 3);
-    assert_eq!(store.standing(organization(3)).await.unwrap().active, 0);
+    assert_eq!(store.slot_usage(organization(1)).await.unwrap().active, 3);
+    assert_eq!(store.slot_usage(organization(3)).await.unwrap().active, 0);
     let mut live = store.live_sessions(None).await.unwrap();
     live.sort_unstable();
     assert_eq!(live, [("idle".to_owned(), 1), ("pending".to_owned(), 1), ("running".to_owned(), 2)]);

@@ -3,7 +3,7 @@
 use crate::drafts::{Draft, command, commit, fact, fresh, running, trouble};
 use quarterdeck_api::{SessionId, UserMessage};
 use quarterdeck_core::{Command, Fact, Session};
-use quarterdeck_store::{EventFilter, Listing, Store};
+use quarterdeck_store::{EventFilter, ListPage, Store};
 use serde_json::{Value, value::RawValue};
 use std::sync::Arc;
 
@@ -115,7 +115,7 @@ async fn check_page(
     check(&store.events_page(session.id, filter).await.unwrap(), expected, total);
 }
 
-fn check(page: &Listing<Arc<RawValue>>, expected: &[&str], total: u64) {
+fn check(page: &ListPage<Arc<RawValue>>, expected: &[&str], total: u64) {
     let words: Vec<String> = page.items.iter().map(|event| word(event)).collect();
     assert_eq!((words, page.total), (expected.iter().copied().map(str::to_owned).collect(), total));
 }

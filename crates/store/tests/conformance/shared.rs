@@ -132,7 +132,7 @@ async fn a_limit_holds_for_all_stores_together_at_every_moment() {
             let mut admitted = 0;
             for _ in 0..40 {
                 admitted += usize::from(come_and_go(&*store, SLOTS).await);
-                let active = store.standing(organization(1)).await.unwrap().active;
+                let active = store.slot_usage(organization(1)).await.unwrap().active;
                 assert!(active <= SLOTS, "{active} sessions hold one of {SLOTS} slots");
             }
             admitted
@@ -143,7 +143,7 @@ async fn a_limit_holds_for_all_stores_together_at_every_moment() {
         admitted += tokio::time::timeout(Duration::from_mins(2), caller).await.expect("progress").unwrap();
     }
     assert!((40..640).contains(&admitted), "{admitted} of 640 got in");
-    assert_eq!(other.standing(organization(1)).await.unwrap().active, 0);
+    assert_eq!(other.slot_usage(organization(1)).await.unwrap().active, 0);
     other.close().await;
 }
 

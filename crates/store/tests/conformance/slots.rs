@@ -7,14 +7,14 @@ use crate::drafts::{
 use futures_util::future::join_all;
 use quarterdeck_api::{OrganizationId, SessionId, Status};
 use quarterdeck_core::{Command, Fact, Session};
-use quarterdeck_store::{CommitSlot, Creation, Error, NewOrganization, Refusal, Standing, Store};
+use quarterdeck_store::{CommitSlot, Creation, Error, NewOrganization, Refusal, SlotUsage, Store};
 use serde_json::json;
 
 pub(crate) async fn of_a_hundred_creations_at_once_as_many_get_in_as_there_are_slots(store: &dyn Store) {
     let outcomes = join_all((0..100).map(|_| store.create(Draft::new().asking(10).new))).await;
     assert_eq!(outcomes.iter().filter(|outcome| matches!(outcome, Ok(Creation::Created))).count(), 10);
     assert_eq!(outcomes.iter().filter(|outcome| no_slot(outcome, 10)).count(), 90);
-    assert_eq!(standing(store, 1).await, Standing { active: 10, queued: 0, limit: None });
+    assert_eq!(slot_usage(store, 1).await, SlotUsage { active: 10, queued: 0, limit: None });
 }
 
 pub(crate) async fn of_a_hundred_that_would_wait_as_many_do_as_there_are_places(store: &dyn Store) {
@@ -24,7 +24,7 @@ pub(crate) async fn of_a_hundred_that_would_wait_as_many_do_as_there_are_places(
     assert_eq!(count(|outcome| matches!(outcome, Ok(Creation::Created))), 10);
     assert_eq!(count(|outcome| matches!(outcome, Ok(Creation::Queued))), 30);
     assert_eq!(count(|outcome| matches!(outcome, Err(Error::Refused(Refusal::QueueFull { limit: 30 })))), 60);
-    assert_eq!(standing(store, 1).await, Standing { active: 10, queued: 30, limit: None });
+    assert_eq!(slot_usage(store, 1).await, SlotUsage { active: 10, queued: 30, limit: None });
 }
 
 pub(crate) async fn a_queued_session_is_nobodys_and_has_one_event(store: &dyn Store) {
@@ -53,7 +53,7 @@ pub(crate) async fn a_key_repeats_that_its_session_was_queued(store: &dyn Store)
     assert_eq!(store.create(Draft::new().keyed("k", 1, "running").queueing(0, 1).new).await.unwrap(), Creation::Queued);
     let repeated = store.create(Draft::new().keyed("k", 1, "running").queueing(9, 1).new).await.unwrap();
     assert_eq!(repeated, Creation::Replayed("queued".into()));
-    assert_eq!(standing(store, 1).await, Standing { active: 0, queued: 1, limit: None });
+    assert_eq!(slot_usage(store, 1).await, SlotUsage { active: 0, queued: 1, limit: None });
 }
 
 pub(crate) async fn a_free_slot_belongs_to_those_who_wait(store: &dyn Store) {
@@ -62,7 +62,7 @@ pub(crate) async fn a_free_slot_belongs_to_those_who_wait(store: &dyn Store) {
     commit(store, command(&first, Command::Cancel)).await;
     assert!(no_slot(&store.create(Draft::new().asking(1).new).await, 1));
     promote(store, &waiting, 1).await.unwrap();
-    assert_eq!(standing(store, 1).await, Standing { active: 1, queued: 0, limit: None });
+    assert_eq!(slot_usage(store, 1).await, SlotUsage { active: 1, queued: 0, limit: None });
     assert_eq!(store.create(Draft::new().asking(2).new).await.unwrap(), Creation::Created);
 }
 
@@ -71,7 +71,7 @@ pub(crate) async fn of_promotions_at_once_as_many_go_through_as_there_are_slots(
     let results = join_all(waiting.iter().map(|session| promote(store, session, 2))).await;
     assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 2);
     assert_eq!(results.iter().filter(|result| no_slot(result, 2)).count(), 1);
-    assert_eq!(standing(store, 1).await, Standing { active: 2, queued: 1, limit: None });
+    assert_eq!(slot_usage(store, 1).await, SlotUsage { active: 2, queued: 1, limit: None });
 }
 
 pub(crate) async fn a_promotion_that_comes_too_late_takes_no_slot(store: &dyn Store) {
@@ -81,7 +81,7 @@ pub(crate) async fn a_promotion_that_comes_too_late_takes_no_slot(store: &dyn St
     let (late, promoted) = tokio::join!(promote(store, &cancelled, 1), promote(store, &waiting, 1));
     assert!(is_conflict(&late), "{late:?}");
     promoted.unwrap();
-    assert_eq!(standing(store, 1).await, Standing { active: 1, queued: 0, limit: None });
+    assert_eq!(slot_usage(store, 1).await, SlotUsage { active: 1, queued: 0, limit: None });
 }
 
 pub(crate) async fn a_restart_needs_a_slot(store: &dyn Store) {
@@ -92,17 +92,17 @@ pub(crate) async fn a_restart_needs_a_slot(store: &dyn Store) {
     assert_eq!(stored(store, ended.id).await.session, ended);
     assert!(store.inbox(ended.id, 0).await.unwrap().is_empty());
     commit_for(store, again, CommitSlot::Take(limits(2, 0))).await.unwrap();
-    assert_eq!(standing(store, 1).await.active, 2);
+    assert_eq!(slot_usage(store, 1).await.active, 2);
 }
 
 pub(crate) async fn a_session_that_works_for_another_counts_and_is_never_refused(store: &dyn Store) {
     let parent = Draft::new().asking(1).create(store).await;
     let child = Draft::new().working_for(parent.id).create(store).await;
-    assert_eq!(standing(store, 1).await.active, 2);
+    assert_eq!(slot_usage(store, 1).await.active, 2);
     let child = commit(store, command(&child, Command::Cancel)).await;
     let child = answered(store, Draft::new().working_for(child.id), "done").await;
     commit_for(store, say(&child, &["Once more"]), CommitSlot::Take(limits(1, 0))).await.unwrap();
-    assert_eq!(standing(store, 1).await.active, 2);
+    assert_eq!(slot_usage(store, 1).await.active, 2);
 }
 
 pub(crate) async fn the_backlog_names_the_oldest_that_have_a_slot(store: &dyn Store) {
@@ -140,7 +140,7 @@ pub(crate) async fn a_limit_of_its_own_goes_before_the_servers(store: &dyn Store
 
     assert!(store.limit_organization("acme", Some(2)).await.unwrap());
     assert_eq!(store.backlog(0, 9).await.unwrap().next.len(), 1);
-    assert_eq!(store.standing(id).await.unwrap(), Standing { active: 1, queued: 1, limit: Some(2) });
+    assert_eq!(store.slot_usage(id).await.unwrap(), SlotUsage { active: 1, queued: 1, limit: Some(2) });
     assert!(store.limit_organization("acme", None).await.unwrap());
     draft().asking(3).create(store).await;
     assert!(!store.limit_organization("nobody", Some(2)).await.unwrap());
@@ -148,11 +148,11 @@ pub(crate) async fn a_limit_of_its_own_goes_before_the_servers(store: &dyn Store
     let listed = store.organizations().await.unwrap();
     assert_eq!((listed.len(), listed[0].id, listed[0].name.as_str()), (1, id, "acme"));
     assert_eq!((listed[0].users, listed[0].keys, listed[0].created_at), (0, 0, noon()));
-    assert_eq!(listed[0].standing, Standing { active: 2, queued: 1, limit: None });
+    assert_eq!(listed[0].slot_usage, SlotUsage { active: 2, queued: 1, limit: None });
 }
 
-async fn standing(store: &dyn Store, number: u128) -> Standing {
-    store.standing(organization(number)).await.unwrap()
+async fn slot_usage(store: &dyn Store, number: u128) -> SlotUsage {
+    store.slot_usage(organization(number)).await.unwrap()
 }
 
 /// Creates a session that waits for one of so many slots.

@@ -9,7 +9,7 @@ use std::{
 use tokio::{sync::Notify, time::sleep};
 
 /// How long a call waits for a database that is cut off before it says so.
-const CUT_PATIENCE: Duration = Duration::from_millis(100);
+const CUT_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// A kind of call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -194,7 +194,7 @@ impl Faults {
     pub(super) async fn pass(&self) -> Result<(), Error> {
         let link = self.wait_until(|link| link != Link::Hung).await;
         if link == Link::Cut {
-            sleep(CUT_PATIENCE).await;
+            sleep(CUT_TIMEOUT).await;
             return Err(Failure::Transient.error());
         }
         Ok(())

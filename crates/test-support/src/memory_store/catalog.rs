@@ -4,7 +4,7 @@ use super::{MemoryStore, listing::page};
 use async_trait::async_trait;
 use quarterdeck_api::{EnvironmentKind, OrganizationId, Timestamp};
 use quarterdeck_store::{
-    Catalog, Content, Details, Entry, EntryFilter, EntryKey, Error, Listing, NewEntry, Note, Revision, Shelf, Version,
+    Catalog, Content, Details, Entry, EntryFilter, EntryKey, Error, ListPage, NewEntry, Note, Revision, Shelf, Version,
 };
 use std::{cmp::Ordering, collections::BTreeMap};
 use uuid::Uuid;
@@ -12,12 +12,12 @@ use uuid::Uuid;
 /// All entries of all shelves, by id.
 #[derive(Debug, Default)]
 pub(super) struct Shelves {
-    entries: BTreeMap<Uuid, Kept>,
+    entries: BTreeMap<Uuid, StoredEntry>,
 }
 
 /// An entry with every state an agent has had; the others keep only the last.
 #[derive(Debug)]
-struct Kept {
+struct StoredEntry {
     organization: OrganizationId,
     name: String,
     number: i64,
@@ -26,7 +26,7 @@ struct Kept {
     revisions: Vec<(Revision, String)>,
 }
 
-impl Kept {
+impl StoredEntry {
     fn entry(&self, id: Uuid) -> Entry {
         self.at(id, self.number, &self.content.spec)
     }
@@ -53,7 +53,8 @@ impl Shelves {
         if self.find(content.details.shelf(), organization, &name).is_some() {
             return false;
         }
-        let mut kept = Kept { organization, name, number: 1, content, created_at: note.at, revisions: Vec::new() };
+        let mut kept =
+            StoredEntry { organization, name, number: 1, content, created_at: note.at, revisions: Vec::new() };
         kept.remember(note);
         self.entries.insert(id, kept);
         true
@@ -72,17 +73,17 @@ impl Shelves {
     }
 
     /// The entry, if it is in that version still.
-    fn guarded(&mut self, on: Shelf, from: Version) -> Option<&mut Kept> {
+    fn guarded(&mut self, on: Shelf, from: Version) -> Option<&mut StoredEntry> {
         let kept = self.entries.get_mut(&from.entry)?;
         (kept.number == from.number && kept.content.details.shelf() == on).then_some(kept)
     }
 
-    fn find(&self, on: Shelf, organization: OrganizationId, name: &str) -> Option<(Uuid, &Kept)> {
+    fn find(&self, on: Shelf, organization: OrganizationId, name: &str) -> Option<(Uuid, &StoredEntry)> {
         let mut entries = self.entries.iter();
         entries.find(|(_, kept)| kept.is_on(on, organization) && kept.name == name).map(|(id, kept)| (*id, kept))
     }
 
-    fn list(&self, on: Shelf, organization: OrganizationId, filter: &EntryFilter) -> Vec<(Uuid, &Kept)> {
+    fn list(&self, on: Shelf, organization: OrganizationId, filter: &EntryFilter) -> Vec<(Uuid, &StoredEntry)> {
         let on_shelf = self.entries.iter().filter(|(_, kept)| kept.is_on(on, organization));
         let mut found: Vec<_> =
             on_shelf.filter(|(_, kept)| matches(kept, filter)).map(|(id, kept)| (*id, kept)).collect();
@@ -91,7 +92,7 @@ impl Shelves {
     }
 }
 
-fn matches(kept: &Kept, filter: &EntryFilter) -> bool {
+fn matches(kept: &StoredEntry, filter: &EntryFilter) -> bool {
     let found = |search: &String| kept.content.search_text.contains(&search.to_lowercase());
     filter.name.as_ref().is_none_or(|name| *name == kept.name)
         && filter.search.as_ref().is_none_or(found)
@@ -105,7 +106,7 @@ fn kind(details: Details) -> Option<EnvironmentKind> {
     }
 }
 
-fn order(one: &Kept, other: &Kept, keys: &[(EntryKey, bool)]) -> Ordering {
+fn order(one: &StoredEntry, other: &StoredEntry, keys: &[(EntryKey, bool)]) -> Ordering {
     let by_keys = keys.iter().map(|(key, descending)| {
         let order = match key {
             EntryKey::CreatedAt => one.created_at.cmp(&other.created_at),
@@ -139,7 +140,7 @@ impl Catalog for MemoryStore {
         on: Shelf,
         organization: OrganizationId,
         filter: EntryFilter,
-    ) -> Result<Listing<Entry>, Error> {
+    ) -> Result<ListPage<Entry>, Error> {
         let tables = self.tables()?;
         let found = tables.catalog.list(on, organization, &filter);
         Ok(page(found, filter.offset, filter.limit, |(id, kept)| kept.entry(id)))
@@ -168,7 +169,7 @@ impl Catalog for MemoryStore {
         newest_first: bool,
         offset: i64,
         limit: i64,
-    ) -> Result<Listing<Revision>, Error> {
+    ) -> Result<ListPage<Revision>, Error> {
         let tables = self.tables()?;
         let kept = tables.catalog.entries.get(&agent);
         let mut revisions: Vec<Revision> =

@@ -3,11 +3,11 @@
 use super::tables::{Row, Tables};
 use quarterdeck_api::{Answer, OrganizationId, Reference, SessionId, SessionRequest, UserMessage};
 use quarterdeck_core::{LoggedEvent, Session};
-use quarterdeck_store::{EventFilter, Listing, SessionFilter, SummaryRow};
+use quarterdeck_store::{EventFilter, ListPage, SessionFilter, SummaryRow};
 use serde_json::value::{RawValue, to_raw_value};
 use std::sync::Arc;
 
-pub(super) fn sessions(tables: &Tables, organization: OrganizationId, filter: &SessionFilter) -> Listing<SummaryRow> {
+pub(super) fn sessions(tables: &Tables, organization: OrganizationId, filter: &SessionFilter) -> ListPage<SummaryRow> {
     let of_organization = tables.rows.values().filter(|row| row.session.organization == organization);
     let mut rows: Vec<&Row> = of_organization.filter(|row| matches(row, filter)).collect();
     rows.sort_by_key(|row| (row.session.created_at, row.session.id.0));
@@ -17,7 +17,7 @@ pub(super) fn sessions(tables: &Tables, organization: OrganizationId, filter: &S
     page(rows, filter.offset, filter.limit, summary)
 }
 
-pub(super) fn events(tables: &Tables, id: SessionId, filter: &EventFilter) -> Listing<Arc<RawValue>> {
+pub(super) fn events(tables: &Tables, id: SessionId, filter: &EventFilter) -> ListPage<Arc<RawValue>> {
     let log = tables.rows.get(&id.0).map_or(&[][..], |row| &row.log);
     let wanted = |event: &&LoggedEvent| filter.type_name.as_ref().is_none_or(|name| **name == *event.type_name);
     let mut events: Vec<&LoggedEvent> = log.iter().filter(wanted).collect();
@@ -28,11 +28,11 @@ pub(super) fn events(tables: &Tables, id: SessionId, filter: &EventFilter) -> Li
 }
 
 /// A part of what matches.
-pub(super) fn page<T, U>(all: Vec<T>, offset: i64, limit: i64, show: impl FnMut(T) -> U) -> Listing<U> {
+pub(super) fn page<T, U>(all: Vec<T>, offset: i64, limit: i64, show: impl FnMut(T) -> U) -> ListPage<U> {
     let total = all.len() as u64;
     let size = |number: i64| usize::try_from(number.max(0)).unwrap_or(usize::MAX);
     let items = all.into_iter().skip(size(offset)).take(size(limit)).map(show).collect();
-    Listing { items, total }
+    ListPage { items, total }
 }
 
 fn matches(row: &Row, filter: &SessionFilter) -> bool {

@@ -4,7 +4,7 @@ use super::{MemoryStore, tables::Tables};
 use async_trait::async_trait;
 use quarterdeck_api::Timestamp;
 use quarterdeck_store::{
-    Error, LINK_TTL, Proof, SIGN_IN_IDLE, SIGN_IN_MAX, SIGN_INS_PER_KEY, SignIns, SignedIn, TokenHash,
+    Error, LINK_TTL, Proof, SIGN_IN_IDLE_TTL, SIGN_IN_TTL, SIGN_INS_PER_KEY, SignIns, SignedIn, TokenHash,
 };
 use uuid::Uuid;
 
@@ -22,7 +22,7 @@ impl Tables {
         if self.key_in_use(|id, _| id == key).is_none() {
             return false;
         }
-        self.sign_ins.retain(|one| one.created_at > now - SIGN_IN_MAX && one.used_at > now - SIGN_IN_IDLE);
+        self.sign_ins.retain(|one| one.created_at > now - SIGN_IN_TTL && one.used_at > now - SIGN_IN_IDLE_TTL);
         self.sign_ins.push(SignIn { token, key, is_link, created_at: now, used_at: now });
         let of_key = self.sign_ins.iter().filter(|one| one.key == key).count();
         if of_key > SIGN_INS_PER_KEY as usize {
@@ -59,7 +59,7 @@ impl SignIns for MemoryStore {
         let Some(one) = tables.sign_ins.iter_mut().find(|one| one.token == token && !one.is_link) else {
             return Ok(None);
         };
-        if one.created_at <= now - SIGN_IN_MAX || one.used_at <= now - SIGN_IN_IDLE {
+        if one.created_at <= now - SIGN_IN_TTL || one.used_at <= now - SIGN_IN_IDLE_TTL {
             return Ok(None);
         }
         one.used_at = now;

@@ -9,7 +9,7 @@ use quarterdeck_api::{OrganizationId, Timestamp};
 use quarterdeck_core::{State, Transition};
 use quarterdeck_store::{
     Admission, Backlog, Commit, CommitSlot, Creation, Error, NewOrganization, NewSession, Organization, Organizations,
-    Queued, Standing,
+    Queued, SlotUsage,
 };
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -37,10 +37,10 @@ pub(super) struct Beginning {
 }
 
 impl Tables {
-    pub(super) fn standing_of(&self, organization: OrganizationId) -> Standing {
+    pub(super) fn standing_of(&self, organization: OrganizationId) -> SlotUsage {
         let of_organization = || self.rows.values().filter(|row| row.session.organization == organization);
         let known = self.organizations.values().find(|known| known.id == organization.0);
-        Standing {
+        SlotUsage {
             active: of_organization().filter(|row| row.session.state.holds_slot()).count() as u64,
             queued: of_organization().filter(|row| row.session.state == State::Queued).count() as u64,
             limit: known.and_then(|known| known.limit),
@@ -51,12 +51,12 @@ impl Tables {
         let response = new.idempotency.as_ref().map(|idempotency| idempotency.response.clone());
         let started = Beginning { transition: new.transition.clone(), creation: Creation::Created, response };
         let Admission::Asked { limits, queued } = &new.admission else { return Ok(started) };
-        let mut standing = self.standing_of(new.transition.session.organization);
-        match (standing.take(*limits), queued) {
+        let mut slot_usage = self.standing_of(new.transition.session.organization);
+        match (slot_usage.take(*limits), queued) {
             (Ok(()), _) => Ok(started),
             (Err(refusal), None) => Err(Error::Refused(refusal)),
             (Err(_), Some(queued)) => {
-                standing.wait(*limits).map_err(Error::Refused)?;
+                slot_usage.wait(*limits).map_err(Error::Refused)?;
                 let Queued { transition, response } = (**queued).clone();
                 Ok(Beginning { transition, creation: Creation::Queued, response })
             }
@@ -66,13 +66,13 @@ impl Tables {
     /// Whether the slot that a commit asks for is there.
     pub(super) fn grant(&self, commit: &Commit) -> Result<(), Error> {
         let session = &commit.transition.session;
-        let mut standing = self.standing_of(session.organization);
+        let mut slot_usage = self.standing_of(session.organization);
         let has_parent = self.rows.get(&session.id.0).is_some_and(|row| row.new.parent.is_some());
         match commit.slot {
             CommitSlot::Keep => Ok(()),
             CommitSlot::Take(_) if has_parent => Ok(()),
-            CommitSlot::Take(limits) => standing.take(limits).map_err(Error::Refused),
-            CommitSlot::Promote(limits) => standing.promote(limits).map_err(Error::Refused),
+            CommitSlot::Take(limits) => slot_usage.take(limits).map_err(Error::Refused),
+            CommitSlot::Promote(limits) => slot_usage.promote(limits).map_err(Error::Refused),
         }
     }
 
@@ -93,8 +93,8 @@ impl Tables {
         for row in &waiting {
             let organization = row.session.organization;
             let room = room.entry(organization.0).or_insert_with(|| {
-                let standing = self.standing_of(organization);
-                standing.limit(default_limit).saturating_sub(standing.active)
+                let slot_usage = self.standing_of(organization);
+                slot_usage.limit(default_limit).saturating_sub(slot_usage.active)
             });
             if *room > 0 {
                 *room -= 1;
@@ -123,7 +123,7 @@ impl Organizations for MemoryStore {
             name: name.clone(),
             users: tables.users.keys().filter(|(organization, _)| *organization == known.id).count() as u64,
             keys: tables.working_keys(known.id),
-            standing: tables.standing_of(OrganizationId(known.id)),
+            slot_usage: tables.standing_of(OrganizationId(known.id)),
             created_at: known.created_at,
         };
         Ok(tables.organizations.iter().map(organization).collect())

@@ -23,8 +23,8 @@ use tokio::{
 use uuid::Uuid;
 
 /// As long as the engines for production keep them.
-const KEY_LIFE: TimeDelta = TimeDelta::hours(24);
-const REPLICA_MEMORY: Duration = Duration::from_hours(24);
+const KEY_TTL: TimeDelta = TimeDelta::hours(24);
+const REPLICA_TTL: Duration = Duration::from_hours(24);
 
 /// Everything that is stored.
 #[derive(Debug, Default)]
@@ -97,7 +97,7 @@ impl Row {
         self.session.due_at().filter(|due| due.year() <= 9_999)
     }
 
-    fn standing(&self) -> RowState {
+    fn slot_usage(&self) -> RowState {
         RowState {
             status: self.session.state.status(),
             version: self.session.version,
@@ -158,7 +158,7 @@ impl Tables {
         let session = transition.session.clone();
         let mut row = Row { session, owner, new, log: Vec::new(), inbox: BTreeMap::new() };
         row.log(transition);
-        let after = row.standing();
+        let after = row.slot_usage();
         self.rows.insert(id.0, row);
         self.note(id, What::Created, None, after, (0, events));
         self.announce(id, after.version);
@@ -179,7 +179,7 @@ impl Tables {
         now: Timestamp,
     ) -> Option<Creation> {
         let used = self.idempotency.get(&(organization.0, key.to_owned()))?;
-        if used.created_at <= now - KEY_LIFE {
+        if used.created_at <= now - KEY_TTL {
             return None;
         }
         let same = used.request_hash == request_hash;
@@ -193,7 +193,7 @@ impl Tables {
         }
         self.grant(&commit)?;
         let row = self.rows.get_mut(&id.0).ok_or(Error::Conflict(id))?;
-        let before = row.standing();
+        let before = row.slot_usage();
         let first = commit.transition.events.first().map_or(before.log_length, |event| event.index);
         let appended = (first, commit.transition.events.len() as u64);
         row.log(commit.transition);
@@ -202,7 +202,7 @@ impl Tables {
             CommitLease::Release(_) => row.give_to(None, 0),
             CommitLease::Take(replica) => row.give_to(Some(replica), 1),
         }
-        let after = row.standing();
+        let after = row.slot_usage();
         self.note(id, What::Committed(commit.lease), Some(before), after, appended);
         self.announce(id, after.version);
         Ok(())
@@ -223,12 +223,12 @@ impl Tables {
 
     fn hand_to(&mut self, replica: ReplicaId, id: Uuid) -> Option<Claimed> {
         let row = self.rows.get_mut(&id)?;
-        let before = row.standing();
+        let before = row.slot_usage();
         let taken_over = before.owner.replica.is_some();
         row.session.version += 1;
         row.give_to(Some(replica), 1);
         let (session, lease) = (row.session.clone(), Lease { replica, epoch: row.owner.epoch });
-        let after = row.standing();
+        let after = row.slot_usage();
         self.note(session.id, What::Claimed { by: replica, taken_over }, Some(before), after, none(after));
         Some(Claimed { session, lease, taken_over })
     }
@@ -244,10 +244,10 @@ impl Tables {
 
     fn let_go(&mut self, id: SessionId, what: What) {
         let Some(row) = self.rows.get_mut(&id.0) else { return };
-        let before = row.standing();
+        let before = row.slot_usage();
         row.session.version += 1;
         row.give_to(None, 0);
-        let after = row.standing();
+        let after = row.slot_usage();
         self.note(id, what, Some(before), after, none(after));
     }
 
@@ -280,8 +280,8 @@ impl Tables {
     }
 
     pub(super) fn sweep(&mut self, now: Timestamp) {
-        self.idempotency.retain(|_, used| used.created_at > now - KEY_LIFE);
-        self.replicas.retain(|_, expires| expires.elapsed() < REPLICA_MEMORY);
+        self.idempotency.retain(|_, used| used.created_at > now - KEY_TTL);
+        self.replicas.retain(|_, expires| expires.elapsed() < REPLICA_TTL);
     }
 
     pub(super) fn caller(&self, hash: KeyHash) -> Option<Caller> {
@@ -348,8 +348,8 @@ impl Tables {
     }
 }
 
-fn none(standing: RowState) -> (u64, u64) {
-    (standing.log_length, 0)
+fn none(slot_usage: RowState) -> (u64, u64) {
+    (slot_usage.log_length, 0)
 }
 
 /// Not every database keeps that character in a text.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::Kept;
+use crate::model::HostMembers;
 use quarterdeck_api::JsonObject;
 
 fn object(value: &Value) -> JsonObject {
@@ -91,7 +91,7 @@ fn thoughts_go_back_word_for_word_to_where_they_came_from() {
     assert_eq!(reply.finish, Finish::Calls);
     assert_eq!(reply.usage, Some(TokenUsage { input: 18, cached: 10, output: 2, reasoning: 0 }));
     let calls = reply.calls.iter().map(|call| call.extra.clone()).collect();
-    let kept = |origin: &str| Kept { origin: origin.into(), calls, ..reply.kept.clone().unwrap() };
+    let kept = |origin: &str| HostMembers { origin: origin.into(), calls, ..reply.kept.clone().unwrap() };
     let assistant =
         |kept| ChatMessage::Assistant { content: Some("Let me see.".into()), calls: vec![look("c")], kept: Some(kept) };
     let back = said(vec![note("n"), assistant(kept("o"))]);
@@ -99,7 +99,7 @@ fn thoughts_go_back_word_for_word_to_where_they_came_from() {
     expected[3]["id"] = "c".into();
     assert_eq!(back[1]["content"], expected);
     let calls = Vec::new();
-    let elsewhere = said(vec![note("n"), assistant(Kept { origin: "p".into(), calls, ..reply.kept.unwrap() })]);
+    let elsewhere = said(vec![note("n"), assistant(HostMembers { origin: "p".into(), calls, ..reply.kept.unwrap() })]);
     assert_eq!(elsewhere[1]["content"].as_array().unwrap().len(), 2);
     assert!(!elsewhere.to_string().contains("S1"));
 }

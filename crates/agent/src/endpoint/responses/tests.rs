@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::Kept;
+use crate::model::HostMembers;
 use quarterdeck_api::{JsonObject, ReasoningEffort};
 
 fn sent(messages: Vec<ChatMessage>, profile: &Profile) -> Value {
@@ -66,7 +66,7 @@ fn sealed_thoughts_go_back_word_for_word_to_where_they_came_from() {
     assert_eq!(reply.usage, Some(TokenUsage { input: 9, cached: 4, output: 5, reasoning: 3 }));
     let calls: Vec<_> = reply.calls.iter().map(|call| call.extra.clone()).collect();
     let back = |origin: &str| {
-        let kept = Kept { origin: origin.into(), calls: calls.clone(), ..reply.kept.clone().unwrap() };
+        let kept = HostMembers { origin: origin.into(), calls: calls.clone(), ..reply.kept.clone().unwrap() };
         let content = Some("So.".into());
         let said = ChatMessage::Assistant { content, calls: vec![look("c")], kept: Some(kept) };
         sent(vec![said], &Profile::default())["input"].take()

@@ -1,7 +1,7 @@
 //! What can happen to a session, as proptest picks it; most of it fits the state it meets.
 
 use crate::{
-    AnswerGrace, Fact, Fault, Order, Report, Session, Settings, StepMode,
+    AnswerGrace, ChildOrder, Fact, Report, Session, SessionFailure, Settings, StepMode,
     tests::world::{answered, error_of, reply, result_of},
 };
 use proptest::{collection::vec, option, prelude::*, sample::subsequence};
@@ -21,7 +21,7 @@ pub(super) enum Action {
     /// Results of pending calls, by position, and perhaps of one that nobody asked for.
     ToolResults {
         which: Vec<usize>,
-        stranger: bool,
+        unknown: bool,
     },
     Cancel,
     Promoted,
@@ -53,12 +53,12 @@ pub(super) enum Action {
     /// A child that was ever started, by position, was told this.
     Steered {
         which: usize,
-        order: Order,
+        order: ChildOrder,
     },
     /// An order comes of the session that this one works for.
     Steer {
         version: u64,
-        order: Order,
+        order: ChildOrder,
     },
     Answered,
     Failed,
@@ -99,7 +99,7 @@ fn any_action() -> impl Strategy<Value = Action> {
         3 => Just(Action::Resume),
         1 => Just(Action::ForceAnswer),
         4 => (vec(0..4_usize, 0..4), any::<bool>())
-            .prop_map(|(which, stranger)| Action::ToolResults { which, stranger }),
+            .prop_map(|(which, unknown)| Action::ToolResults { which, unknown }),
         1 => Just(Action::Promoted),
         5 => (0..2_usize, 0..3_usize).prop_map(|(own, missed)| Action::Started { own, missed }),
         4 => prop::bool::weighted(0.9).prop_map(|fits| Action::Delivered { fits }),
@@ -116,8 +116,8 @@ fn any_action() -> impl Strategy<Value = Action> {
     ]
 }
 
-fn any_order() -> impl Strategy<Value = Order> {
-    prop_oneof![3 => Just(Order::Go), 3 => Just(Order::Pause), 3 => Just(Order::Answer), 1 => Just(Order::Cancel)]
+fn any_order() -> impl Strategy<Value = ChildOrder> {
+    prop_oneof![3 => Just(ChildOrder::Resume), 3 => Just(ChildOrder::Pause), 3 => Just(ChildOrder::Answer), 1 => Just(ChildOrder::Cancel)]
 }
 
 fn any_decision() -> impl Strategy<Value = Action> {
@@ -154,7 +154,7 @@ pub(super) fn answer() -> Fact {
 }
 
 pub(super) fn fault() -> Fact {
-    Fact::Reported(Report::Failed(Fault::new(ErrorCode::Internal)))
+    Fact::Reported(Report::Failed(SessionFailure::new(ErrorCode::Internal)))
 }
 
 pub(super) fn result_item(call: ToolRequest) -> ToolResultItem {

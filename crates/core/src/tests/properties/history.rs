@@ -2,7 +2,7 @@
 
 use super::actions::{Action, answer, decision, fault, numbered_call, result_item, returned};
 use crate::{
-    Command, Fact, LoggedEvent, Next, OpenStep, Order, Report, Session, Settings, State, Steering,
+    ChildOrder, Command, Fact, LoggedEvent, Next, OpenStep, Report, Session, Settings, State, Steering,
     tests::world::{Run, child, messages},
 };
 use chrono::TimeDelta;
@@ -61,7 +61,7 @@ impl History {
             Action::Pause => self.command(Command::Pause),
             Action::Resume => self.command(Command::Resume),
             Action::ForceAnswer => self.command(Command::ForceAnswer),
-            Action::ToolResults { which, stranger } => self.settle(which, *stranger),
+            Action::ToolResults { which, unknown } => self.settle(which, *unknown),
             Action::Cancel => self.command(Command::Cancel),
             Action::Promoted => self.fact(Fact::Promoted),
             Action::Started { own, missed } => {
@@ -86,7 +86,7 @@ impl History {
             }
             Action::Returned { which, fits } => {
                 let open = self.run.session.state.open_calls();
-                let call = open.get(*which).filter(|_| *fits).cloned().unwrap_or_else(stranger_call);
+                let call = open.get(*which).filter(|_| *fits).cloned().unwrap_or_else(unknown_call);
                 let child = self.children.iter().find(|(_, worked_off)| *worked_off == call).map(|(child, _)| *child);
                 let accepted = self.fact(returned(call));
                 self.dismissed.extend(child.filter(|_| accepted));
@@ -94,13 +94,13 @@ impl History {
             }
             Action::Delegated { fits } => {
                 let waiting = self.run.session.state.open_step().and_then(|step| step.undelegated().first().cloned());
-                let fact = self.delegation(waiting.filter(|_| *fits).unwrap_or_else(stranger_call));
+                let fact = self.delegation(waiting.filter(|_| *fits).unwrap_or_else(unknown_call));
                 self.start_child(fact)
             }
             Action::Steered { which, order } => {
                 let child = self.children.get(*which).map_or(child(0), |(child, _)| *child);
                 let accepted = self.fact(Fact::Steered { child, order: *order });
-                self.dismissed.extend((*order == Order::Cancel).then_some(child));
+                self.dismissed.extend((*order == ChildOrder::Cancel).then_some(child));
                 accepted
             }
             Action::Steer { version, order } => {
@@ -153,10 +153,10 @@ impl History {
         self.command(Command::Message(numbered.collect()))
     }
 
-    fn settle(&mut self, which: &[usize], stranger: bool) -> bool {
+    fn settle(&mut self, which: &[usize], unknown: bool) -> bool {
         let pending = self.run.session.state.pending_tool_calls();
         let known = which.iter().filter_map(|position| pending.get(*position).cloned());
-        let calls = known.chain(stranger.then(stranger_call));
+        let calls = known.chain(unknown.then(unknown_call));
         let results = calls.map(result_item).collect();
         self.command(Command::ToolResults(results))
     }
@@ -180,7 +180,7 @@ fn beyond(session: &Session) -> Fact {
     Fact::Delivered { messages: messages(&["never said"]), inbox_through: session.inbox.next + 1 }
 }
 
-fn stranger_call() -> ToolRequest {
+fn unknown_call() -> ToolRequest {
     ToolRequest { tool_name: "guess".into(), args: None, id: Some("never-asked".into()) }
 }
 
@@ -269,7 +269,7 @@ impl History {
         assert_eq!(session.subagents, started);
         assert!(started.len() <= Session::SUBAGENTS_MAX);
         let step = session.state.open_step();
-        let working: Vec<_> = step.into_iter().flat_map(OpenStep::awaited).map(|errand| errand.child).collect();
+        let working: Vec<_> = step.into_iter().flat_map(OpenStep::awaited).map(|child_call| child_call.child).collect();
         assert!(working.len() <= Session::DELEGATIONS_OPEN_MAX);
         for child in &started {
             let places = [working.contains(child), session.orphans.iter().any(|orphan| orphan.child == *child)];
@@ -285,7 +285,7 @@ impl History {
             let step = self.run.session.state.open_step();
             let paused = matches!(self.run.session.state, State::Paused { .. });
             let mut told = step.iter().flat_map(|step| &step.delegated).filter_map(|open| open.child);
-            assert!(told.all(|child| paused && child.told >= Order::Pause && child.told != Order::Answer));
+            assert!(told.all(|child| paused && child.told >= ChildOrder::Pause && child.told != ChildOrder::Answer));
         }
         let due = self.run.session.due_at();
         if self.run.next() == Next::Release {

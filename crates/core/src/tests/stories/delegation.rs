@@ -1,5 +1,5 @@
 use crate::{
-    Command, Errand, Fact, Next, Order, Report, Session, Settings, Steering, StepMode,
+    ChildCall, ChildOrder, Command, Fact, Next, Report, Session, Settings, Steering, StepMode,
     tests::world::{
         Run, after, answered, call, child, decided, delegated, delegating, error_of, failed, one_shot, paused, reply,
         result, results, say, started, steered,
@@ -16,9 +16,9 @@ fn several_subagents_work_at_once_and_the_step_ends_with_the_last() {
     assert_eq!(run.next(), Next::Delegate(vec![delegate(1)]));
     run.fact(allot(1));
     assert_eq!(run.session.status_record().subagent_session_ids, [child(0), child(1)]);
-    assert_eq!(run.next(), Next::Await(vec![errand(delegate(0), 0), errand(delegate(1), 1)]));
+    assert_eq!(run.next(), Next::Await(vec![child_call(delegate(0), 0), child_call(delegate(1), 1)]));
     run.fact(Fact::Reported(Report::Returned(error_of(delegate(1)))));
-    assert_eq!(run.next(), Next::Await(vec![errand(delegate(0), 0)]));
+    assert_eq!(run.next(), Next::Await(vec![child_call(delegate(0), 0)]));
     run.fact(Fact::Reported(Report::Returned(error_of(delegate(0)))));
     assert_eq!(run.next(), Next::Step(StepMode::Act));
 }
@@ -89,11 +89,11 @@ fn a_pause_stops_the_subagents_and_a_resume_lets_them_go_on() {
     let mut run = delegating();
     run.command(Command::Pause);
     assert!(run.session.due_at().is_some(), "whoever claims it has something to do");
-    check_steering(&mut run, Order::Pause);
+    check_steering(&mut run, ChildOrder::Pause);
     assert_eq!((run.next(), run.session.due_at()), (Next::Release, None));
     run.command(Command::Resume);
-    check_steering(&mut run, Order::Go);
-    assert_eq!(run.next(), Next::Await(vec![errand(call("delegate"), 1)]));
+    check_steering(&mut run, ChildOrder::Resume);
+    assert_eq!(run.next(), Next::Await(vec![child_call(call("delegate"), 1)]));
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn an_end_settles_the_call_and_stops_the_subagent() {
         let mut run = delegating();
         assert_eq!(end(&mut run), ["error_event server delegate", last]);
         assert!(run.session.due_at().is_some_and(|due| due <= run.now));
-        check_steering(&mut run, Order::Cancel);
+        check_steering(&mut run, ChildOrder::Cancel);
         assert_eq!((run.next(), run.session.due_at()), (Next::Release, None));
     }
 }
@@ -131,7 +131,7 @@ fn an_end_settles_the_call_and_stops_the_subagent() {
 fn a_subagent_whose_parent_was_restarted_is_stopped_first() {
     let mut run = after(delegating(), [failed()]);
     run.command(say(&["Again"]));
-    check_steering(&mut run, Order::Cancel);
+    check_steering(&mut run, ChildOrder::Cancel);
     assert_eq!(run.next(), Next::Deliver);
 }
 
@@ -139,11 +139,11 @@ fn a_subagent_whose_parent_was_restarted_is_stopped_first() {
 fn a_forced_answer_gives_the_subagents_time_and_then_no_more() {
     let mut run = delegating();
     run.command(Command::ForceAnswer);
-    check_steering(&mut run, Order::Answer);
+    check_steering(&mut run, ChildOrder::Answer);
     run.wait_s(Session::CHILD_ANSWER_GRACE_S - 1);
-    assert_eq!(run.next(), Next::Await(vec![errand(call("delegate"), 1)]));
+    assert_eq!(run.next(), Next::Await(vec![child_call(call("delegate"), 1)]));
     run.wait_s(1);
-    check_steering(&mut run, Order::Cancel);
+    check_steering(&mut run, ChildOrder::Cancel);
     run.fact(Fact::Reported(Report::Returned(result("delegate"))));
     assert_eq!(run.next(), Next::Step(StepMode::AnswerOnly));
 }
@@ -168,13 +168,13 @@ fn what_clients_create_for_a_session_is_named_whatever_its_state() {
 fn a_pause_does_not_use_up_the_time_of_the_subagents() {
     let mut run = delegating();
     run.command(Command::ForceAnswer);
-    check_steering(&mut run, Order::Answer);
+    check_steering(&mut run, ChildOrder::Answer);
     run.wait_s(10).command(Command::Pause);
-    check_steering(&mut run, Order::Pause);
+    check_steering(&mut run, ChildOrder::Pause);
     run.wait_s(1_000).command(Command::Resume);
-    check_steering(&mut run, Order::Answer);
+    check_steering(&mut run, ChildOrder::Answer);
     run.wait_s(Session::CHILD_ANSWER_GRACE_S);
-    check_steering(&mut run, Order::Cancel);
+    check_steering(&mut run, ChildOrder::Cancel);
 }
 
 #[test]
@@ -184,7 +184,7 @@ fn nobody_is_started_once_an_answer_is_forced() {
     run.fact(allot(0));
     assert_eq!(run.command(Command::ForceAnswer), ["error_event server delegate", "flow_event force_answer user"]);
     assert!(run.try_fact(allot(1)).is_err());
-    assert_eq!(run.next(), Next::Steer(vec![(errand(delegate(0), 0), Order::Answer)]));
+    assert_eq!(run.next(), Next::Steer(vec![(child_call(delegate(0), 0), ChildOrder::Answer)]));
 }
 
 #[test]
@@ -202,7 +202,7 @@ fn the_time_limit_makes_the_subagents_answer() {
     run.wait_s(600);
     assert_eq!(run.next(), Next::TimePassed);
     run.fact(Fact::TimePassed);
-    check_steering(&mut run, Order::Answer);
+    check_steering(&mut run, ChildOrder::Answer);
 }
 
 #[test]
@@ -210,7 +210,7 @@ fn at_max_steps_the_subagents_of_the_last_step_go_on() {
     let mut run = Run::start(Settings { max_steps: Some(1), ..one_shot() });
     run.fact(decided(&["delegate"]));
     run.fact(delegated("delegate", 1));
-    assert_eq!(run.next(), Next::Await(vec![errand(call("delegate"), 1)]));
+    assert_eq!(run.next(), Next::Await(vec![child_call(call("delegate"), 1)]));
     run.fact(Fact::Reported(Report::Returned(result("delegate"))));
     assert_eq!(run.next(), Next::Step(StepMode::AnswerOnly));
 }
@@ -218,38 +218,38 @@ fn at_max_steps_the_subagents_of_the_last_step_go_on() {
 #[test]
 fn a_subagent_does_what_its_parent_orders_and_nothing_that_was_overtaken() {
     let mut run = Run::start(one_shot());
-    assert_eq!(run.command(order(5, Order::Pause)), ["AgentRunStatusChange paused"]);
-    assert_eq!(run.command(order(4, Order::Go)), [""; 0]);
-    assert_eq!(run.command(order(5, Order::Pause)), [""; 0]);
+    assert_eq!(run.command(order(5, ChildOrder::Pause)), ["AgentRunStatusChange paused"]);
+    assert_eq!(run.command(order(4, ChildOrder::Resume)), [""; 0]);
+    assert_eq!(run.command(order(5, ChildOrder::Pause)), [""; 0]);
     assert_eq!(run.status(), Status::Paused);
-    assert_eq!(run.command(order(6, Order::Go)), ["AgentRunStatusChange running"]);
-    assert_eq!(run.command(order(7, Order::Go)), [""; 0], "it works already");
-    assert_eq!(run.command(order(6, Order::Cancel)), [""; 0], "and that is newer");
-    assert_eq!(run.command(order(8, Order::Answer)), ["flow_event force_answer user"]);
-    assert_eq!(run.command(order(9, Order::Cancel)), ["AgentCompletion stopped"]);
+    assert_eq!(run.command(order(6, ChildOrder::Resume)), ["AgentRunStatusChange running"]);
+    assert_eq!(run.command(order(7, ChildOrder::Resume)), [""; 0], "it works already");
+    assert_eq!(run.command(order(6, ChildOrder::Cancel)), [""; 0], "and that is newer");
+    assert_eq!(run.command(order(8, ChildOrder::Answer)), ["flow_event force_answer user"]);
+    assert_eq!(run.command(order(9, ChildOrder::Cancel)), ["AgentCompletion stopped"]);
 }
 
 #[test]
 fn a_later_order_of_the_same_version_is_the_more_final_one() {
     let mut run = Run::start(one_shot());
-    run.command(order(5, Order::Answer));
-    assert_eq!(run.command(order(5, Order::Pause)), [""; 0]);
-    assert_eq!(run.command(order(5, Order::Cancel)), ["AgentCompletion stopped"]);
+    run.command(order(5, ChildOrder::Answer));
+    assert_eq!(run.command(order(5, ChildOrder::Pause)), [""; 0]);
+    assert_eq!(run.command(order(5, ChildOrder::Cancel)), ["AgentCompletion stopped"]);
 }
 
 #[test]
 fn a_subagent_that_ended_obeys_nobody() {
     let mut run = after(Run::start(one_shot()), [answered("19 €")]);
     let before = run.session.clone();
-    assert_eq!(run.command(order(5, Order::Cancel)), [""; 0]);
+    assert_eq!(run.command(order(5, ChildOrder::Cancel)), [""; 0]);
     assert_eq!(run.session, before);
 }
 
 #[test]
 fn a_subagent_can_be_paused_before_it_starts() {
     let mut run = Run::create(one_shot());
-    run.command(order(1, Order::Pause));
-    run.command(order(2, Order::Go));
+    run.command(order(1, ChildOrder::Pause));
+    run.command(order(2, ChildOrder::Resume));
     run.fact(started(&["Find the price"]));
     assert_eq!(run.status(), Status::Running);
 }
@@ -267,12 +267,12 @@ fn what_a_subagent_says_during_a_pause_is_taken() {
 type End<'a> = (&'a str, &'a dyn Fn(&mut Run) -> Vec<String>);
 
 /// Its one child is to be told this; then it is.
-fn check_steering(run: &mut Run, wanted: Order) {
-    assert_eq!(run.next(), Next::Steer(vec![(errand(call("delegate"), 1), wanted)]));
+fn check_steering(run: &mut Run, wanted: ChildOrder) {
+    assert_eq!(run.next(), Next::Steer(vec![(child_call(call("delegate"), 1), wanted)]));
     assert_eq!(run.fact(steered(1, wanted)), [""; 0]);
 }
 
-fn order(version: u64, order: Order) -> Command {
+fn order(version: u64, order: ChildOrder) -> Command {
     Command::Steer(Steering { version, order })
 }
 
@@ -285,8 +285,8 @@ fn delegate(number: usize) -> ToolRequest {
     ToolRequest { id: Some(format!("c{number}")), ..call("delegate") }
 }
 
-fn errand(call: ToolRequest, number: u128) -> Errand {
-    Errand { call, child: child(number) }
+fn child_call(call: ToolRequest, number: u128) -> ChildCall {
+    ChildCall { call, child: child(number) }
 }
 
 fn allot(number: usize) -> Fact {

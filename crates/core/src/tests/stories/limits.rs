@@ -1,5 +1,5 @@
 use crate::{
-    AnswerGrace, Command, Fact, Fault, Next, Rejection, Reply, Report, Settings, StepMode,
+    AnswerGrace, Command, Fact, Next, Rejection, Reply, Report, SessionFailure, Settings, StepMode,
     tests::world::{self, Run, answered, awaiting, call, decided, noon, one_shot, result, results},
 };
 use chrono::TimeDelta;
@@ -55,7 +55,8 @@ fn a_user_who_forces_an_answer_at_max_steps_does_not_wait_for_the_client() {
 
 #[test]
 fn an_agent_that_never_answers_is_timed_out_when_its_time_was_up() {
-    let never = || Fact::Reported(Report::Failed(Fault::because(ErrorCode::NoAnswer, "three useless replies")));
+    let never =
+        || Fact::Reported(Report::Failed(SessionFailure::because(ErrorCode::NoAnswer, "three useless replies")));
     let mut run = Run::start(one_shot());
     run.wait_s(600).fact(Fact::TimePassed);
     assert_eq!(run.fact(never()), ["AgentCompletion timed_out"]);

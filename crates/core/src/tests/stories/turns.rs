@@ -1,5 +1,5 @@
 use crate::{
-    Ending, Fact, Fault, LoggedEvent, Next, Rejection, Report, State,
+    Ending, Fact, LoggedEvent, Next, Rejection, Report, SessionFailure, State,
     tests::world::{
         Run, answered, decided, failed, interactive, messages, noon, one_shot, result, running, say, started,
     },
@@ -179,7 +179,7 @@ fn a_queued_session_has_one_event_until_it_is_promoted() {
 #[test]
 fn a_failed_session_tells_its_code_and_keeps_the_cause_for_its_owner() {
     let mut run = Run::start(one_shot());
-    run.fact(Fact::Reported(Report::Failed(Fault::because(ErrorCode::Internal, "disk full"))));
+    run.fact(Fact::Reported(Report::Failed(SessionFailure::because(ErrorCode::Internal, "disk full"))));
     let last = run.log.last().expect("an event");
     assert!(last.json.get().contains(r#""trace":"","info":{"cause":"disk full"}"#), "{}", last.json);
     let sentence = run.session.status_record().error.expect("a sentence");

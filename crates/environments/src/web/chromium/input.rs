@@ -1,7 +1,7 @@
 //! Mouse, keyboard, fields and files.
 
 use super::{
-    Chromium, GLANCE, SCRIPT_TIMEOUT,
+    Chromium, GLANCE_TIMEOUT, SCRIPT_TIMEOUT,
     cdp::CdpError,
     failed,
     keyboard::{Chord, Modifiers},
@@ -20,7 +20,7 @@ use std::{os::unix::fs::chown, time::Duration};
 const TYPED_MAX: usize = 100;
 /// Moves of a drag, and the pause between them: pages follow the mouse, not its jumps.
 const DRAG_MOVES: u32 = 12;
-const DRAG_PAUSE: Duration = Duration::from_millis(15);
+const DRAG_INTERVAL: Duration = Duration::from_millis(15);
 /// How long a click is given to make the page ask for a file.
 const CHOOSER_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -106,7 +106,7 @@ impl Chromium {
         events.push(event("mouseReleased", to, 0));
         for event in events {
             late_is_told(page.call("Input.dispatchMouseEvent", event).await, &mut notes)?;
-            tokio::time::sleep(DRAG_PAUSE).await;
+            tokio::time::sleep(DRAG_INTERVAL).await;
         }
         self.mouse_at(to);
         Ok(Done { hit, notes, ..Done::default() })
@@ -119,7 +119,7 @@ impl Chromium {
         late_is_told(page.call("Input.dispatchMouseEvent", wheel).await, &mut notes)?;
         // The wheel is answered before the page has moved.
         tokio::time::sleep(Duration::from_millis(100)).await;
-        let scrolled = page.helper(GLANCE, "scrolled", &[at.x.into(), at.y.into(), (x != 0.0).into()]).await;
+        let scrolled = page.helper(GLANCE_TIMEOUT, "scrolled", &[at.x.into(), at.y.into(), (x != 0.0).into()]).await;
         Ok(Done { scroll: scrolled.ok().and_then(|value| pair(&value)), notes, ..Done::default() })
     }
 
@@ -135,7 +135,7 @@ impl Chromium {
             Some(at) => self.click(page, at, Button::Left, 1, Modifiers::default()).await?,
             None => Done::default(),
         };
-        let focus = page.helper(GLANCE, "focus", &[]).await.unwrap_or_default();
+        let focus = page.helper(GLANCE_TIMEOUT, "focus", &[]).await.unwrap_or_default();
         match text(&focus, "kind") {
             "none" => {
                 return Err(ActionError::Refused("nothing that takes text has the focus; click a field first".into()));
@@ -149,7 +149,7 @@ impl Chromium {
         if done.hit.is_none() {
             done.hit = focus["called"].as_str().map(str::to_owned);
         }
-        let after = page.helper(GLANCE, "focus", &[]).await.unwrap_or_default();
+        let after = page.helper(GLANCE_TIMEOUT, "focus", &[]).await.unwrap_or_default();
         done.value = after["value"].as_str().map(str::to_owned);
         if enter {
             let chord = Chord::parse("enter").map_err(ActionError::Refused)?;
@@ -197,7 +197,7 @@ impl Chromium {
 
 /// What is at a place; none if the page is busy.
 async fn hit(page: &Page, at: Point) -> Option<String> {
-    let hit = page.helper(GLANCE, "hit", &[at.x.into(), at.y.into()]).await.ok()?;
+    let hit = page.helper(GLANCE_TIMEOUT, "hit", &[at.x.into(), at.y.into()]).await.ok()?;
     hit.as_str().map(str::to_owned)
 }
 
@@ -221,7 +221,7 @@ async fn press(page: &Page, chords: &[Chord]) -> Result<Done, ActionError> {
     for event in chords.iter().flat_map(Chord::events) {
         late_is_told(page.call("Input.dispatchKeyEvent", event).await, &mut notes)?;
     }
-    let focus = page.helper(GLANCE, "focus", &[]).await.unwrap_or_default();
+    let focus = page.helper(GLANCE_TIMEOUT, "focus", &[]).await.unwrap_or_default();
     let value = focus["value"].as_str().map(str::to_owned);
     Ok(Done { hit: focus["called"].as_str().map(str::to_owned), value, notes, ..Done::default() })
 }

@@ -1,7 +1,7 @@
 //! What a browser shows: its picture, its tabs, its text.
 
 use super::{
-    Chromium, GLANCE, SCRIPT_TIMEOUT, failed,
+    Chromium, GLANCE_TIMEOUT, SCRIPT_TIMEOUT, failed,
     script::Page,
     state::{text, whole},
 };
@@ -100,7 +100,7 @@ impl Chromium {
         let page = self.page().await?;
         let (targets, known) = tokio::join!(
             self.cdp.call(None, "Target.getTargets", json!({"filter": [{"type": "page"}]})),
-            page.helper(GLANCE, "state", &[]),
+            page.helper(GLANCE_TIMEOUT, "state", &[]),
         );
         let (targets, known) = (targets.map_err(|error| failed(&error))?, known.unwrap_or_default());
         let mouse = *self.mouse.lock().unwrap_or_else(PoisonError::into_inner);
@@ -143,7 +143,7 @@ impl Chromium {
         let mut whole = PageText::default();
         append(&mut whole, &written);
         for frame in self.frames().await {
-            if let Ok(written) = frame.markdown(GLANCE, only_visible).await {
+            if let Ok(written) = frame.markdown(GLANCE_TIMEOUT, only_visible).await {
                 append(&mut whole, &written);
             }
         }
@@ -159,7 +159,7 @@ impl Chromium {
         let mut pages = Vec::new();
         for session in sessions {
             let page = Page::new(self.cdp.clone(), session, String::new());
-            if let Ok(tree) = page.call_within(GLANCE, "Page.getFrameTree", json!({})).await {
+            if let Ok(tree) = page.call_within(GLANCE_TIMEOUT, "Page.getFrameTree", json!({})).await {
                 let frame = text(&tree["frameTree"]["frame"], "id").to_owned();
                 pages.push(Page::new(self.cdp.clone(), page.session, frame));
             }

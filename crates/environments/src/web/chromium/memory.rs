@@ -10,7 +10,7 @@ use std::{
 };
 
 /// How often is looked.
-const PERIOD: Duration = Duration::from_millis(200);
+const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 /// The same while a browser holds more than half of what it may: a page can take a hundred megabytes in a tenth of a second.
 const PERIOD_OF_LARGE: Duration = Duration::from_millis(50);
 
@@ -67,7 +67,7 @@ impl MemoryWatch {
     /// again.
     fn look(&self, known: &mut HashMap<Pid, Option<Pid>>) -> Duration {
         let groups = self.state().groups.clone();
-        let mut period = PERIOD;
+        let mut period = LOOK_INTERVAL;
         for (group, held) in held_by(&groups, known) {
             let own: u64 = held.iter().map(|process| process.own_kb).sum();
             let shared = held.iter().map(|process| process.shared_kb).max().unwrap_or_default();
@@ -92,7 +92,7 @@ impl MemoryWatch {
 /// Looks for as long as there are browsers.
 async fn watch(watch: Arc<MemoryWatch>) {
     let mut known = HashMap::new();
-    let mut period = PERIOD;
+    let mut period = LOOK_INTERVAL;
     loop {
         tokio::time::sleep(period).await;
         {
@@ -107,7 +107,7 @@ async fn watch(watch: Arc<MemoryWatch>) {
             let period = looking.look(&mut known);
             (known, period)
         });
-        (known, period) = looked.await.unwrap_or_else(|_| (HashMap::new(), PERIOD));
+        (known, period) = looked.await.unwrap_or_else(|_| (HashMap::new(), LOOK_INTERVAL));
     }
 }
 

@@ -1,7 +1,8 @@
 //! Going to pages, through history, and from tab to tab.
 
 use super::{
-    Chromium, SCRIPT_TIMEOUT, Standing, cdp::CdpError, failed, script::Page, settle::LOAD_MAX, state::text, tab::TabId,
+    Chromium, SCRIPT_TIMEOUT, Standing, cdp::CdpError, failed, script::Page, settle::LOAD_TIMEOUT, state::text,
+    tab::TabId,
 };
 use crate::web::driver::{ActionError, Done};
 use serde_json::json;
@@ -11,17 +12,17 @@ use url::Url;
 /// How long a page is given to begin what it was told, before it is looked at.
 const BEGIN_TIMEOUT: Duration = Duration::from_millis(500);
 /// How often a text that is waited for is looked for.
-const TEXT_POLL: Duration = Duration::from_millis(200);
+const TEXT_POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 impl Chromium {
     pub(super) async fn go(&self, page: &Page, url: &Url) -> Result<Done, ActionError> {
         // A navigation that hangs would keep this one from beginning.
         page.post("Page.stopLoading", json!({}));
-        match page.call_within(LOAD_MAX, "Page.navigate", json!({"url": url.as_str()})).await {
+        match page.call_within(LOAD_TIMEOUT, "Page.navigate", json!({"url": url.as_str()})).await {
             Ok(answer) => Ok(Done { load: load_fault(text(&answer, "errorText")), ..Done::default() }),
             Err(CdpError::Late) => {
                 page.post("Page.stopLoading", json!({}));
-                let load = format!("no answer within {} s; stopped", LOAD_MAX.as_secs());
+                let load = format!("no answer within {} s; stopped", LOAD_TIMEOUT.as_secs());
                 Ok(Done { load: Some(load), ..Done::default() })
             }
             Err(error) => Err(failed(&error)),
@@ -138,7 +139,7 @@ impl Chromium {
                 if page.helper(SCRIPT_TIMEOUT, "has", &[wanted.into()]).await.is_ok_and(|has| has == true) {
                     return Ok::<_, ActionError>(());
                 }
-                tokio::time::sleep(TEXT_POLL).await;
+                tokio::time::sleep(TEXT_POLL_INTERVAL).await;
             }
         };
         let note = match tokio::time::timeout(limit, showing).await {

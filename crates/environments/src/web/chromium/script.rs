@@ -1,7 +1,7 @@
 //! A page of the browser as our scripts see it: from a world of their own, beside that of the page's scripts.
 
 use super::{
-    GLANCE,
+    GLANCE_TIMEOUT,
     cdp::{Cdp, CdpError},
     state::text,
 };
@@ -67,7 +67,7 @@ impl Page {
     }
 
     async fn reveal_all(&self) -> Result<(), CdpError> {
-        let count = self.helper(GLANCE, "count", &[]).await?;
+        let count = self.helper(GLANCE_TIMEOUT, "count", &[]).await?;
         if count.as_u64().is_none_or(|count| count > REVEALED_MAX_ELEMENTS) {
             return Ok(());
         }

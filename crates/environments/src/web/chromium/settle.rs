@@ -3,16 +3,16 @@
 use std::time::{Duration, Instant};
 
 /// Stillness that is waited for, at most.
-const WINDOW_MAX: Duration = Duration::from_millis(500);
+const STILLNESS_TIMEOUT: Duration = Duration::from_millis(500);
 /// The end of that stillness, in which the picture is taken; a part of it, so that a short one is not all end.
 const END_MAX: Duration = Duration::from_millis(100);
 const END_PART: u32 = 5;
 /// How often a page is asked whose stillness cannot be foreseen.
 const POLL: Duration = Duration::from_millis(50);
 /// What is added to the cap while requests run.
-const REQUESTS_EXTRA: Duration = Duration::from_secs(2);
+const REQUESTS_TIMEOUT: Duration = Duration::from_secs(2);
 /// Time for a page to load.
-pub(crate) const LOAD_MAX: Duration = Duration::from_secs(10);
+pub(crate) const LOAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What is waited for after an action.
 #[derive(Clone, Copy, Debug)]
@@ -62,9 +62,9 @@ impl Settle {
         let waited = now.saturating_duration_since(self.since);
         // Of a page that is being replaced there is no picture, so that it is waited for however little patience there is.
         if signs.loading_since.is_some() {
-            return if waited >= LOAD_MAX { Verdict::Stop } else { Verdict::Wait };
+            return if waited >= LOAD_TIMEOUT { Verdict::Stop } else { Verdict::Wait };
         }
-        let cap = if signs.is_requesting && !self.cap.is_zero() { self.cap + REQUESTS_EXTRA } else { self.cap };
+        let cap = if signs.is_requesting && !self.cap.is_zero() { self.cap + REQUESTS_TIMEOUT } else { self.cap };
         let is_still = self.still_in(now, signs).is_some_and(|left| left.is_zero());
         if is_still || waited >= cap { Verdict::Look } else { Verdict::Wait }
     }
@@ -79,7 +79,7 @@ impl Settle {
     }
 
     fn window(&self) -> Duration {
-        (self.cap / 2).min(WINDOW_MAX)
+        (self.cap / 2).min(STILLNESS_TIMEOUT)
     }
 
     /// What to do until it is asked again, when there is nothing to do but wait.

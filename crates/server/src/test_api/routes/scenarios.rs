@@ -5,7 +5,7 @@ use crate::{error::ApiError, test_api::TestBed};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use quarterdeck_api::Problem;
-use quarterdeck_scenario::{Fault, Played, Recording, Scenario, Timing};
+use quarterdeck_scenario::{Diagnostic, Played, Recording, Scenario, Timing};
 use serde_json::json as object;
 
 /// What people call the body of a request.
@@ -17,7 +17,7 @@ pub(super) fn read(bed: &TestBed, text: &str) -> Result<Vec<Scenario>, Box<Respo
 }
 
 /// The scenarios of a text, or of a recording the one that plays it, or all that is wrong.
-pub(in crate::test_api) fn checked(bed: &TestBed, text: &str) -> Result<Vec<Scenario>, Vec<Fault>> {
+pub(in crate::test_api) fn checked(bed: &TestBed, text: &str) -> Result<Vec<Scenario>, Vec<Diagnostic>> {
     if Recording::is_one(text) {
         return match Recording::read(text) {
             Ok(recording) => {
@@ -25,7 +25,7 @@ pub(in crate::test_api) fn checked(bed: &TestBed, text: &str) -> Result<Vec<Scen
                 let played = Played { recording, timing: Timing::None, strict: false };
                 Ok(vec![Scenario::of_recording(name.clone(), name, played)])
             }
-            Err(fault) => Err(vec![Fault::of_file(BODY, fault.to_string())]),
+            Err(fault) => Err(vec![Diagnostic::of_file(BODY, fault.to_string())]),
         };
     }
     let checked = quarterdeck_scenario::check(BODY, text, bed.known());
@@ -34,7 +34,7 @@ pub(in crate::test_api) fn checked(bed: &TestBed, text: &str) -> Result<Vec<Scen
         let images =
             scenario.script.cues().into_iter().flat_map(|cue| &cue.observations).filter_map(|seen| seen.image.as_ref());
         if let Some(image) = images.into_iter().find(|image| !image.starts_with("data:image/")) {
-            faults.push(Fault {
+            faults.push(Diagnostic {
                 file: BODY.into(),
                 line: scenario.line,
                 column: 1,
@@ -47,7 +47,7 @@ pub(in crate::test_api) fn checked(bed: &TestBed, text: &str) -> Result<Vec<Scen
     if faults.is_empty() { Ok(checked.scenarios) } else { Err(faults) }
 }
 
-pub(super) fn refusal(faults: &[Fault]) -> Response {
+pub(super) fn refusal(faults: &[Diagnostic]) -> Response {
     let count = faults.len();
     let message = format!("{count} fault{}, nothing loaded", if count == 1 { "" } else { "s" });
     json(StatusCode::UNPROCESSABLE_ENTITY, &object!({"message": message, "faults": faults}))

@@ -12,21 +12,21 @@ use tokio::{
 };
 
 /// A stream that fails when nothing could be written for a while, although something had to be.
-pub(crate) struct Impatient<S> {
+pub(crate) struct WriteTimeoutStream<S> {
     stream: S,
-    patience: Duration,
+    timeout: Duration,
     /// Runs while writes wait, until enough was written.
     stalled: Option<Pin<Box<Sleep>>>,
     /// Written since it began to run.
     written: usize,
 }
 
-/// Bytes that a client must take for the patience with it to begin anew: one byte now and then is no reading.
+/// Bytes that a client must take for the timeout with it to begin anew: one byte now and then is no reading.
 const PROGRESS: usize = 4 * 1024;
 
-impl<S> Impatient<S> {
-    pub(crate) fn new(stream: S, patience: Duration) -> Self {
-        Self { stream, patience, stalled: None, written: 0 }
+impl<S> WriteTimeoutStream<S> {
+    pub(crate) fn new(stream: S, timeout: Duration) -> Self {
+        Self { stream, timeout, stalled: None, written: 0 }
     }
 
     fn progress(&mut self, written: Poll<io::Result<usize>>, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
@@ -36,22 +36,22 @@ impl<S> Impatient<S> {
                 return written;
             }
         }
-        self.within_patience(written, context)
+        self.in_time(written, context)
     }
 
-    fn within_patience<T>(&mut self, written: Poll<io::Result<T>>, context: &mut Context<'_>) -> Poll<io::Result<T>> {
+    fn in_time<T>(&mut self, written: Poll<io::Result<T>>, context: &mut Context<'_>) -> Poll<io::Result<T>> {
         if written.is_ready() {
             (self.stalled, self.written) = (None, 0);
             return written;
         }
-        let patience = self.patience;
-        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(patience)));
+        let timeout = self.timeout;
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(timeout)));
         ready!(stalled.as_mut().poll(context));
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read")))
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Impatient<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for WriteTimeoutStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -61,7 +61,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Impatient<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for WriteTimeoutStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
         self.progress(written, context)
@@ -82,7 +82,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.stream).poll_flush(context);
-        self.within_patience(flushed, context)
+        self.in_time(flushed, context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -95,12 +95,12 @@ mod tests {
     use super::*;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-    const PATIENCE: Duration = Duration::from_mins(1);
+    const WRITE_TIMEOUT: Duration = Duration::from_mins(1);
 
     #[tokio::test(start_paused = true)]
     async fn a_client_that_stops_reading_is_given_up() {
         let (server, mut client) = tokio::io::duplex(16);
-        let mut server = Impatient::new(server, PATIENCE);
+        let mut server = WriteTimeoutStream::new(server, WRITE_TIMEOUT);
         let error = server.write_all(&[0; 64]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         assert_eq!(client.read(&mut [0; 64]).await.unwrap(), 16, "what fitted was sent");
@@ -109,7 +109,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_slow_client_is_served_to_the_end() {
         let (server, mut client) = tokio::io::duplex(PROGRESS);
-        let mut server = Impatient::new(server, PATIENCE);
+        let mut server = WriteTimeoutStream::new(server, WRITE_TIMEOUT);
         let reading = async {
             for _ in 0..4 {
                 tokio::time::sleep(Duration::from_secs(59)).await;
@@ -123,7 +123,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_client_that_takes_a_byte_now_and_then_is_given_up() {
         let (server, mut client) = tokio::io::duplex(PROGRESS);
-        let mut server = Impatient::new(server, PATIENCE);
+        let mut server = WriteTimeoutStream::new(server, WRITE_TIMEOUT);
         let reading = async {
             loop {
                 tokio::time::sleep(Duration::from_secs(20)).await;

@@ -5,12 +5,12 @@ use tokio_util::sync::CancellationToken;
 
 /// A connection. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Wire {
+pub(crate) struct Connection {
     cut: CancellationToken,
     peer: Option<IpAddr>,
 }
 
-impl Wire {
+impl Connection {
     pub(crate) fn new(peer: Option<IpAddr>) -> Self {
         Self { cut: CancellationToken::new(), peer }
     }

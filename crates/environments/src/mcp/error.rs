@@ -6,7 +6,7 @@ use thiserror::Error;
 
 /// Why a request has no result.
 #[derive(Clone, Debug, Error)]
-pub(super) enum Fault {
+pub(super) enum McpError {
     /// The server never had the request.
     #[error("{0}")]
     NotSent(String),
@@ -79,7 +79,7 @@ impl BadStatus {
     }
 }
 
-impl Fault {
+impl McpError {
     /// Whether trying again may help.
     pub(super) fn may_pass(&self) -> bool {
         match self {

@@ -5,7 +5,7 @@ use std::fmt;
 
 /// Something wrong in a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Fault {
+pub struct Diagnostic {
     /// The file, as it was named.
     pub file: String,
     /// The line, from 1; 0 where the message says the place.
@@ -20,14 +20,14 @@ pub struct Fault {
     pub snippet: String,
 }
 
-impl Fault {
+impl Diagnostic {
     /// A fault whose message says its place in the file.
     pub fn of_file(file: &str, message: String) -> Self {
         Self { file: file.to_owned(), line: 0, column: 0, message, suggestion: None, snippet: String::new() }
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.line == 0 {
             return write!(f, "{}: {}", self.file, self.message);
@@ -42,9 +42,9 @@ impl fmt::Display for Fault {
 
 /// Everything wrong in some files: nothing of them is loaded.
 #[derive(Clone, Debug, Default, PartialEq, Eq, thiserror::Error)]
-pub struct Faults(pub Vec<Fault>);
+pub struct Diagnostics(pub Vec<Diagnostic>);
 
-impl fmt::Display for Faults {
+impl fmt::Display for Diagnostics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for fault in &self.0 {
             writeln!(f, "{fault}")?;
@@ -65,16 +65,16 @@ pub(crate) struct At {
     pub(crate) width: usize,
 }
 
-/// Faults of one file.
+/// Diagnostics of one file.
 pub(crate) struct Notes<'a> {
     file: &'a str,
     lines: Vec<&'a str>,
-    pub(crate) faults: Vec<Fault>,
+    pub(crate) faults: Vec<Diagnostic>,
 }
 
 /// Characters of a line that a snippet shows.
 const SNIPPET_MAX: usize = 160;
-/// Faults that are told of one file; the rest are most likely made by these.
+/// Diagnostics that are told of one file; the rest are most likely made by these.
 const FAULTS_MAX: usize = 100;
 
 impl<'a> Notes<'a> {
@@ -90,7 +90,7 @@ impl<'a> Notes<'a> {
         if self.faults.len() >= FAULTS_MAX {
             return;
         }
-        self.faults.push(Fault {
+        self.faults.push(Diagnostic {
             file: self.file.to_owned(),
             line: at.line,
             column: at.column,

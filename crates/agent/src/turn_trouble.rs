@@ -6,7 +6,7 @@ use std::sync::Arc;
 /// Trouble in a row, up to now. A message of a person ends the row: whoever restarts a failed session
 /// gets all tries anew.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Standing {
+pub(crate) struct TurnTrouble {
     /// Model calls that failed since the model last replied.
     pub(crate) failures: usize,
     /// What the latest failure was.
@@ -17,21 +17,21 @@ pub(crate) struct Standing {
     pub(crate) faults: Vec<String>,
 }
 
-impl Standing {
+impl TurnTrouble {
     pub(crate) fn of(transcript: &[Arc<AgentEvent>]) -> Self {
-        let mut standing = Self::default();
+        let mut trouble = Self::default();
         for event in transcript.iter().rev() {
             match &**event {
                 AgentEvent::ErrorEvent(ToolError { error, origin, tool_req: None })
-                    if origin == "model" && standing.rejected == 0 =>
+                    if origin == "model" && trouble.rejected == 0 =>
                 {
-                    standing.failures += 1;
-                    standing.failure.get_or_insert_with(|| error.clone());
+                    trouble.failures += 1;
+                    trouble.failure.get_or_insert_with(|| error.clone());
                 }
                 AgentEvent::PolicyEvent { validation_errors, .. } if !validation_errors.is_empty() => {
-                    standing.rejected += 1;
-                    if standing.rejected == 1 {
-                        standing.faults.clone_from(validation_errors);
+                    trouble.rejected += 1;
+                    if trouble.rejected == 1 {
+                        trouble.faults.clone_from(validation_errors);
                     }
                 }
                 AgentEvent::PolicyEvent { .. } | AgentEvent::MessageEvent { .. } | AgentEvent::AnswerEvent { .. } => {
@@ -43,7 +43,7 @@ impl Standing {
                 | AgentEvent::FlowEvent { .. } => {}
             }
         }
-        standing
+        trouble
     }
 }
 
@@ -76,8 +76,8 @@ mod tests {
     }
 
     fn check(transcript: &[&Value], failures: usize, rejected: usize) {
-        let standing = Standing::of(&events(transcript.iter().copied()));
-        assert_eq!((standing.failures, standing.rejected), (failures, rejected), "{transcript:?}");
+        let trouble = TurnTrouble::of(&events(transcript.iter().copied()));
+        assert_eq!((trouble.failures, trouble.rejected), (failures, rejected), "{transcript:?}");
     }
 
     fn user() -> Value {

@@ -28,7 +28,7 @@ pub(super) struct Listed {
 
 /// The tools of one server, no more than could be offered if it were alone.
 #[derive(Debug, Default)]
-pub(super) struct Listing {
+pub(super) struct ToolList {
     pub(super) tools: Vec<Listed>,
     /// Sentences on tools that are not offered.
     pub(super) refused: Vec<String>,
@@ -38,10 +38,10 @@ pub(super) struct Listing {
     is_full: bool,
 }
 
-impl Listing {
+impl ToolList {
     /// Adds a page. Returns where the next one begins, if there is one that may bring something new.
     ///
-    /// # Errors
+    /// # Decoder
     /// The page is no list of tools.
     pub(super) fn add_page(&mut self, page: &str) -> Result<Option<String>, String> {
         let [tools, cursor] = json::members(page, ["tools", "nextCursor"]).unwrap_or_default();
@@ -155,7 +155,7 @@ mod tests {
             {"name": "untyped", "description": 5, "inputSchema": {"type": null}},
             {"name": "good", "inputSchema": schema},
         ]});
-        let mut listing = Listing::default();
+        let mut listing = ToolList::default();
         assert_eq!(listing.add_page(&page.to_string()), Ok(None));
         let names: Vec<_> = listing.tools.iter().map(|tool| tool.name.as_str()).collect();
         assert_eq!(names, ["good", "annotated", "untyped"]);
@@ -169,7 +169,7 @@ mod tests {
         let page = |name: &str, cursor: Value| {
             json!({"tools": [{"name": name, "inputSchema": {}}], "nextCursor": cursor}).to_string()
         };
-        let mut listing = Listing::default();
+        let mut listing = ToolList::default();
         assert_eq!(listing.add_page(&page("a", json!("1"))), Ok(Some("1".into())));
         assert_eq!(listing.add_page(&page("b", json!(2))), Ok(Some("2".into())));
         assert_eq!(listing.add_page(&page("b", json!("3"))), Ok(None), "nothing new");
