@@ -38,17 +38,17 @@ struct Served {
 }
 
 pub(crate) async fn measure(arguments: &Arguments, engine: &Engine, table: &mut Table) -> Result<()> {
-    let served = Arc::new(Served::default());
-    let model = start_model(Arc::clone(&served)).await?;
+    let seen = Arc::new(Served::default());
+    let model = start_model(Arc::clone(&seen)).await?;
     let server = Server::start(arguments, engine, Some(&model)).await?;
     let mut client = Client::connect(&server.address).await?;
     let id = client.create(REMEMBERING).await?;
     let mut spans = Vec::new();
     for from in [WINDOW / 2, STEPS - WINDOW - 1] {
-        until(&served, from).await;
+        until(&seen, from).await;
         let (cpu, began) = (server.cpu().await?, Instant::now());
-        until(&served, from + WINDOW).await;
-        spans.push((server.cpu().await?.saturating_sub(cpu), began.elapsed(), served.length.load(Ordering::Relaxed)));
+        until(&seen, from + WINDOW).await;
+        spans.push((server.cpu().await?.saturating_sub(cpu), began.elapsed(), seen.length.load(Ordering::Relaxed)));
     }
     // The first connection was left alone for longer than the server keeps one open.
     Client::connect(&server.address).await?.follow(&id, STEPS, &["completed"]).await?;

@@ -5,9 +5,9 @@
 //! any endpoint that speaks chat completions, Anthropic's Messages or `OpenAI`'s Responses ([`EndpointClient`]), several of
 //! these ([`Endpoints`]), or the [`ScriptedModel`].
 //!
-//! This crate never writes to the store and holds nothing of a session between steps: whatever a step needs to know of
-//! earlier ones is in the transcript, so that a step can be repeated after a crash on another machine. What it remembers
-//! is of endpoints: which of them answers, and what it can do.
+//! This crate never writes to the store, and no step needs what it holds in memory: whatever one has to know of earlier
+//! ones is in the transcript, so that it can be repeated after a crash on another machine. Conversations are kept to save
+//! work, and of endpoints what they can do and which of them answers.
 //! Text of users, pages and tools reaches the model as data, never as instructions.
 
 mod answer;

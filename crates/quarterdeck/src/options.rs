@@ -89,7 +89,7 @@ pub(crate) struct ScenarioOptions {
 
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum ScenarioCommand {
-    /// Check files of scenarios, or folders with *.scenario.yaml: every fault with its place; exits with 1 when there is one.
+    /// Check files of scenarios and recordings, or folders with them: every fault with its place; exits with 1 when there is one.
     Check {
         /// The files and folders.
         #[arg(required = true, value_name = "PATH")]

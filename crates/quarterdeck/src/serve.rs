@@ -50,9 +50,17 @@ async fn run_to_the_end(settings: &Settings, warnings: Vec<String>) -> Result<()
     serve(settings, parts).await.map_err(Failure::Fault)
 }
 
-async fn open_store(settings: &StoreSettings, secret_key: Option<&Secret>) -> anyhow::Result<Arc<dyn Store>> {
+async fn open_store(
+    settings: &StoreSettings,
+    secret_key: Option<&Secret>,
+    for_tests: bool,
+) -> anyhow::Result<Arc<dyn Store>> {
     let url = places::database_url(&settings.database)?;
-    let store = quarterdeck_store::open_with(&url, settings.database_connections).await?;
+    let store = if for_tests {
+        quarterdeck_store::open_for_tests(&url).await?
+    } else {
+        quarterdeck_store::open_with(&url, settings.database_connections).await?
+    };
     let file = quarterdeck_store::database_file(&url)?;
     let secret_keys = secret_keys::secret_keys(secret_key, file.as_deref())?;
     if secret_keys.is_empty() && store.is_shared() {
@@ -175,7 +183,7 @@ impl Parts {
         let front = ServerSettings { hosts, ..front::server_settings(&settings.http)? };
         keys::check_strength(settings.http.api_key.as_ref(), is_local(&listener))?;
         places::make_data_folder(&settings.store)?;
-        let store = open_store(&settings.store, settings.http.secret_key.as_ref()).await?;
+        let store = open_store(&settings.store, settings.http.secret_key.as_ref(), settings.test.test).await?;
         let files = places::blob_url(&settings.store)?;
         let blobs = Blobs::open(&files, places::aws_variables())?;
         if store.is_shared() && settings.store.blob_url.is_none() {

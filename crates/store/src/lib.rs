@@ -59,4 +59,6 @@ pub use sessions::{Listing, SessionFilter, SessionRecord, SessionRecords, Summar
 pub use sharing::{Rated, Rating, Share, Sharing};
 pub use sign_ins::{LINK_TTL, Proof, SIGN_IN_IDLE, SIGN_IN_MAX, SIGN_INS_PER_KEY, SignIns, SignedIn, TokenHash};
 pub use slots::{Backlog, Slots};
-pub use url::{CONNECTIONS, OpenError, database_file, file_url, open, open_beside, open_with, pending_migrations};
+pub use url::{
+    CONNECTIONS, OpenError, database_file, file_url, open, open_beside, open_for_tests, open_with, pending_migrations,
+};

@@ -4,6 +4,7 @@ use crate::{
     Commit, CreateOutcome, Error, NewSession, Notices, ReplicaId, Store, StoredSession,
     committer::{BatchWriter, Committer, Landed, Verdict, Write},
     migrations, private, rows,
+    url::Outlives,
 };
 use async_trait::async_trait;
 use nouns::{idempotency_keys, totals::Totals, writes};
@@ -70,7 +71,7 @@ pub(crate) struct SqliteStore {
 impl SqliteStore {
     /// Opens (and makes) the file; none: in memory, gone with the process.
     /// `alone` keeps other servers out; a tool beside a server does without.
-    pub(crate) async fn open(file: Option<&Path>, alone: bool) -> Result<Self, crate::OpenError> {
+    pub(crate) async fn open(file: Option<&Path>, alone: bool, outlives: Outlives) -> Result<Self, crate::OpenError> {
         let lock = file.filter(|_| alone).map(lock).transpose()?;
         let options = SqliteConnectOptions::new()
             .foreign_keys(true)
@@ -81,7 +82,7 @@ impl SqliteStore {
             take_for_this_user(file)?;
         }
         let (read, write) = match file {
-            Some(file) => open_file(options.filename(file)).await?,
+            Some(file) => open_file(options.filename(file), outlives).await?,
             None => open_memory(options).await?,
         };
         migrations::refuse_foreign_file(&write, file).await?;
@@ -125,11 +126,15 @@ impl SqliteStore {
 
 /// `SQLite` ends a transaction by itself when the disk is full. The driver does not notice, and would begin the next one
 /// inside it, for ever: such a connection is not used again.
-async fn open_file(options: SqliteConnectOptions) -> Result<(SqlitePool, SqlitePool), sqlx::Error> {
+async fn open_file(options: SqliteConnectOptions, outlives: Outlives) -> Result<(SqlitePool, SqlitePool), sqlx::Error> {
+    let synchronous = match outlives {
+        Outlives::Machine => SqliteSynchronous::Full,
+        Outlives::Process => SqliteSynchronous::Off,
+    };
     let options = options
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
+        .synchronous(synchronous)
         .locking_mode(SqliteLockingMode::Normal);
     let write = pool(1).before_acquire(|connection, _| Box::pin(async { Ok(!connection.is_in_transaction()) }));
     let write = write.connect_with(options.clone()).await?;

@@ -169,7 +169,24 @@ pub const CONNECTIONS: u32 = 18;
 /// # Errors
 /// [`OpenError`], each variant with its remedy.
 pub async fn open_with(url: &str, connections: u32) -> Result<Arc<dyn Store>, OpenError> {
-    open_as(url, true, connections).await
+    open_as(url, true, connections, Outlives::Machine).await
+}
+
+/// As [`open`], for test suites: what is committed to a file outlives this process at once, but not the machine.
+///
+/// # Errors
+/// [`OpenError`], each variant with its remedy.
+pub async fn open_for_tests(url: &str) -> Result<Arc<dyn Store>, OpenError> {
+    open_as(url, true, CONNECTIONS, Outlives::Process).await
+}
+
+/// What committed work outlives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outlives {
+    /// A power cut: each commit waits for the disk.
+    Machine,
+    /// The end of the process, however it comes.
+    Process,
 }
 
 /// As [`open`], for a tool that works beside a running server: an embedded database is shared with it, and none is made
@@ -178,14 +195,14 @@ pub async fn open_with(url: &str, connections: u32) -> Result<Arc<dyn Store>, Op
 /// # Errors
 /// [`OpenError`], each variant with its remedy.
 pub async fn open_beside(url: &str) -> Result<Arc<dyn Store>, OpenError> {
-    open_as(url, false, CONNECTIONS).await
+    open_as(url, false, CONNECTIONS, Outlives::Machine).await
 }
 
-async fn open_as(url: &str, alone: bool, connections: u32) -> Result<Arc<dyn Store>, OpenError> {
+async fn open_as(url: &str, alone: bool, connections: u32, outlives: Outlives) -> Result<Arc<dyn Store>, OpenError> {
     match place(url)? {
-        Place::Memory => Ok(Arc::new(SqliteStore::open(None, alone).await?)),
+        Place::Memory => Ok(Arc::new(SqliteStore::open(None, alone, outlives).await?)),
         Place::File(file) if !alone && !file.exists() => Err(OpenError::Absent { path: file }),
-        Place::File(file) => Ok(Arc::new(SqliteStore::open(Some(&file), alone).await?)),
+        Place::File(file) => Ok(Arc::new(SqliteStore::open(Some(&file), alone, outlives).await?)),
         Place::Postgres => {
             let options = PgConnectOptions::from_str(url)?;
             Ok(Arc::new(PostgresStore::open(options, connections, alone).await?))

@@ -18,7 +18,8 @@ pub struct TestSettings {
         default_value = "false", action = ArgAction::Set)]
     pub test_on_network: bool,
 
-    /// Files of scenarios, or folders with files named *.scenario.yaml; separated by commas; with --test [default: none]
+    /// Files of scenarios or recordings, or folders with files named *.scenario.yaml or *.recording.json; separated by commas;
+    /// with --test [default: none]
     #[arg(long, value_name = "PATHS", value_delimiter = ',')]
     pub scenarios: Vec<PathBuf>,
 

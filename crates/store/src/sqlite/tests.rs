@@ -7,7 +7,7 @@ use sqlx::Executor as _;
 #[tokio::test]
 async fn a_full_disk_does_not_spoil_the_connection_that_met_it() {
     let folder = tempfile::tempdir().unwrap();
-    let store = SqliteStore::open(Some(&folder.path().join("quarterdeck.db")), true).await.unwrap();
+    let store = SqliteStore::open(Some(&folder.path().join("quarterdeck.db")), true, Outlives::Machine).await.unwrap();
     let mut connection = store.write.acquire().await.unwrap();
     connection.execute("CREATE TABLE ballast (text TEXT); PRAGMA max_page_count = 1").await.unwrap();
     drop(connection);
