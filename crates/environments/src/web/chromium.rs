@@ -232,7 +232,7 @@ impl Chromium {
     async fn hangs(&self, page: &Page) -> bool {
         self.standing().documents > 0
             && !self.is_crashed()
-            && page.call_within(HANG, "Runtime.evaluate", json!({"expression": "0"})).await == Err(CdpError::Late)
+            && page.helper(HANG, "quiet", &[]).await == Err(CdpError::Late)
     }
 
     /// Waits until the page is still.
