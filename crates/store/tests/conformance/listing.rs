@@ -1,4 +1,4 @@
-//! ListPage an organization's sessions.
+//! Listing an organization's sessions.
 
 use crate::drafts::{Draft, after_s, answer, answered, command, commit, noon, organization, running};
 use quarterdeck_api::{Answer, SessionId, Status, UserId};
