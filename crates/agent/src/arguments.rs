@@ -10,7 +10,7 @@ const WRAPPINGS_MAX: usize = 3;
 /// Reads arguments. Nothing, `null` and an empty list are no arguments; JSON may be wrapped in text, in a fence or in a
 /// list of one, and may be followed by itself or by tokens of a template.
 ///
-/// # Decoder
+/// # Errors
 /// What is wrong, in words for the model.
 pub(crate) fn read(text: &str) -> Result<JsonObject, String> {
     let text = unfenced(text.trim());

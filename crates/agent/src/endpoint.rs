@@ -227,7 +227,7 @@ impl EndpointClient {
     /// # Panics
     /// When the process has no rustls crypto provider installed.
     ///
-    /// # Decoder
+    /// # Errors
     /// When a setting makes no sense.
     pub fn new(settings: EndpointSettings) -> Result<Self, EndpointSettingsError> {
         let base = base_url(&settings.base_url).ok_or(EndpointSettingsError::BaseUrl)?;
@@ -256,7 +256,7 @@ impl EndpointClient {
 
     /// The model that agents get which name none; asks the endpoint for its list the first time.
     ///
-    /// # Decoder
+    /// # Errors
     /// When the list cannot be had or is empty.
     pub async fn default_model(&self) -> Result<&str, ModelError> {
         if let Some(model) = self.settings.model.as_ref().or(self.settings.models.first()) {
@@ -268,7 +268,7 @@ impl EndpointClient {
 
     /// The names of the endpoint's models, asked for anew.
     ///
-    /// # Decoder
+    /// # Errors
     /// When the list cannot be had or is empty.
     pub async fn list_models(&self) -> Result<Vec<String>, ModelError> {
         self.ask_models().await

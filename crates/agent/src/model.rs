@@ -17,7 +17,7 @@ use thiserror::Error;
 pub trait ModelClient: Send + Sync + 'static {
     /// Asks once, without retrying.
     ///
-    /// # Decoder
+    /// # Errors
     /// [`ModelError::Retryable`] when asking again may help, [`ModelError::Fatal`] when it cannot.
     async fn complete(&self, request: &ChatRequest) -> Result<ChatReply, ModelError>;
 
@@ -32,7 +32,7 @@ pub trait ModelClient: Send + Sync + 'static {
     }
     /// What a script says beside the reply to this request; nobody but a model that plays one knows any.
     ///
-    /// # Decoder
+    /// # Errors
     /// When the script cannot be played, and why.
     fn cue(&self, _request: &ChatRequest) -> Result<Option<NextCue>, String> {
         Ok(None)

@@ -16,7 +16,7 @@ use thiserror::Error;
 pub trait Runner: Send + Sync + 'static {
     /// Takes one step and returns once it is recorded.
     ///
-    /// # Decoder
+    /// # Errors
     /// [`StepError::Superseded`] when a record was refused because the session moved on: not a fault, the
     /// engine looks again. [`StepError::Failed`] when the session cannot go on; the engine records the fault.
     async fn step(&self, context: &StepContext, recorder: &mut dyn Recorder) -> Result<(), StepError>;
@@ -32,13 +32,13 @@ pub trait Runner: Send + Sync + 'static {
 pub trait Recorder: Send {
     /// Returns once `report` is committed to the log.
     ///
-    /// # Decoder
+    /// # Errors
     /// [`Superseded`] when it no longer fits, and nothing was recorded. The step ends here.
     async fn record(&mut self, report: Report) -> Result<Recorded, Superseded>;
 
     /// How far the session has come, once it is beyond the version `after`.
     ///
-    /// # Decoder
+    /// # Errors
     /// [`Superseded`] when it belongs to another worker now.
     async fn reach(&mut self, after: Option<u64>) -> Result<Reach, Superseded>;
 }

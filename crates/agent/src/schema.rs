@@ -41,7 +41,7 @@ impl Schema {
     /// Compiles a schema, whose checks share a budget. Takes a moment for a large one. Nothing is fetched: one that
     /// refers elsewhere is a fault.
     ///
-    /// # Decoder
+    /// # Errors
     /// Words that go on a sentence about the schema.
     pub(crate) fn of(schema: &Value, budget: Arc<Budget>) -> Result<Self, String> {
         if !depth_is_within(schema, DEPTH_MAX) {

@@ -4,7 +4,7 @@
 //! small decoder in here instead. Two things hold everywhere:
 //!
 //! * a decoder returns `None` only after it has refused something at a [`Place`], so whoever asks for
-//!   [`Decoder::finish`](errors::Decoder::finish) gets either the value or every fault of the request;
+//!   [`Decoder::finish`](decoder::Decoder::finish) gets either the value or every fault of the request;
 //! * a decoder looks at nothing but its input: no store, no clock.
 //!
 //! A handler reads a request from end to end like this (the order is the contract's: broken JSON, then who
@@ -16,10 +16,10 @@
 //! fn create_session(content_type: Option<&str>, key: Option<&[u8]>, bytes: &[u8]) -> Result<String, Problem> {
 //!     let body = Body::parse(content_type, bytes)?;
 //!     // authentication goes here
-//!     let errors = Decoder::default();
-//!     let key = errors.idempotency_key(key);
-//!     let request = errors.body::<SessionRequest>(&body);
-//!     let (_key, request) = errors.finish((key, request))?;
+//!     let decoder = Decoder::default();
+//!     let key = decoder.idempotency_key(key);
+//!     let request = decoder.body::<SessionRequest>(&body);
+//!     let (_key, request) = decoder.finish((key, request))?;
 //!     // the agent's name is resolved here, then
 //!     let request = apply_overrides(&request)?;
 //!     Ok(serde_json::to_string(&mask::session_request(&request)).unwrap_or_default())
@@ -33,7 +33,7 @@
 //! assert_eq!(problem.body.message, "agent: a value is required");
 //! ```
 //!
-//! [`Decoder`](errors::Decoder) is for one thread: a handler reads the whole request before it first awaits. The 422 lists path,
+//! [`Decoder`](decoder::Decoder) is for one thread: a handler reads the whole request before it first awaits. The 422 lists path,
 //! query, header and body in this order, whichever was read first. Bodies of PATCH decode into the fields that
 //! were sent; their `apply` merges and checks the whole again.
 //!
@@ -43,9 +43,9 @@
 pub mod agents;
 pub mod body;
 pub mod datetimes;
+pub mod decoder;
 pub mod echo;
 pub mod environments;
-pub mod errors;
 pub mod fields;
 pub mod headers;
 mod ignored;

@@ -31,7 +31,7 @@ pub use agents::{Agent, AgentRevisionRecord, ReasoningEffort, Reference};
 pub use cron::Cron;
 pub use decode::Decode;
 pub use decode::body::Body;
-pub use decode::errors::{Decoder, Parts, decode_json};
+pub use decode::decoder::{Decoder, Parts, decode_json};
 pub use decode::headers::{IdempotencyKey, IfMatch};
 pub use decode::messages::MessagesBody;
 pub use decode::queries::{

@@ -39,7 +39,7 @@ pub struct Pattern {
 impl Pattern {
     /// Compiles a pattern.
     ///
-    /// # Decoder
+    /// # Errors
     /// A sentence about the pattern: what in it is not Python's, or that it is too large.
     pub fn compile(source: &str) -> Result<Self, String> {
         let regexes::Translated { text, weight } = regexes::translated(source)?;
@@ -113,7 +113,7 @@ pub fn name_patterns() -> PatternOptions<jsonschema::FancyRegex> {
 
 /// Checks a pattern of names: Python's dialect, and what the schema library understands of it.
 ///
-/// # Decoder
+/// # Errors
 /// A sentence about the pattern.
 pub fn check_name_pattern(source: &str) -> Result<(), String> {
     Pattern::compile(source)?;

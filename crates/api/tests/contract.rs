@@ -186,17 +186,17 @@ fn answer(case: &Value) -> Option<Result<Option<Value>, Problem>> {
         ("POST", ["sessions"]) => request.session(),
         ("GET", ["sessions"]) => request.query::<SessionListQuery>(),
         ("POST", ["sessions", id, "messages"]) => {
-            request.command(id, |errors, body| errors.body::<MessagesBody>(body).map(drop))
+            request.command(id, |decoder, body| decoder.body::<MessagesBody>(body).map(drop))
         }
         ("POST", ["sessions", id, "tool_results"]) => {
-            request.command(id, |errors, body| errors.body::<ToolResultsBody>(body).map(drop))
+            request.command(id, |decoder, body| decoder.body::<ToolResultsBody>(body).map(drop))
         }
         ("POST", ["sessions", id, "feedback"]) => {
-            request.command(id, |errors, body| errors.body::<Feedback>(body).map(drop))
+            request.command(id, |decoder, body| decoder.body::<Feedback>(body).map(drop))
         }
-        ("PUT", ["sessions", id, "events", index, "feedback"]) => request.command(id, |errors, body| {
-            let index = errors.event_index(&unescaped(index));
-            let feedback = errors.body::<Feedback>(body);
+        ("PUT", ["sessions", id, "events", index, "feedback"]) => request.command(id, |decoder, body| {
+            let index = decoder.event_index(&unescaped(index));
+            let feedback = decoder.body::<Feedback>(body);
             index.and(feedback).map(drop)
         }),
         ("GET", ["sessions", id, "changes"]) => request.listing::<ChangesQuery>(id),
@@ -298,32 +298,32 @@ impl Request<'_> {
     }
 
     fn query<T: DecodeQuery>(&self) -> Answer {
-        let errors = Decoder::default();
-        let query = errors.query::<T>(self.raw_query());
-        errors.finish(query).map(|_| None)
+        let decoder = Decoder::default();
+        let query = decoder.query::<T>(self.raw_query());
+        decoder.finish(query).map(|_| None)
     }
 
     fn listing<T: DecodeQuery>(&self, id: &str) -> Answer {
-        let errors = Decoder::default();
-        let id = errors.session_id(&unescaped(id));
-        let query = errors.query::<T>(self.raw_query());
-        errors.finish((id, query)).map(|_| None)
+        let decoder = Decoder::default();
+        let id = decoder.session_id(&unescaped(id));
+        let query = decoder.query::<T>(self.raw_query());
+        decoder.finish((id, query)).map(|_| None)
     }
 
     fn command(&self, id: &str, decode: impl Fn(&Decoder, &Body<'_>) -> Option<()>) -> Answer {
         let body = self.body()?;
-        let errors = Decoder::default();
-        let id = errors.session_id(&unescaped(id));
-        let decoded = decode(&errors, &body);
-        errors.finish((id, decoded)).map(|_| None)
+        let decoder = Decoder::default();
+        let id = decoder.session_id(&unescaped(id));
+        let decoded = decode(&decoder, &body);
+        decoder.finish((id, decoded)).map(|_| None)
     }
 
     fn session(&self) -> Answer {
         let body = self.body()?;
-        let errors = Decoder::default();
-        let key = errors.idempotency_key(self.header_bytes("Idempotency-Key").as_deref());
-        let request = errors.body::<SessionRequest>(&body);
-        let (_, mut request) = errors.finish((key, request))?;
+        let decoder = Decoder::default();
+        let key = decoder.idempotency_key(self.header_bytes("Idempotency-Key").as_deref());
+        let request = decoder.body::<SessionRequest>(&body);
+        let (_, mut request) = decoder.finish((key, request))?;
         assert_round_trip(&request);
         request.agent = self.resolved(request.agent);
         let request = apply_overrides(&request)?;
@@ -356,10 +356,10 @@ impl Request<'_> {
     fn agent(&self) -> Answer {
         let body = self.body()?;
         self.if_match()?;
-        let errors = Decoder::default();
-        let query = errors.query::<AgentWriteQuery>(self.raw_query());
-        let agent = errors.body::<Agent>(&body);
-        let (_, agent) = errors.finish((query, agent))?;
+        let decoder = Decoder::default();
+        let query = decoder.query::<AgentWriteQuery>(self.raw_query());
+        let agent = decoder.body::<Agent>(&body);
+        let (_, agent) = decoder.finish((query, agent))?;
         assert_round_trip(&agent);
         Ok(Some(json!(mask::agent(&agent))))
     }
@@ -367,34 +367,34 @@ impl Request<'_> {
     fn patch_agent(&self) -> Answer {
         let body = self.body()?;
         self.if_match()?;
-        let errors = Decoder::default();
-        let query = errors.query::<AgentWriteQuery>(self.raw_query());
-        let patch = errors.body::<PatchAgent>(&body);
-        let (_, patch) = errors.finish((query, patch))?;
+        let decoder = Decoder::default();
+        let query = decoder.query::<AgentWriteQuery>(self.raw_query());
+        let patch = decoder.body::<PatchAgent>(&body);
+        let (_, patch) = decoder.finish((query, patch))?;
         Ok(Some(json!(mask::agent(&patch.apply(&self.stored_agent())?))))
     }
 
     fn restore(&self, number: &str) -> Answer {
         self.if_match()?;
-        let errors = Decoder::default();
-        let number = errors.revision_number(&unescaped(number));
-        errors.finish(number).map(|_| None)
+        let decoder = Decoder::default();
+        let number = decoder.revision_number(&unescaped(number));
+        decoder.finish(number).map(|_| None)
     }
 
     fn environment(&self) -> Answer {
         let body = self.body()?;
-        let errors = Decoder::default();
-        let environment = errors.body::<Environment>(&body);
-        let environment = errors.finish(environment)?;
+        let decoder = Decoder::default();
+        let environment = decoder.body::<Environment>(&body);
+        let environment = decoder.finish(environment)?;
         assert_round_trip(&environment);
         Ok(Some(json!(mask::environment(&environment))))
     }
 
     fn patch_environment(&self) -> Answer {
         let body = self.body()?;
-        let errors = Decoder::default();
-        let patch = errors.body::<PatchEnvironment>(&body);
-        let patch = errors.finish(patch)?;
+        let decoder = Decoder::default();
+        let patch = decoder.body::<PatchEnvironment>(&body);
+        let patch = decoder.finish(patch)?;
         let current = stored(&json!({ "id": "cc-environment", "kind": "web", "start_url": "https://example.com" }));
         Ok(Some(json!(mask::environment(&patch.apply(&current)?))))
     }
@@ -402,9 +402,9 @@ impl Request<'_> {
     /// A body of which only the fields that were sent are compared: the rest of a record is the server's.
     fn record<T: Decode + Serialize>(&self) -> Answer {
         let body = self.body()?;
-        let errors = Decoder::default();
-        let decoded = errors.body::<T>(&body);
-        errors.finish(decoded).map(|decoded| Some(self.with_the_servers_part(json!(decoded))))
+        let decoder = Decoder::default();
+        let decoded = decoder.body::<T>(&body);
+        decoder.finish(decoded).map(|decoded| Some(self.with_the_servers_part(json!(decoded))))
     }
 
     /// The answer with all that is expected of it and was not in the request.
@@ -419,41 +419,41 @@ impl Request<'_> {
 
     fn update<T: Decode + Serialize>(&self, name: &str, id: &str) -> Answer {
         let body = self.body()?;
-        let errors = Decoder::default();
-        let id = errors.uuid(name, &unescaped(id));
-        let decoded = errors.body::<T>(&body);
-        errors.finish((id, decoded)).map(|(_, decoded)| Some(json!(decoded)))
+        let decoder = Decoder::default();
+        let id = decoder.uuid(name, &unescaped(id));
+        let decoded = decoder.body::<T>(&body);
+        decoder.finish((id, decoded)).map(|(_, decoded)| Some(json!(decoded)))
     }
 
     fn pause(&self, id: &str) -> Answer {
         let body = self.body()?;
-        let errors = Decoder::default();
-        let id = errors.uuid("schedule_id", &unescaped(id));
-        let note = errors.optional_body::<PauseSchedule>(&body);
-        errors.finish((id, note)).map(|_| None)
+        let decoder = Decoder::default();
+        let id = decoder.uuid("schedule_id", &unescaped(id));
+        let note = decoder.optional_body::<PauseSchedule>(&body);
+        decoder.finish((id, note)).map(|_| None)
     }
 
     fn runs(&self, id: &str) -> Answer {
-        let errors = Decoder::default();
-        let id = errors.uuid("schedule_id", &unescaped(id));
-        let query = errors.query::<RunListQuery>(self.raw_query());
-        errors.finish((id, query)).map(|_| None)
+        let decoder = Decoder::default();
+        let id = decoder.uuid("schedule_id", &unescaped(id));
+        let query = decoder.query::<RunListQuery>(self.raw_query());
+        decoder.finish((id, query)).map(|_| None)
     }
 
     fn skill(&self) -> Answer {
         let body = self.body()?;
-        let errors = Decoder::default();
-        let skill = errors.body::<Skill>(&body);
-        let skill = errors.finish(skill)?;
+        let decoder = Decoder::default();
+        let skill = decoder.body::<Skill>(&body);
+        let skill = decoder.finish(skill)?;
         assert_round_trip(&skill);
         Ok(Some(json!(skill)))
     }
 
     fn patch_skill(&self) -> Answer {
         let body = self.body()?;
-        let errors = Decoder::default();
-        let patch = errors.body::<PatchSkill>(&body);
-        let patch = errors.finish(patch)?;
+        let decoder = Decoder::default();
+        let patch = decoder.body::<PatchSkill>(&body);
+        let patch = decoder.finish(patch)?;
         let current = stored(&json!({ "name": "cc-skill", "description": "Case skill.", "body": "Do the thing." }));
         Ok(Some(json!(patch.apply(&current)?)))
     }
@@ -461,9 +461,9 @@ impl Request<'_> {
 
 /// A request of which nothing but the id is read.
 fn identified(name: &str, id: &str) -> Answer {
-    let errors = Decoder::default();
-    let id = errors.uuid(name, &unescaped(id));
-    errors.finish(id).map(|_| None)
+    let decoder = Decoder::default();
+    let id = decoder.uuid(name, &unescaped(id));
+    decoder.finish(id).map(|_| None)
 }
 
 fn stored<T: quarterdeck_api::Decode>(json: &Value) -> T {

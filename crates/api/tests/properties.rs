@@ -83,9 +83,9 @@ proptest! {
         if let Err(problem) = IfMatch::parse(Some(&bytes)) {
             prop_assert_eq!(problem.status, 400);
         }
-        let errors = Decoder::default();
-        let key = errors.idempotency_key(Some(&bytes));
-        if let Err(problem) = errors.finish(key) {
+        let decoder = Decoder::default();
+        let key = decoder.idempotency_key(Some(&bytes));
+        if let Err(problem) = decoder.finish(key) {
             is_presentable(&problem);
         }
     }
@@ -143,17 +143,17 @@ fn every_decoder(body: &Body<'_>) {
 }
 
 fn one_decoder<T: Decode>(body: &Body<'_>) {
-    let errors = Decoder::default();
-    let decoded = errors.body::<T>(body);
-    if let Err(problem) = errors.finish(decoded) {
+    let decoder = Decoder::default();
+    let decoded = decoder.body::<T>(body);
+    if let Err(problem) = decoder.finish(decoded) {
         is_presentable(&problem);
     }
 }
 
 fn query<T: DecodeQuery>(raw: &str) {
-    let errors = Decoder::default();
-    let decoded = errors.query::<T>(Some(raw));
-    if let Err(problem) = errors.finish(decoded) {
+    let decoder = Decoder::default();
+    let decoded = decoder.query::<T>(Some(raw));
+    if let Err(problem) = decoder.finish(decoded) {
         is_presentable(&problem);
     }
 }

@@ -3,7 +3,7 @@
 use crate::{Ending, Session, SessionFailure, State};
 use quarterdeck_api::{ErrorCode, Metrics, SessionStatus};
 
-/// The fixed sentence of an error code, without any cause: this is what strangers read.
+/// The fixed sentence of an error code, without any cause: this is what others read.
 pub fn error_sentence(code: ErrorCode) -> &'static str {
     match code {
         ErrorCode::EnvironmentError => "An environment of the session could not be used.",
@@ -33,7 +33,7 @@ impl SessionFailure {
     }
 }
 
-/// What strangers read in the place of a [`SessionFailure::sentence`].
+/// What others read in the place of a [`SessionFailure::sentence`].
 pub fn sentence_without_cause(sentence: &str) -> &'static str {
     const CODES: [ErrorCode; 5] = [
         ErrorCode::EnvironmentError,
@@ -65,7 +65,7 @@ impl Session {
         }
     }
 
-    /// The session as strangers may see it: causes may name hosts of the operator's.
+    /// The session as others may see it: causes may name hosts of the operator's.
     #[must_use]
     pub fn without_causes(&self) -> Self {
         let mut session = self.clone();
@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn owners_read_the_cause_and_strangers_the_fixed_sentence() {
+    fn owners_read_the_cause_and_others_the_fixed_sentence() {
         for (code, expected) in [
             (ErrorCode::Internal, "The session could not go on: it broke."),
             (ErrorCode::NoAnswer, "The agent ended without an answer: it broke."),

@@ -23,7 +23,7 @@ use upkeep::Upkeep;
 
 /// Starts all of it. It ends by itself when the engine drains; the lease is kept until the engine stops.
 ///
-/// # Decoder
+/// # Errors
 /// When the store cannot be reached.
 pub(crate) async fn start(shared: Arc<Shared>) -> Result<JoinHandle<()>, Error> {
     let renewed = Instant::now();

@@ -67,7 +67,7 @@ impl Catalog {
 
     /// Adds an entry. `message` says why; agents keep it.
     ///
-    /// # Decoder
+    /// # Errors
     /// [`CatalogError::Reserved`], [`CatalogError::Taken`], [`CatalogError::Invalid`] for a name that cannot be
     /// stored.
     pub async fn create<T: Item>(
@@ -97,7 +97,7 @@ impl Catalog {
 
     /// The entry of this name; without a caller, only one that is built in.
     ///
-    /// # Decoder
+    /// # Errors
     /// [`CatalogError::NotFound`].
     pub async fn get<T: Item>(&self, caller: Option<Caller>, name: &str) -> Result<Found<T>, CatalogError> {
         let found = match self.look_up::<T>(caller, name).await? {
@@ -109,7 +109,7 @@ impl Catalog {
 
     /// A page of entries; without a caller, of those built in under reserved names. `reserved` asks only for those, or for none.
     ///
-    /// # Decoder
+    /// # Errors
     /// [`CatalogError::TooLarge`], but for a page of one.
     pub async fn list<T: Item>(
         &self,
@@ -149,7 +149,7 @@ impl Catalog {
         Ok(found)
     }
 
-    /// Not to strangers, and not beside an organization's own entry of the same name.
+    /// Not to anonymous readers, and not beside an organization's own entry of the same name.
     async fn shows_unreserved<T: Item>(&self, caller: Option<Caller>, name: &str) -> Result<bool, CatalogError> {
         let Some(caller) = caller else { return Ok(false) };
         Ok(self.find::<T>(caller.organization, name).await?.is_none())
@@ -188,7 +188,7 @@ impl Catalog {
 
     /// Puts another specification in place of an entry's.
     ///
-    /// # Decoder
+    /// # Errors
     /// [`CatalogError`]; first [`CatalogError::Misnamed`].
     pub async fn put<T: Item>(
         &self,
@@ -207,7 +207,7 @@ impl Catalog {
 
     /// Changes some fields of an entry.
     ///
-    /// # Decoder
+    /// # Errors
     /// [`CatalogError`].
     pub async fn patch<T: Item>(
         &self,
@@ -223,7 +223,7 @@ impl Catalog {
 
     /// Removes an entry, an agent with all its revisions.
     ///
-    /// # Decoder
+    /// # Errors
     /// [`CatalogError`].
     pub async fn delete<T: Item>(&self, caller: Caller, name: &str, condition: IfMatch) -> Result<(), CatalogError> {
         for _ in 0..CHANGE_ATTEMPTS {

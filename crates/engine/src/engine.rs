@@ -17,7 +17,7 @@ pub struct Engine {
 impl Engine {
     /// Starts it: from now on, sessions that are due are run.
     ///
-    /// # Decoder
+    /// # Errors
     /// When the store cannot be reached.
     pub async fn start(
         store: Arc<dyn Store>,

@@ -47,7 +47,7 @@ pub enum Target {
 impl Sessions {
     /// Moves the clock on, from due time to due time.
     ///
-    /// # Decoder
+    /// # Errors
     /// When the store fails.
     pub async fn travel(&self, clock: &VirtualClock, target: Target) -> Result<Journey, Error> {
         let shared = &self.shared;
@@ -65,7 +65,7 @@ impl Sessions {
 
     /// Returns once nothing is due and nobody works, or false when that takes too long.
     ///
-    /// # Decoder
+    /// # Errors
     /// When the store fails.
     pub async fn settle(&self, clock: &VirtualClock) -> Result<bool, Error> {
         settle(&self.shared, clock).await

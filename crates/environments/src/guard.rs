@@ -64,7 +64,7 @@ impl Guard {
     /// A guard that also lets through what `entries` lists: host names, IP addresses and networks, separated by
     /// commas.
     ///
-    /// # Decoder
+    /// # Errors
     /// [`GuardError`] names the first entry that is none of these.
     pub fn allowing(entries: &str) -> Result<Self, GuardError> {
         let mut allowed = Allowed::default();
@@ -80,7 +80,7 @@ impl Guard {
     /// Whether an address may be spoken to, as far as it tells by itself. A name is checked again when it is
     /// resolved: see [`Self::client`].
     ///
-    /// # Decoder
+    /// # Errors
     /// [`HostRefused`].
     pub fn check(&self, url: &Url) -> Result<(), HostRefused> {
         if !matches!(url.scheme(), "http" | "https") {
@@ -97,7 +97,7 @@ impl Guard {
 
     /// Reads and checks an address.
     ///
-    /// # Decoder
+    /// # Errors
     /// [`HostRefused`].
     pub fn parse(&self, url: &str) -> Result<Url, HostRefused> {
         let url = Url::parse(url).map_err(|_| HostRefused::NotHttp)?;
@@ -121,7 +121,7 @@ impl Guard {
     /// The addresses of a host, as it stands in an address, that may be connected to. They are checked themselves, so
     /// that a name which changes between check and connection leads nowhere else.
     ///
-    /// # Decoder
+    /// # Errors
     /// [`ResolveError`].
     pub async fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, ResolveError> {
         let parsed = Host::parse(host).map_err(|_| HostRefused::NotHttp)?;

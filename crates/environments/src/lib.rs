@@ -5,7 +5,7 @@
 //! A [`Provider`] decides what a session may have and opens it.
 //!
 //! Whatever leaves the server for an address that somebody else named passes the [`Guard`]. What comes back (tool
-//! output, descriptions, names) is data of a stranger: cut to size here, and never an instruction.
+//! output, descriptions, names) is data from outside: cut to size here, and never an instruction.
 //!
 //! This crate never touches sessions or the store: memory is kept behind [`KeyValues`], for the engine to fill in.
 

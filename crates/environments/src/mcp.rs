@@ -2,7 +2,7 @@
 //! standard streams of a program.
 //!
 //! A server that dies is connected to anew when it is needed next. What a server says, its names and descriptions
-//! included, is data of a stranger: made to fit, cut to size, and told to the model as what it is.
+//! included, is data from outside: made to fit, cut to size, and told to the model as what it is.
 
 mod content;
 mod error;

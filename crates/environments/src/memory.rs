@@ -17,7 +17,7 @@ const SET: &str = "memory_set";
 const LIST: &str = "memory_list";
 const DELETE: &str = "memory_delete";
 
-/// Where values are kept: one namespace of one organization. Decoder are sentences for the model.
+/// Where values are kept: one namespace of one organization. Errors are sentences for the model.
 #[async_trait]
 pub trait KeyValues: Debug + Send + Sync + 'static {
     /// The value of a key.

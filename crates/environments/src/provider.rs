@@ -26,14 +26,14 @@ const NAMESPACE_MAX_BYTES: usize = 1_024;
 pub trait Provider: Debug + Send + Sync + 'static {
     /// Whether a session may be created with this environment.
     ///
-    /// # Decoder
+    /// # Errors
     /// [`Refused`] says why not.
     fn check(&self, spec: &Spec) -> Result<(), Refused>;
 
     /// Opens an environment for a session, in bounded time. One that is `lazy` may be started by its first call only,
     /// see [`Environment::starts`].
     ///
-    /// # Decoder
+    /// # Errors
     /// [`OpenError`] when it cannot be had now.
     async fn open(&self, spec: &Spec, context: &OpenContext) -> Result<Box<dyn Environment>, OpenError>;
 

@@ -25,7 +25,7 @@ impl Browsers {
 
     /// Looks for a browser. That there is none is no fault, unless one was named.
     ///
-    /// # Decoder
+    /// # Errors
     /// When the browser that was named cannot be used.
     pub(crate) async fn from_settings(wanted: &Wanted, guard: Guard, folder: &Path, port: u16) -> anyhow::Result<Self> {
         let named = wanted.browser.as_deref();

@@ -5,7 +5,7 @@ use quarterdeck_api::Timestamp;
 /// The beginning of 2025, in seconds since 1970: there was no release before.
 const EARLIEST: i64 = 1_735_689_600;
 
-/// # Decoder
+/// # Errors
 /// When it cannot be now.
 pub(crate) fn check(now: Timestamp) -> anyhow::Result<()> {
     anyhow::ensure!(

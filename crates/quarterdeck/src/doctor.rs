@@ -14,7 +14,7 @@ use quarterdeck_store::{Blobs, OpenError};
 
 /// Tries each part and prints a line for it.
 ///
-/// # Decoder
+/// # Errors
 /// When one of them would keep a server from starting or agents from working.
 #[tokio::main(flavor = "current_thread")]
 pub(crate) async fn run(settings: &Settings) -> Result<(), Failure> {

@@ -8,14 +8,14 @@ use quarterdeck_environments::{Guard, Hosting, HostingSettings};
 const THIS_BINARY: &str = "/proc/self/exe";
 /// Which hosts agents' tools and pages may reach.
 ///
-/// # Decoder
+/// # Errors
 /// Names the setting that cannot be used.
 pub(crate) fn guard(settings: &EnvironmentSettings) -> anyhow::Result<Guard> {
     let guard = Guard::allowing(settings.allow_private_hosts.as_deref().unwrap_or_default());
     guard.context("cannot use --allow-private-hosts")
 }
 
-/// # Decoder
+/// # Errors
 /// Names the setting that cannot be used.
 pub(crate) fn hosting(settings: &EnvironmentSettings) -> anyhow::Result<Hosting> {
     let guard = guard(settings)?;

@@ -11,7 +11,7 @@ const LEVELS: &str = "off, error, warn, info, debug, trace";
 
 /// Starts the log of the process.
 ///
-/// # Decoder
+/// # Errors
 /// When the filter is none, or a log is started already.
 pub(crate) fn start(settings: &LogSettings) -> anyhow::Result<()> {
     let filter = filter(&settings.log)?;

@@ -20,7 +20,7 @@ pub(crate) struct Model {
 }
 
 impl Model {
-    /// # Decoder
+    /// # Errors
     /// Names the setting that cannot be used.
     pub(crate) fn from_settings(settings: &ModelSettings) -> anyhow::Result<Self> {
         let mut all = Vec::new();

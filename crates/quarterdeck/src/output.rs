@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind, Write};
 
 /// Writes to standard output, at once.
 ///
-/// # Decoder
+/// # Errors
 /// When the text did not arrive; that nobody reads is an error too: see [`is_closed`].
 pub(crate) fn print(text: &str) -> io::Result<()> {
     let mut output = io::stdout().lock();

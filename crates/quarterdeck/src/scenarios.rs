@@ -40,7 +40,7 @@ pub(crate) fn run(options: &ScenarioOptions) -> Result<(), Failure> {
 
 /// The scenarios of files and folders.
 ///
-/// # Decoder
+/// # Errors
 /// Everything that is wrong with them.
 pub(crate) fn load(paths: &[PathBuf]) -> anyhow::Result<Vec<Scenario>> {
     let Read { scenarios, faults, warnings } = read(paths)?;

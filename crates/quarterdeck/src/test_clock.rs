@@ -24,7 +24,7 @@ struct Kept {
 
 /// The clock as it goes on, kept in a file from now on.
 ///
-/// # Decoder
+/// # Errors
 /// When the file cannot be read or written.
 pub(crate) fn clock(clock: VirtualClock, database: Option<&Path>) -> anyhow::Result<VirtualClock> {
     let Some(database) = database else { return Ok(clock) };

@@ -51,7 +51,7 @@ pub fn check(file: &str, text: &str, known: Known<'_>) -> Checked {
 
 /// Reads one rule of what goes wrong.
 ///
-/// # Decoder
+/// # Errors
 /// Everything that is wrong with it.
 pub fn check_rule(text: &str, known: Known<'_>) -> Result<Rule, Vec<Diagnostic>> {
     let mut notes = Notes::new("the body", text);

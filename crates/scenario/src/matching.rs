@@ -60,7 +60,7 @@ pub enum Timing {
 impl Timing {
     /// Reads `none`, `recorded` or `x4`.
     ///
-    /// # Decoder
+    /// # Errors
     /// What is wrong with it, in a sentence.
     pub fn read(text: &str) -> Result<Self, String> {
         let fault = || format!("`{text}` is no timing; there are none, recorded and x4, four times as fast");

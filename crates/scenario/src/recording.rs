@@ -65,7 +65,7 @@ fn fault(place: impl Into<String>, message: impl Into<String>) -> RecordingFault
 impl Recording {
     /// Reads a file.
     ///
-    /// # Decoder
+    /// # Errors
     /// The first thing that is wrong with it, and where.
     pub fn read(text: &str) -> Result<Self, RecordingFault> {
         let value: Value = serde_json::from_str(text).map_err(|error| {

@@ -79,7 +79,7 @@ impl Facts {
 
     /// The cue with everything looked up.
     ///
-    /// # Decoder
+    /// # Errors
     /// [`TemplateFault::Missing`] when a path leads nowhere.
     pub fn fill(&self, cue: &Cue, scenario: &Scenario) -> Result<Cue, TemplateFault> {
         if !scenario.templates {

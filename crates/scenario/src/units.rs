@@ -11,7 +11,7 @@ pub(crate) const TIMES_MAX: usize = 100_000;
 
 /// A time such as `200ms`, `1.5s`, `2m` or `1h`.
 ///
-/// # Decoder
+/// # Errors
 /// What is wrong with it, in a sentence.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let fault = || format!("`{text}` is not a time such as 200ms, 1.5s, 2m or 1h, of at most a day");

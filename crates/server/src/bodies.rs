@@ -1,8 +1,8 @@
 //! The bodies of requests, from their first byte to the answer.
 //!
 //! Invariant: what a request takes up before its key is known is its text and nothing more, and the texts of all
-//! requests together have a limit. JSON that is parsed is ten to thirty times as large, so nothing is parsed for a
-//! stranger but to tell what is broken, and that for one of them at a time.
+//! requests together have a limit. JSON that is parsed is ten to thirty times as large, so nothing is parsed for
+//! a caller without one but to tell what is broken, and that for one of them at a time.
 
 use crate::error::ApiError;
 use axum::body::Body as Incoming;

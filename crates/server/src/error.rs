@@ -1,4 +1,4 @@
-//! Decoder at the edge: one type, and the only place that knows which fault is which status.
+//! Errors at the edge: one type, and the only place that knows which fault is which status.
 
 use axum::{
     Json,

@@ -42,8 +42,8 @@ impl Input {
     }
 
     /// Reads the parameters of the query.
-    pub(crate) fn parameters<T: DecodeQuery>(&self, errors: &Decoder) -> Option<T> {
-        self.decoded(errors, || errors.query(self.parts.uri.query()))
+    pub(crate) fn parameters<T: DecodeQuery>(&self, decoder: &Decoder) -> Option<T> {
+        self.decoded(decoder, || decoder.query(self.parts.uri.query()))
     }
 
     pub(crate) fn headers(&self) -> &HeaderMap {
@@ -67,22 +67,22 @@ impl Input {
     }
 
     /// Reads the body. What it was parsed into is many times as large as its text, and is gone when this returns.
-    pub(crate) fn body<T: Decode>(&self, errors: &Decoder) -> Result<Option<T>, ApiError> {
+    pub(crate) fn body<T: Decode>(&self, decoder: &Decoder) -> Result<Option<T>, ApiError> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner).take();
         let read = || {
             let body = Body::parse(self.content_type(), self.body_bytes())?;
-            Ok(self.decoded(errors, || errors.body(&body)))
+            Ok(self.decoded(decoder, || decoder.body(&body)))
         };
         if self.is_large() { heavy(read) } else { read() }
     }
 
     /// What `decode` reads, and keeps what it does not read for whoever answers.
-    fn decoded<T>(&self, errors: &Decoder, decode: impl FnOnce() -> T) -> T {
+    fn decoded<T>(&self, decoder: &Decoder, decode: impl FnOnce() -> T) -> T {
         if self.is_strict {
-            errors.be_strict();
+            decoder.be_strict();
         }
         let decoded = decode();
-        self.ignored.set(errors.ignored());
+        self.ignored.set(decoder.ignored());
         decoded
     }
 

@@ -37,7 +37,7 @@ pub struct Metrics {
 impl Metrics {
     /// Begins to collect, for the whole process, from now on; `version` is the server's.
     ///
-    /// # Decoder
+    /// # Errors
     /// When somebody collects already.
     pub fn install(version: &'static str) -> Result<Self, BuildError> {
         let builder = PrometheusBuilder::new()

@@ -29,7 +29,7 @@ pub struct BadPublicUrl(String);
 impl PublicUrl {
     /// The address that the operator names.
     ///
-    /// # Decoder
+    /// # Errors
     /// When it is no address that clients could call.
     pub fn fixed(text: &str) -> Result<Self, BadPublicUrl> {
         let bad = || BadPublicUrl(text.to_owned());

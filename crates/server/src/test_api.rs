@@ -70,7 +70,7 @@ impl TestBed {
 
     /// Loads a file of scenarios into a world; returns their names.
     ///
-    /// # Decoder
+    /// # Errors
     /// Everything that is wrong with it.
     pub fn load(&self, organization: OrganizationId, text: &str) -> Result<Vec<String>, Diagnostics> {
         let scenarios = routes::scenarios::checked(self, text).map_err(Diagnostics)?;

@@ -1,4 +1,4 @@
-//! What requests of strangers may cost. In a process of its own, because its memory is measured.
+//! What requests without a key may cost. In a process of its own, because its memory is measured.
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up may panic")]
 

@@ -81,7 +81,7 @@ impl SlotUsage {
 
     /// Takes a slot. One that sessions wait for is theirs, also in the moment before they are started.
     ///
-    /// # Decoder
+    /// # Errors
     /// [`Refusal::NoSlot`]; then nothing is taken.
     pub fn take(&mut self, limits: Limits) -> Result<(), Refusal> {
         let limit = self.limit(limits.concurrent);
@@ -94,7 +94,7 @@ impl SlotUsage {
 
     /// Takes a place in the queue.
     ///
-    /// # Decoder
+    /// # Errors
     /// [`Refusal::QueueFull`]; then nothing is taken.
     pub fn wait(&mut self, limits: Limits) -> Result<(), Refusal> {
         if self.queued >= limits.queued {
@@ -106,7 +106,7 @@ impl SlotUsage {
 
     /// Moves one from the queue into a slot.
     ///
-    /// # Decoder
+    /// # Errors
     /// [`Refusal::NoSlot`]; then it waits on.
     pub fn promote(&mut self, limits: Limits) -> Result<(), Refusal> {
         let limit = self.limit(limits.concurrent);

@@ -133,7 +133,7 @@ impl Blobs {
     /// which is set up by `options` named as the variables that AWS's own tools read (`AWS_REGION`, ...). A bucket
     /// is reached over the process's TLS, which must be set up before.
     ///
-    /// # Decoder
+    /// # Errors
     /// [`OpenBlobsError`].
     pub fn open(url: &str, options: Vec<(String, String)>) -> Result<Self, OpenBlobsError> {
         if url == "memory:" {
@@ -150,7 +150,7 @@ impl Blobs {
 
     /// Writes, reads and removes a small blob, for whoever wants to know whether that works.
     ///
-    /// # Decoder
+    /// # Errors
     /// [`Error::Blobs`], and [`Error::Unavailable`] when it takes too long.
     pub async fn check(&self) -> Result<(), Error> {
         let path = self.prefix.clone().join(CHECK_NAME);
@@ -169,7 +169,7 @@ impl Blobs {
 
     /// Stores bytes in the place of earlier ones. Returns once they are durable.
     ///
-    /// # Decoder
+    /// # Errors
     /// [`Error::Blobs`], and [`Error::Unavailable`] when it takes too long.
     pub async fn put(&self, name: &BlobName, bytes: Bytes) -> Result<(), Error> {
         let path = self.path(name);
@@ -179,7 +179,7 @@ impl Blobs {
 
     /// The bytes, if there are any.
     ///
-    /// # Decoder
+    /// # Errors
     /// [`Error::Blobs`], and [`Error::Unavailable`] when it takes too long.
     pub async fn get(&self, name: &BlobName) -> Result<Option<Bytes>, Error> {
         let found = async { self.objects.get(&self.path(name)).await?.bytes().await };
@@ -193,7 +193,7 @@ impl Blobs {
     /// A blob as somebody outside gets it, if there is one: from a bucket by a link, so that its bytes do not pass
     /// through here.
     ///
-    /// # Decoder
+    /// # Errors
     /// [`Error::Blobs`], and [`Error::Unavailable`] when it takes too long.
     pub async fn locate(&self, name: &BlobName, served: ServedAs) -> Result<Option<Located>, Error> {
         let Some(signer) = &self.signer else { return Ok(self.get(name).await?.map(Located::Here)) };
@@ -214,7 +214,7 @@ impl Blobs {
 
     /// Removes bytes; none is no fault.
     ///
-    /// # Decoder
+    /// # Errors
     /// [`Error::Blobs`], and [`Error::Unavailable`] when it takes too long.
     pub async fn delete(&self, name: &BlobName) -> Result<(), Error> {
         match in_time(self.objects.delete(&self.path(name))).await? {
@@ -226,7 +226,7 @@ impl Blobs {
     /// Stores what `source` yields, in parts, in the place of earlier bytes. Returns how many bytes there were, once they
     /// are durable; until then nobody reads any of them.
     ///
-    /// # Decoder
+    /// # Errors
     /// [`PutError`]. Then nothing is stored.
     pub async fn put_stream(&self, name: &BlobName, mut source: impl AsyncRead + Unpin) -> Result<u64, PutError> {
         let started = in_time(self.objects.put_multipart(&self.path(name))).await?;
@@ -241,7 +241,7 @@ impl Blobs {
 
     /// The blobs of a session, of one class or of all, with the number of their bytes.
     ///
-    /// # Decoder
+    /// # Errors
     /// [`Error::Blobs`], and [`Error::Unavailable`] when it takes too long.
     pub async fn list(&self, session: SessionId, class: Option<BlobClass>) -> Result<Vec<(BlobName, u64)>, Error> {
         let below = self.below(session, class);
@@ -258,7 +258,7 @@ impl Blobs {
     /// Removes the blobs of a session, of one class or of all. Returns how many there were. Whoever is reading one goes
     /// on to its end.
     ///
-    /// # Decoder
+    /// # Errors
     /// [`Error::Blobs`], and [`Error::Unavailable`] when it takes too long; what is left is removed by the next try.
     pub async fn delete_below(&self, session: SessionId, class: Option<BlobClass>) -> Result<u64, Error> {
         let found = self.objects.list(Some(&self.below(session, class)));

@@ -41,7 +41,7 @@ pub(crate) async fn is_ours(connection: &mut PgConnection) -> Result<bool, OpenE
 
 /// The migrations that the database does not have yet.
 ///
-/// # Decoder
+/// # Errors
 /// [`OpenError::Newer`] when it has some that this version does not know.
 pub(crate) async fn pending_on_database(connection: &mut PgConnection) -> Result<Vec<String>, OpenError> {
     let is_noted = sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL");
@@ -56,7 +56,7 @@ pub(crate) async fn pending_on_database(connection: &mut PgConnection) -> Result
 
 /// The migrations that the file does not have yet.
 ///
-/// # Decoder
+/// # Errors
 /// [`OpenError::Newer`] when it has some that this version does not know.
 pub(crate) async fn pending_on_file(pool: &SqlitePool) -> Result<Vec<String>, OpenError> {
     let is_noted = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema WHERE name = '_sqlx_migrations'");

@@ -154,7 +154,7 @@ impl From<sqlx::migrate::MigrateError> for OpenError {
 ///
 /// An embedded database is taken for this process alone.
 ///
-/// # Decoder
+/// # Errors
 /// [`OpenError`], each variant with its remedy.
 pub async fn open(url: &str) -> Result<Arc<dyn Store>, OpenError> {
     open_with(url, CONNECTIONS).await
@@ -166,7 +166,7 @@ pub const CONNECTIONS: u32 = 18;
 /// As [`open`], with at most so many connections to a Postgres database: as many of them as it has room for, and at
 /// least 6. An embedded database takes no notice.
 ///
-/// # Decoder
+/// # Errors
 /// [`OpenError`], each variant with its remedy.
 pub async fn open_with(url: &str, connections: u32) -> Result<Arc<dyn Store>, OpenError> {
     open_as(url, true, connections, Outlives::Machine).await
@@ -174,7 +174,7 @@ pub async fn open_with(url: &str, connections: u32) -> Result<Arc<dyn Store>, Op
 
 /// As [`open`], for test suites: what is committed to a file outlives this process at once, but not the machine.
 ///
-/// # Decoder
+/// # Errors
 /// [`OpenError`], each variant with its remedy.
 pub async fn open_for_tests(url: &str) -> Result<Arc<dyn Store>, OpenError> {
     open_as(url, true, CONNECTIONS, Outlives::Process).await
@@ -192,7 +192,7 @@ pub(crate) enum Outlives {
 /// As [`open`], for a tool that works beside a running server: an embedded database is shared with it, and none is made
 /// that is not there.
 ///
-/// # Decoder
+/// # Errors
 /// [`OpenError`], each variant with its remedy.
 pub async fn open_beside(url: &str) -> Result<Arc<dyn Store>, OpenError> {
     open_as(url, false, CONNECTIONS, Outlives::Machine).await
@@ -213,7 +213,7 @@ async fn open_as(url: &str, alone: bool, connections: u32, outlives: Outlives) -
 /// The names of the migrations that the database at `url` does not have yet; changes nothing. A file that is not there has
 /// none of them.
 ///
-/// # Decoder
+/// # Errors
 /// [`OpenError`], each variant with its remedy.
 pub async fn pending_migrations(url: &str) -> Result<Vec<String>, OpenError> {
     match place(url)? {
@@ -233,7 +233,7 @@ enum Place {
 
 /// The file of an embedded database, if the URL names one: what lies beside it is the server's too.
 ///
-/// # Decoder
+/// # Errors
 /// [`OpenError::UnknownUrl`], [`OpenError::SqliteUrl`].
 pub fn database_file(url: &str) -> Result<Option<PathBuf>, OpenError> {
     Ok(match place(url)? {

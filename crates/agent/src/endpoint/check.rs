@@ -39,7 +39,7 @@ impl EndpointClient {
 
     /// Has the default model call a tool, in as few tokens as that takes.
     ///
-    /// # Decoder
+    /// # Errors
     /// When it does not reply.
     pub async fn try_tool(&self) -> Result<Trial, ModelError> {
         let schema = serde_json::json!({"type": "object", "properties": {"word": {"type": "string"}}});

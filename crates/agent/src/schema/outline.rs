@@ -78,7 +78,7 @@ pub(super) struct Outline {
 }
 
 impl Outline {
-    /// # Decoder
+    /// # Errors
     /// A sentence that says why no value can be checked against the schema.
     pub(super) fn of(schema: &Value) -> Result<Self, String> {
         let mut nodes = trace::nodes(schema)?;
@@ -91,7 +91,7 @@ impl Outline {
 
     /// How many checks it takes to find everything wrong with a value, at worst.
     ///
-    /// # Decoder
+    /// # Errors
     /// A sentence that says why the value cannot be checked.
     pub(super) fn checks(&self, value: &Value, budget: &Budget) -> Result<u64, String> {
         if self.nodes.is_empty() {

@@ -117,10 +117,10 @@ mod tests {
     use crate::{Body, Decoder, SessionListQuery, SessionRequest};
 
     fn ignored(body: &str) -> Vec<String> {
-        let errors = Decoder::default();
+        let decoder = Decoder::default();
         let body = Body::parse(Some("application/json"), body.as_bytes()).unwrap();
-        errors.body::<SessionRequest>(&body);
-        errors.ignored()
+        decoder.body::<SessionRequest>(&body);
+        decoder.ignored()
     }
 
     #[test]
@@ -153,17 +153,17 @@ mod tests {
 
     #[test]
     fn parameters_that_nothing_reads_are_told_once() {
-        let errors = Decoder::default();
-        errors.query::<SessionListQuery>(Some("status=running&statuss=x&size=3&statuss=y"));
-        assert_eq!(errors.ignored(), ["statuss"]);
+        let decoder = Decoder::default();
+        decoder.query::<SessionListQuery>(Some("status=running&statuss=x&size=3&statuss=y"));
+        assert_eq!(decoder.ignored(), ["statuss"]);
     }
 
     #[test]
     fn they_are_faults_for_who_is_strict() {
-        let errors = Decoder::default();
-        errors.be_strict();
-        let query = errors.query::<SessionListQuery>(Some("statuss=x"));
-        let problem = errors.finish(query).unwrap_err();
+        let decoder = Decoder::default();
+        decoder.be_strict();
+        let query = decoder.query::<SessionListQuery>(Some("statuss=x"));
+        let problem = decoder.finish(query).unwrap_err();
         assert_eq!(
             (problem.status, problem.body.message.as_str()),
             (422, "query.statuss: this name is not known here")

@@ -82,7 +82,7 @@ fn reason(error: &ValidationError<'_>) -> Option<String> {
 
 /// What the meta-schemas cannot say of patterns: whether the engine can match them, and what they weigh together.
 ///
-/// # Decoder
+/// # Errors
 /// A sentence about the schema.
 pub fn check_patterns(schema: &serde_json::Value) -> Result<(), String> {
     Patterns::default().look_into(schema)

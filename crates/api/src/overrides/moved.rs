@@ -34,7 +34,7 @@ impl Touched {
         self.replaced.push(pointer);
     }
 
-    /// # Decoder
+    /// # Errors
     /// Names a server that is another one now and would be told what was stored for the first.
     pub(super) fn check(&self, whole: &Value) -> Result<(), String> {
         self.servers.iter().try_for_each(|(pointer, server)| match whole.pointer(pointer) {

@@ -7,7 +7,7 @@ use quarterdeck_store::{Caller, Error, ListPage, Revision};
 impl Catalog {
     /// An agent as it stood in a revision.
     ///
-    /// # Decoder
+    /// # Errors
     /// [`CatalogError::NotFound`], [`CatalogError::NoRevision`].
     pub async fn agent_at(
         &self,
@@ -24,7 +24,7 @@ impl Catalog {
 
     /// A page of an agent's revisions.
     ///
-    /// # Decoder
+    /// # Errors
     /// [`CatalogError::NotFound`].
     pub async fn revisions(
         &self,
@@ -48,7 +48,7 @@ impl Catalog {
 
     /// Makes an old revision the newest again, as a new one.
     ///
-    /// # Decoder
+    /// # Errors
     /// [`CatalogError`]; [`CatalogError::NoRevision`] comes after a broken condition.
     pub async fn restore(
         &self,
@@ -65,7 +65,7 @@ impl Catalog {
 
     /// An agent with everything it names in full.
     ///
-    /// # Decoder
+    /// # Errors
     /// As [`Catalog::agent_at`], and [`CatalogError::Unresolved`].
     pub async fn resolved_agent(
         &self,

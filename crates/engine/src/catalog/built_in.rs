@@ -90,7 +90,7 @@ impl BuiltIn {
     /// With the operator's own: an object of lists `agents`, `environments` and `skills`, in the form in which the API
     /// takes each. An entry by the name of one that is built in takes its place.
     ///
-    /// # Decoder
+    /// # Errors
     /// Says in a sentence what is wrong with them.
     pub fn with(mut self, entries: &Value) -> Result<Self, String> {
         let lists = entries.as_object().ok_or("must be an object with the lists `agents`, `environments`, `skills`")?;

@@ -43,13 +43,13 @@ pub trait Item: Decode + Serialize + DeserializeOwned + Clone + PartialEq + Send
 
     /// With the changes of `patch`, judged as a whole.
     ///
-    /// # Decoder
+    /// # Errors
     /// When the whole breaks a rule.
     fn patched(&self, patch: &Self::Patch) -> Result<Self, Problem>;
 
     /// Whether its name may be stored.
     ///
-    /// # Decoder
+    /// # Errors
     /// When it may not.
     fn check_name(&self) -> Result<(), Problem> {
         Ok(())

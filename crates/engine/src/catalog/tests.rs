@@ -220,7 +220,7 @@ async fn an_entry_of_ones_own_stands_before_the_servers_by_the_same_name() {
     };
     let (ours, theirs) = (desktop(json!({})), desktop(json!({"settle_s": 3})));
     assert_eq!(listed(Some(caller)).await, (vec![ours.clone()], 1));
-    assert_eq!(listed(None).await, (vec![], 0), "strangers see reserved names only");
+    assert_eq!(listed(None).await, (vec![], 0), "anonymous readers see reserved names only");
     assert!(matches!(catalog.get::<Environment>(None, "desktop").await, Err(CatalogError::NotFound { .. })));
     let fixed = catalog.delete::<Environment>(caller, "desktop", IfMatch::Any).await.unwrap_err();
     assert!(matches!(fixed, CatalogError::Reserved { .. }), "{fixed}");

@@ -92,7 +92,7 @@ pub enum Created {
 impl Sessions {
     /// Makes a request whole, and decides on the session that it becomes. Nothing is written.
     ///
-    /// # Decoder
+    /// # Errors
     /// [`CreateError`].
     pub async fn prepare(
         &self,
@@ -105,7 +105,7 @@ impl Sessions {
 
     /// As [`Self::prepare`]; of a session that plays a recording nobody opens the environments, so it may have any.
     ///
-    /// # Decoder
+    /// # Errors
     /// [`CreateError`].
     pub async fn prepare_as(
         &self,
@@ -163,7 +163,7 @@ impl Sessions {
 
     /// Writes a prepared session, and starts it or lets it wait.
     ///
-    /// # Decoder
+    /// # Errors
     /// [`CreateError`].
     pub async fn admit(&self, prepared: Prepared, repeatable: Option<Repeatable>) -> Result<Created, CreateError> {
         let Prepared { mut session, started, queued, attachments, permit } = prepared;

@@ -50,7 +50,7 @@ enum Look {
 impl Sessions {
     /// What is new since an index; none when nothing is by the end of the wait.
     ///
-    /// # Decoder
+    /// # Errors
     /// [`SubmitError`].
     pub async fn changes(
         &self,

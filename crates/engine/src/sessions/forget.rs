@@ -7,7 +7,7 @@ use quarterdeck_store::{Caller, Error};
 impl Sessions {
     /// Removes all sessions of the caller's organization, whatever they are at. Their ids begin anew on `clock`.
     ///
-    /// # Decoder
+    /// # Errors
     /// When the store fails.
     pub async fn forget_all(&self, caller: Caller, clock: &VirtualClock) -> Result<usize, Error> {
         let removed = self.shared.store.remove_sessions(caller.organization).await?;

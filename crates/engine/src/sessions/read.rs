@@ -22,7 +22,7 @@ pub struct Quota {
 impl Sessions {
     /// How many slots the organization has, and uses.
     ///
-    /// # Decoder
+    /// # Errors
     /// When the store fails.
     pub async fn quota(&self, caller: Caller) -> Result<Quota, Error> {
         let slot_usage = self.shared.store.slot_usage(caller.organization).await?;
@@ -33,7 +33,7 @@ impl Sessions {
 
     /// Where a session stands.
     ///
-    /// # Decoder
+    /// # Errors
     /// [`SubmitError`].
     pub async fn session(&self, caller: Option<Caller>, id: SessionId) -> Result<Arc<Session>, SubmitError> {
         let (snapshot, view) = self.find(caller, id).await?;
@@ -42,7 +42,7 @@ impl Sessions {
 
     /// A session with its request.
     ///
-    /// # Decoder
+    /// # Errors
     /// [`SubmitError`].
     pub async fn record(&self, caller: Option<Caller>, id: SessionId) -> Result<SessionRecord, SubmitError> {
         let record = self.shared.store.record(id).await?;
@@ -56,7 +56,7 @@ impl Sessions {
 
     /// A page of the organization's sessions.
     ///
-    /// # Decoder
+    /// # Errors
     /// When the store fails.
     pub async fn list(&self, caller: Caller, filter: SessionFilter) -> Result<ListPage<SummaryRow>, Error> {
         let turn = match filter.search {
@@ -70,7 +70,7 @@ impl Sessions {
 
     /// A page of a session's events.
     ///
-    /// # Decoder
+    /// # Errors
     /// [`SubmitError`].
     pub async fn events(
         &self,

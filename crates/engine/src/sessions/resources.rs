@@ -15,7 +15,7 @@ impl Sessions {
     /// A file of a session that the caller may see. `present` says how a file of some media type is to be served; the
     /// type goes by the ending of the key.
     ///
-    /// # Decoder
+    /// # Errors
     /// [`SubmitError`].
     pub async fn resource(
         &self,
@@ -45,7 +45,7 @@ impl Sessions {
 
     /// The bytes of a file, wherever it lies. None when there is no such file.
     ///
-    /// # Decoder
+    /// # Errors
     /// [`SubmitError`].
     pub async fn resource_bytes(
         &self,

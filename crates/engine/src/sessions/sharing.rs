@@ -18,7 +18,7 @@ pub struct SharedSession {
 impl Sessions {
     /// Stores what the caller says of a session, in the place of what was said before.
     ///
-    /// # Decoder
+    /// # Errors
     /// [`SubmitError`].
     pub async fn rate(&self, caller: Caller, id: SessionId, feedback: Feedback) -> Result<(), SubmitError> {
         self.own(caller, id).await?;
@@ -27,7 +27,7 @@ impl Sessions {
 
     /// The same of one event.
     ///
-    /// # Decoder
+    /// # Errors
     /// [`SubmitError`].
     pub async fn rate_event(
         &self,
@@ -52,7 +52,7 @@ impl Sessions {
 
     /// Makes a session readable to everybody. Returns the token of its link: the same one for as long as it is shared.
     ///
-    /// # Decoder
+    /// # Errors
     /// [`SubmitError`].
     pub async fn share(&self, caller: Caller, id: SessionId) -> Result<String, SubmitError> {
         self.own(caller, id).await?;
@@ -63,7 +63,7 @@ impl Sessions {
 
     /// Ends that, at once and for good: the next link is another one.
     ///
-    /// # Decoder
+    /// # Errors
     /// [`SubmitError`].
     pub async fn unshare(&self, caller: Caller, id: SessionId) -> Result<(), SubmitError> {
         self.own(caller, id).await?;
@@ -72,7 +72,7 @@ impl Sessions {
 
     /// The session that a link's token leads to, if it still does.
     ///
-    /// # Decoder
+    /// # Errors
     /// When the store fails.
     pub async fn shared(&self, token: &str) -> Result<Option<SharedSession>, Error> {
         let store = &self.shared.store;
@@ -86,10 +86,10 @@ impl Sessions {
 }
 
 impl SharedSession {
-    /// Some of its events from an index on, as strangers see them; none when that is past the log as it stood when
+    /// Some of its events from an index on, as others see them; none when that is past the log as it stood when
     /// the session was read.
     ///
-    /// # Decoder
+    /// # Errors
     /// When the store fails.
     pub async fn events(&self, from: u64) -> Result<Vec<Arc<RawValue>>, Error> {
         let session = &self.record.session;

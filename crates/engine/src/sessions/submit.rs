@@ -12,7 +12,7 @@ use quarterdeck_store::Caller;
 impl Sessions {
     /// Decides and commits a command; returns once it is durable.
     ///
-    /// # Decoder
+    /// # Errors
     /// [`SubmitError`].
     pub async fn submit(&self, caller: Caller, id: SessionId, command: Command) -> Result<(), SubmitError> {
         let snapshot = self.own(caller, id).await?;

@@ -1,7 +1,7 @@
 //! Who may see a session: its organization, and while it is shared, everybody.
 //!
 //! Invariant: what is not visible answers as what does not exist does, after the same questions to the store. Nothing
-//! here lets a stranger change a session: commands ask for [`Sessions::own`].
+//! here lets others change a session: commands ask for [`Sessions::own`].
 
 use super::Sessions;
 use crate::{SubmitError, notifier::Snapshot};
@@ -39,7 +39,7 @@ impl Sessions {
     }
 
     /// What the caller may see of a session of `organization`; none stands for a session that does not exist. Only
-    /// strangers cost a question to the store, the same one for both.
+    /// others cost a question to the store, the same one for both.
     pub(crate) async fn view(
         &self,
         caller: Option<Caller>,
@@ -100,7 +100,7 @@ fn without_host_members(event: &RawValue) -> Option<Arc<RawValue>> {
 const FAILURE: &str = "AgentErrorEvent";
 const TROUBLE: &str = "error_event";
 
-/// What strangers read of trouble with the model, whatever it was.
+/// What others read of trouble with the model, whatever it was.
 const MODEL_TROUBLE: &str = "the model call failed";
 
 /// A failure, or trouble with the model, without its causes; none when the event is another one.
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn strangers_do_not_see_why_a_session_failed() {
+    fn others_do_not_see_why_a_session_failed() {
         let failure = |error: &str, trace: &str, info: Value| json!({"type": "AgentErrorEvent", "data": {"error": error, "trace": trace, "info": info}});
         let cause = "connection to 10.0.0.1 refused";
         let full = failure(&format!("The session could not go on: {cause}."), "at line 1", json!({"cause": cause}));
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn strangers_do_not_see_where_the_model_is() {
+    fn others_do_not_see_where_the_model_is() {
         let event = |error: &str, origin: &str, call: Value| json!({"type": "AgentEvent", "data": {"kind": "error_event", "error": error, "origin": origin, "tool_req": call}});
         let full = event("cannot connect to the model at 10.0.0.1:9", "model", Value::Null);
         check(View::Own, &full, &full);

@@ -148,7 +148,7 @@ pub(crate) fn returned(call: ToolRequest, child: &Session) -> ToolResultItem {
         State::Ended(Ending::Interrupted) => "was cancelled",
         State::Queued | State::Pending | State::Active(_) | State::Paused { .. } => "did not end in time",
     };
-    // The parent may be shared: its log says no more of the cause than strangers may read.
+    // The parent may be shared: its log says no more of the cause than others may read.
     let why = child.error_code().map(|code| format!(": {}", error_sentence(code))).unwrap_or_default();
     failed(call, format!("the subagent's session {} {what}{why}", child.id))
 }

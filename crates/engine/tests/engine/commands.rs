@@ -103,10 +103,10 @@ async fn of_many_messages_at_once_none_is_lost() {
 async fn another_organization_is_told_that_there_is_no_session() {
     let world = World::new(FakeRunner::doing([Act::Hang])).await;
     let id = running(&world).await;
-    let stranger = Caller { organization: quarterdeck_api::OrganizationId(Uuid::from_u128(9)), ..caller() };
-    let result = world.sessions.submit(stranger, id, Command::Cancel).await;
+    let other = Caller { organization: quarterdeck_api::OrganizationId(Uuid::from_u128(9)), ..caller() };
+    let result = world.sessions.submit(other, id, Command::Cancel).await;
     assert!(matches!(result, Err(SubmitError::NotFound(_))));
-    for nobody in [Some(stranger), None] {
+    for nobody in [Some(other), None] {
         assert!(matches!(world.sessions.session(nobody, id).await, Err(SubmitError::NotFound(_))));
         assert!(matches!(world.sessions.record(nobody, id).await, Err(SubmitError::NotFound(_))));
     }

@@ -48,8 +48,8 @@ async fn a_log_of_a_hundred_pictures_is_small_and_names_them_by_address() {
         assert_eq!(bucket, "screenshots");
         let found = world.sessions.resource(Some(caller()), id, bucket, key, served).await.unwrap().unwrap();
         assert!(matches!(found, (Located::Here(bytes), _) if bytes.len() == 60_000));
-        for stranger in [Some(other_caller()), None] {
-            let refused = world.sessions.resource(stranger, id, bucket, key, served).await.err().unwrap();
+        for other in [Some(other_caller()), None] {
+            let refused = world.sessions.resource(other, id, bucket, key, served).await.err().unwrap();
             assert!(matches!(refused, SubmitError::NotFound(_)), "{refused}");
         }
     }

@@ -1,4 +1,4 @@
-//! Reading of JSON that strangers wrote: what is odd costs itself, never the rest.
+//! Reading of JSON from outside: what is odd costs itself, never the rest.
 //!
 //! Values are found as slices of the text and only read where they are used, so neither depth nor width of a message
 //! costs more than its bytes.

@@ -41,7 +41,7 @@ pub(super) enum Route {
 }
 
 impl Route {
-    /// # Decoder
+    /// # Errors
     /// A sentence that says what is wrong with the server's settings.
     pub(super) fn of(server: &McpServer, hosting: &Hosting) -> Result<Self, String> {
         let settings = hosting.settings();

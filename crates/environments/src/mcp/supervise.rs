@@ -19,7 +19,7 @@ pub(super) fn arguments(program: &str) -> [OsString; 4] {
 #[cfg(not(target_os = "linux"))]
 /// Fails: there is no supervisor for this system.
 ///
-/// # Decoder
+/// # Errors
 /// Always.
 pub fn supervise(_parent: u32, _command: &[OsString]) -> std::io::Result<u8> {
     Err(std::io::ErrorKind::Unsupported.into())
@@ -28,7 +28,7 @@ pub fn supervise(_parent: u32, _command: &[OsString]) -> std::io::Result<u8> {
 /// Keeps other processes of the same user from reading this process' memory and variables. It leaves no core dumps
 /// then, either, and debuggers cannot attach. Nothing happens on systems other than Linux.
 ///
-/// # Decoder
+/// # Errors
 /// The system does not do it.
 pub fn hide_process() -> std::io::Result<()> {
     #[cfg(target_os = "linux")]
@@ -63,7 +63,7 @@ mod linux {
 
     /// Runs a program and looks after it until it ends or the process `parent` does. Returns the code to exit with.
     ///
-    /// # Decoder
+    /// # Errors
     /// The program cannot be started, or the system does not let it be looked after.
     pub fn supervise(parent: u32, command: &[OsString]) -> io::Result<u8> {
         match command.split_first() {

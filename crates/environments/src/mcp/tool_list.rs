@@ -41,7 +41,7 @@ pub(super) struct ToolList {
 impl ToolList {
     /// Adds a page. Returns where the next one begins, if there is one that may bring something new.
     ///
-    /// # Decoder
+    /// # Errors
     /// The page is no list of tools.
     pub(super) fn add_page(&mut self, page: &str) -> Result<Option<String>, String> {
         let [tools, cursor] = json::members(page, ["tools", "nextCursor"]).unwrap_or_default();

@@ -90,7 +90,7 @@ impl Browsers {
 
     /// A place for one more browser. Those that nobody works with make room; then it is waited for a while.
     ///
-    /// # Decoder
+    /// # Errors
     /// A sentence, when there is none in time.
     pub(crate) async fn place(&self, context: &OpenContext) -> Result<OwnedSemaphorePermit, String> {
         let until = Instant::now() + PLACE_TIMEOUT;
@@ -120,7 +120,7 @@ impl Browsers {
 
     /// Starts a browser.
     ///
-    /// # Decoder
+    /// # Errors
     /// A sentence for the session's owner; the cause is logged.
     pub(crate) async fn start(&self, wanted: &Wanted) -> Result<Chromium, String> {
         self.launch(wanted).await.map_err(|cause| {
@@ -131,7 +131,7 @@ impl Browsers {
 
     /// Starts a browser and ends it again.
     ///
-    /// # Decoder
+    /// # Errors
     /// A sentence for the operator.
     pub(crate) async fn try_one(&self) -> Result<(), String> {
         let setup = self.tab_setup(Size { width: 200, height: 200 }, None, None);

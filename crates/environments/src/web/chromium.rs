@@ -122,7 +122,7 @@ struct Settled {
 impl Chromium {
     /// Starts a browser with one blank tab.
     ///
-    /// # Decoder
+    /// # Errors
     /// A sentence for the operator.
     pub(crate) async fn start(
         (launch, memory): (&Launch, &Arc<MemoryWatch>),

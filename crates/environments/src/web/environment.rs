@@ -87,7 +87,7 @@ struct Inner {
 impl WebEnvironment {
     /// Opens the environment, and its browser unless that is to wait for the first call.
     ///
-    /// # Decoder
+    /// # Errors
     /// [`OpenError`] when no browser can be had.
     pub(crate) async fn open(browsers: Arc<Browsers>, spec: WebSpec, context: OpenContext) -> Result<Self, OpenError> {
         let vision = context.vision;

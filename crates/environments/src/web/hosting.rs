@@ -25,7 +25,7 @@ impl WebHosting {
 
     /// Starts a browser and ends it again.
     ///
-    /// # Decoder
+    /// # Errors
     /// A sentence for the operator, when no session will get one.
     pub async fn try_one(&self) -> Result<(), String> {
         self.browsers.try_one().await

@@ -59,7 +59,7 @@ struct Shared {
 impl Proxy {
     /// Starts a proxy that carries at most `bytes_max` bytes in its life.
     ///
-    /// # Decoder
+    /// # Errors
     /// When no port of the loopback interface is free.
     pub(crate) async fn start(
         guard: Guard,

@@ -39,7 +39,7 @@ pub(crate) struct WebSpec {
 impl WebSpec {
     /// Reads what a session wants of a browser of this server.
     ///
-    /// # Decoder
+    /// # Errors
     /// [`Refused`] names the field and says what is wrong with it.
     pub(crate) fn read(browser: &Browser, guard: &Guard) -> Result<Self, Refused> {
         let invalid = |sentence: &str| Err(Refused::Invalid(sentence.to_owned()));

@@ -256,7 +256,7 @@ fn tool(name: &str, description: &str, properties: &Value, required: &[&str]) ->
 
 /// Reads a call.
 ///
-/// # Decoder
+/// # Errors
 /// A sentence that names the argument and what it may be. Nothing was done then.
 pub(crate) fn read(tool: &str, given: &Arguments<'_>) -> Result<Call, CallError> {
     let act = |done: String, action| Ok(Call::Act { action, done, by_position: false });
@@ -324,7 +324,7 @@ fn short(url: &Url) -> String {
 /// An address as a person would type it. Anything but http and https is refused: a browser opens files and its own
 /// pages by address, too.
 ///
-/// # Decoder
+/// # Errors
 /// A sentence.
 pub(crate) fn web_address(text: &str) -> Result<Url, String> {
     let text = text.trim();

@@ -34,7 +34,7 @@ pub enum ExportError {
 /// A session and those that it delegated to, with their pictures and files. Secrets of its request, whatever looks like a
 /// key and what fits one of `patterns` is masked. None when there is no such session.
 ///
-/// # Decoder
+/// # Errors
 /// [`ExportError`].
 pub async fn export(
     store: &dyn Store,

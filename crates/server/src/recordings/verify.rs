@@ -54,7 +54,7 @@ pub enum VerifyError {
 
 /// Plays a recording and compares what comes out.
 ///
-/// # Decoder
+/// # Errors
 /// [`VerifyError`].
 pub async fn verify(recording: &Recording) -> Result<Verdict, VerifyError> {
     let store = quarterdeck_store::open("sqlite::memory:").await?;
@@ -184,7 +184,7 @@ fn request(recorded: &Value) -> Result<SessionRequest, VerifyError> {
     }
     let text = recorded.to_string();
     let body = quarterdeck_api::Body::parse(Some("application/json"), text.as_bytes()).map_err(told)?;
-    let errors = Decoder::default();
-    let request = errors.body::<SessionRequest>(&body);
-    errors.finish(request).map_err(told)
+    let decoder = Decoder::default();
+    let request = decoder.body::<SessionRequest>(&body);
+    decoder.finish(request).map_err(told)
 }

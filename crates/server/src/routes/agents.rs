@@ -64,9 +64,9 @@ pub(crate) async fn list(
     State(app): State<App>,
     MaybeAuthenticated(caller, input): MaybeAuthenticated,
 ) -> Result<Response, ApiError> {
-    let errors = Decoder::default();
-    let query = input.parameters::<AgentListQuery>(&errors);
-    let query = errors.finish(query)?;
+    let decoder = Decoder::default();
+    let query = input.parameters::<AgentListQuery>(&decoder);
+    let query = decoder.finish(query)?;
     let key = |field| match field {
         AgentSort::CreatedAt => EntryKey::CreatedAt,
         AgentSort::AgentName => EntryKey::Name,
@@ -108,9 +108,9 @@ pub(crate) async fn get(
     State(app): State<App>,
     MaybeAuthenticated(caller, input): MaybeAuthenticated,
 ) -> Result<Response, ApiError> {
-    let errors = Decoder::default();
-    let query = input.parameters::<AgentGetQuery>(&errors);
-    let query = errors.finish(query)?;
+    let decoder = Decoder::default();
+    let query = input.parameters::<AgentGetQuery>(&decoder);
+    let query = decoder.finish(query)?;
     let name = input.variable("agent_name");
     if name.contains(':') {
         return Err(Problem::bad_request("use ?revision= to read a revision of an agent").into());
@@ -208,9 +208,9 @@ pub(crate) async fn revisions(
     State(app): State<App>,
     MaybeAuthenticated(caller, input): MaybeAuthenticated,
 ) -> Result<Json<Page<AgentRevisionRecord>>, ApiError> {
-    let errors = Decoder::default();
-    let query = input.parameters::<RevisionListQuery>(&errors);
-    let RevisionListQuery { paging, sort } = errors.finish(query)?;
+    let decoder = Decoder::default();
+    let query = input.parameters::<RevisionListQuery>(&decoder);
+    let RevisionListQuery { paging, sort } = decoder.finish(query)?;
     let newest_first = sort.first().is_none_or(|sort| sort.descending);
     let (offset, limit) = (signed(paging.offset()), signed(paging.size));
     let listing = app.catalog.revisions(caller, input.variable("agent_name"), newest_first, offset, limit).await?;
@@ -238,9 +238,9 @@ pub(crate) async fn restore(
     Authenticated(caller, input): Authenticated,
 ) -> Result<Response, ApiError> {
     let condition = if_match(&input)?;
-    let errors = Decoder::default();
-    let number = errors.revision_number(input.variable("number"));
-    let number = errors.finish(number)?;
+    let decoder = Decoder::default();
+    let number = decoder.revision_number(input.variable("number"));
+    let number = decoder.finish(number)?;
     Ok(tagged(app.catalog.restore(caller, input.variable("agent_name"), number, condition).await?).into_response())
 }
 

@@ -48,13 +48,13 @@ fn condition<T: Item>(input: &Input) -> Result<IfMatch, ApiError> {
 
 /// What the body holds, and why it is written: only agents keep that, and the others know no such parameter.
 pub(super) fn written<T: Item, B: Decode>(input: &Input) -> Result<(B, Option<String>), ApiError> {
-    let errors = Decoder::default();
+    let decoder = Decoder::default();
     let message = match T::SHELF {
-        Shelf::Agents => input.parameters::<AgentWriteQuery>(&errors).map(|query| query.message),
+        Shelf::Agents => input.parameters::<AgentWriteQuery>(&decoder).map(|query| query.message),
         Shelf::Environments | Shelf::Skills => Some(None),
     };
-    let body = input.body::<B>(&errors)?;
-    Ok(errors.finish((body, message))?)
+    let body = input.body::<B>(&decoder)?;
+    Ok(decoder.finish((body, message))?)
 }
 
 /// The condition of a change.

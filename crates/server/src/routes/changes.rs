@@ -30,10 +30,10 @@ pub(crate) async fn changes(
     State(app): State<App>,
     MaybeAuthenticated(caller, input): MaybeAuthenticated,
 ) -> Result<Response, ApiError> {
-    let errors = Decoder::default();
-    let id = errors.session_id(input.variable("id"));
-    let query = input.parameters::<ChangesQuery>(&errors);
-    let (id, query) = errors.finish((id, query))?;
+    let decoder = Decoder::default();
+    let id = decoder.session_id(input.variable("id"));
+    let query = input.parameters::<ChangesQuery>(&decoder);
+    let (id, query) = decoder.finish((id, query))?;
     let revoked = app.revoked(&input);
     // A waiter is kept small: what it was read from goes before it sleeps.
     let base = app.base(&input);

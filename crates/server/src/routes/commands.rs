@@ -29,10 +29,10 @@ pub(crate) async fn messages(
     State(app): State<App>,
     AuthenticatedBody(caller, input): AuthenticatedBody,
 ) -> Result<StatusCode, ApiError> {
-    let errors = Decoder::default();
-    let id = errors.session_id(input.variable("id"));
-    let messages = input.body::<MessagesBody>(&errors)?;
-    let (id, messages) = errors.finish((id, messages))?;
+    let decoder = Decoder::default();
+    let id = decoder.session_id(input.variable("id"));
+    let messages = input.body::<MessagesBody>(&decoder)?;
+    let (id, messages) = decoder.finish((id, messages))?;
     app.sessions.submit(caller, id, Command::Message(messages.into_vec())).await?;
     Ok(StatusCode::ACCEPTED)
 }
@@ -52,10 +52,10 @@ pub(crate) async fn tool_results(
     State(app): State<App>,
     AuthenticatedBody(caller, input): AuthenticatedBody,
 ) -> Result<StatusCode, ApiError> {
-    let errors = Decoder::default();
-    let id = errors.session_id(input.variable("id"));
-    let results = input.body::<ToolResultsBody>(&errors)?;
-    let (id, results) = errors.finish((id, results))?;
+    let decoder = Decoder::default();
+    let id = decoder.session_id(input.variable("id"));
+    let results = input.body::<ToolResultsBody>(&decoder)?;
+    let (id, results) = decoder.finish((id, results))?;
     app.sessions.submit(caller, id, Command::ToolResults(results.into_vec())).await?;
     Ok(StatusCode::ACCEPTED)
 }

@@ -59,9 +59,9 @@ pub(crate) async fn list(
     State(app): State<App>,
     MaybeAuthenticated(caller, input): MaybeAuthenticated,
 ) -> Result<Response, ApiError> {
-    let errors = Decoder::default();
-    let query = input.parameters::<EnvironmentListQuery>(&errors);
-    let query = errors.finish(query)?;
+    let decoder = Decoder::default();
+    let query = input.parameters::<EnvironmentListQuery>(&decoder);
+    let query = decoder.finish(query)?;
     let key = |field| match field {
         EnvironmentSort::CreatedAt => EntryKey::CreatedAt,
         EnvironmentSort::Id => EntryKey::Name,

@@ -19,10 +19,10 @@ pub(crate) async fn session(
     State(app): State<App>,
     AuthenticatedBody(caller, input): AuthenticatedBody,
 ) -> Result<StatusCode, ApiError> {
-    let errors = Decoder::default();
-    let id = errors.session_id(input.variable("id"));
-    let feedback = input.body::<Feedback>(&errors)?;
-    let (id, feedback) = errors.finish((id, feedback))?;
+    let decoder = Decoder::default();
+    let id = decoder.session_id(input.variable("id"));
+    let feedback = input.body::<Feedback>(&decoder)?;
+    let (id, feedback) = decoder.finish((id, feedback))?;
     app.sessions.rate(caller, id, feedback).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -44,11 +44,11 @@ pub(crate) async fn event(
     State(app): State<App>,
     AuthenticatedBody(caller, input): AuthenticatedBody,
 ) -> Result<StatusCode, ApiError> {
-    let errors = Decoder::default();
-    let id = errors.session_id(input.variable("id"));
-    let index = errors.event_index(input.variable("event_index"));
-    let feedback = input.body::<Feedback>(&errors)?;
-    let (id, index, feedback) = errors.finish((id, index, feedback))?;
+    let decoder = Decoder::default();
+    let id = decoder.session_id(input.variable("id"));
+    let index = decoder.event_index(input.variable("event_index"));
+    let feedback = input.body::<Feedback>(&decoder)?;
+    let (id, index, feedback) = decoder.finish((id, index, feedback))?;
     app.sessions.rate_event(caller, id, index, feedback).await?;
     Ok(StatusCode::NO_CONTENT)
 }

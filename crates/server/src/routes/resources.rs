@@ -41,9 +41,9 @@ pub(crate) async fn get(
     State(app): State<App>,
     MaybeAuthenticated(caller, input): MaybeAuthenticated,
 ) -> Result<Response, ApiError> {
-    let errors = Decoder::default();
-    let id = errors.session_id(input.variable("id"));
-    let id = errors.finish(id)?;
+    let decoder = Decoder::default();
+    let id = decoder.session_id(input.variable("id"));
+    let id = decoder.finish(id)?;
     if is_for_a_page(&input) {
         let (bucket, key) = (input.variable("bucket"), input.variable("key"));
         let found = app.sessions.resource_bytes(caller, id, bucket, key, present).await?;

@@ -46,10 +46,10 @@ pub(crate) async fn create(
     State(app): State<App>,
     AuthenticatedBody(caller, input): AuthenticatedBody,
 ) -> Result<Response, ApiError> {
-    let errors = Decoder::default();
-    let key = errors.idempotency_key(input.headers().get("idempotency-key").map(http::HeaderValue::as_bytes));
-    let request = input.body::<SessionRequest>(&errors)?;
-    let (key, request) = errors.finish((key, request))?;
+    let decoder = Decoder::default();
+    let key = decoder.idempotency_key(input.headers().get("idempotency-key").map(http::HeaderValue::as_bytes));
+    let request = input.body::<SessionRequest>(&decoder)?;
+    let (key, request) = decoder.finish((key, request))?;
     let key = key.map(|key| IdempotencyKey {
         key: key.as_str().to_owned(),
         request_hash: Sha256::digest(input.body_bytes()).into(),
@@ -118,9 +118,9 @@ pub(crate) async fn list(
     State(app): State<App>,
     Authenticated(caller, input): Authenticated,
 ) -> Result<Json<Page<ListedSession>>, ApiError> {
-    let errors = Decoder::default();
-    let query = input.parameters::<SessionListQuery>(&errors);
-    let query = errors.finish(query)?;
+    let decoder = Decoder::default();
+    let query = input.parameters::<SessionListQuery>(&decoder);
+    let query = decoder.finish(query)?;
     let page = query.paging.page;
     let with_figures = query.include_summary;
     let Some(filter) = session_filter(caller, query) else {
@@ -217,9 +217,9 @@ pub(crate) async fn token_quota(_: Authenticated) -> Json<TokenQuotaStatus> {
 
 /// `quota` is no id: this answers as [`cancel`] does for any other word. Undocumented, as for any other word.
 pub(crate) async fn cancel_named_quota(_: Authenticated) -> Result<StatusCode, ApiError> {
-    let errors = Decoder::default();
-    let id = errors.session_id("quota");
-    errors.finish(id)?;
+    let decoder = Decoder::default();
+    let id = decoder.session_id("quota");
+    decoder.finish(id)?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -292,10 +292,10 @@ pub(crate) async fn events(
     State(app): State<App>,
     MaybeAuthenticated(caller, input): MaybeAuthenticated,
 ) -> Result<Json<Page<Arc<RawValue>>>, ApiError> {
-    let errors = Decoder::default();
-    let id = errors.session_id(input.variable("id"));
-    let query = input.parameters::<EventsQuery>(&errors);
-    let (id, query) = errors.finish((id, query))?;
+    let decoder = Decoder::default();
+    let id = decoder.session_id(input.variable("id"));
+    let query = input.parameters::<EventsQuery>(&decoder);
+    let (id, query) = decoder.finish((id, query))?;
     let filter = EventFilter {
         type_name: query.event_type,
         descending: query.sort.first().is_some_and(|sort| sort.descending),
@@ -309,9 +309,9 @@ pub(crate) async fn events(
 
 /// The path's session.
 pub(crate) fn session_id(input: &Input) -> Result<SessionId, ApiError> {
-    let errors = Decoder::default();
-    let id = errors.session_id(input.variable("id"));
-    Ok(errors.finish(id)?)
+    let decoder = Decoder::default();
+    let id = decoder.session_id(input.variable("id"));
+    Ok(decoder.finish(id)?)
 }
 
 /// How a session reads to its owner: secrets masked.

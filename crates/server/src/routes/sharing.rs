@@ -85,7 +85,7 @@ pub(crate) async fn show(State(app): State<App>, input: Input) -> Response {
     (HeaderMap::from_iter(DISCREET), answer).into_response()
 }
 
-/// Written while it is read: a log may be longer than memory should hold for a stranger.
+/// Written while it is read: a log may be longer than memory should hold for an anonymous reader.
 fn trajectory(shared: SharedSession, base: Base) -> Response {
     let body = Body::from_stream(pieces(shared, base));
     ([(header::CONTENT_TYPE, "application/json")], body).into_response()

@@ -49,9 +49,9 @@ pub(crate) async fn list(
     State(app): State<App>,
     MaybeAuthenticated(caller, input): MaybeAuthenticated,
 ) -> Result<Json<Page<Skill>>, ApiError> {
-    let errors = Decoder::default();
-    let query = input.parameters::<SkillListQuery>(&errors);
-    let query = errors.finish(query)?;
+    let decoder = Decoder::default();
+    let query = input.parameters::<SkillListQuery>(&decoder);
+    let query = decoder.finish(query)?;
     let key = |field| match field {
         SkillSort::CreatedAt => EntryKey::CreatedAt,
         SkillSort::Name => EntryKey::Name,

@@ -66,17 +66,17 @@ pub(crate) fn router() -> Router<App> {
 }
 
 async fn with_body(AuthenticatedBody(_, input): AuthenticatedBody) -> Result<(), ApiError> {
-    let errors = Decoder::default();
-    let id = path_id(&errors, &input);
-    let object = input.body::<AnyObject>(&errors)?;
-    errors.finish((id, object))?;
+    let decoder = Decoder::default();
+    let id = path_id(&decoder, &input);
+    let object = input.body::<AnyObject>(&decoder)?;
+    decoder.finish((id, object))?;
     Err(unserved())
 }
 
 async fn without_body(Authenticated(_, input): Authenticated) -> Result<(), ApiError> {
-    let errors = Decoder::default();
-    let id = path_id(&errors, &input);
-    errors.finish(id)?;
+    let decoder = Decoder::default();
+    let id = path_id(&decoder, &input);
+    decoder.finish(id)?;
     Err(unserved())
 }
 
@@ -94,15 +94,15 @@ fn not_served(message: &str) -> ApiError {
 }
 
 /// Where the path holds an id, it must be one.
-fn path_id(errors: &Decoder, input: &Input) -> Option<()> {
+fn path_id(decoder: &Decoder, input: &Input) -> Option<()> {
     // `events` is a listing, and no id of a webhook that could be changed or deleted.
     if input.path() == "/api/v2/webhooks/events" && input.method() != http::Method::GET {
-        return errors.path("webhook_id", "events", decode::scalars::uuid).map(drop);
+        return decoder.path("webhook_id", "events", decode::scalars::uuid).map(drop);
     }
     for name in ["webhook_id", "schedule_id"] {
         let segment = input.variable(name);
         if !segment.is_empty() {
-            errors.path(name, segment, decode::scalars::uuid)?;
+            decoder.path(name, segment, decode::scalars::uuid)?;
         }
     }
     Some(())

@@ -29,8 +29,8 @@ async fn a_file_in_a_bucket_is_reached_by_a_link_that_is_signed_for_it() {
     for part in ["X-Amz-Signature=", "X-Amz-Expires=300", "response-content-disposition=attachment"] {
         assert!(asked.contains(part), "{part} in {asked}");
     }
-    let stranger = server.send(server.anonymous(Method::GET, &address)).await;
-    assert_eq!(stranger.status, 404, "no link without the right to read");
+    let anonymous = server.send(server.anonymous(Method::GET, &address)).await;
+    assert_eq!(anonymous.status, 404, "no link without the right to read");
 }
 
 #[tokio::test]

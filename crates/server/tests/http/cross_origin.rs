@@ -58,8 +58,8 @@ async fn every_answer_can_be_read() {
             assert!(exposed.split(',').any(|known| known == header), "{header}: {exposed}");
         }
     }
-    let stranger = server.send(server.anonymous(Method::GET, "/api/v2/sessions").header("Origin", PAGE)).await;
-    assert_eq!((stranger.status, stranger.header(ALLOWED)), (401, Some("*")));
+    let anonymous = server.send(server.anonymous(Method::GET, "/api/v2/sessions").header("Origin", PAGE)).await;
+    assert_eq!((anonymous.status, anonymous.header(ALLOWED)), (401, Some("*")));
     server.stop().await;
 }
 

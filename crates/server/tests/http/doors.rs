@@ -25,7 +25,7 @@ enum Key {
 async fn every_documented_route_keeps_out_those_without_a_key_and_other_organizations() {
     let server = TestApp::new().start().await;
     let things = Things::create(&server).await;
-    let stranger = server.other_organizations_key().await;
+    let key_of_others = server.other_organizations_key().await;
     let before = things.state(&server).await;
     let doors = doors();
     assert!(doors.len() > 40, "{}", doors.len());
@@ -41,7 +41,7 @@ async fn every_documented_route_keeps_out_those_without_a_key_and_other_organiza
             server.send(key.into_iter().fold(knock, reqwest::RequestBuilder::bearer_auth))
         };
         let nobody = knock(None).await;
-        let other = knock(Some(&stranger)).await;
+        let other = knock(Some(&key_of_others)).await;
         let wrong = knock(Some("hk-wrong")).await;
         match door.key {
             Key::Needed => assert_eq!(nobody.status, 401, "{}: {nobody:?}", door.name),

@@ -27,20 +27,20 @@ async fn another_organization_has_a_memory_of_its_own() {
     let id = server.create(remember("n", "@call memory_set {\"key\": \"a\", \"value\": 1}\n@answer Kept.")).await;
     server.until(&id, "completed").await;
     let key = server.other_organizations_key().await;
-    let stranger = |method, path: &str| server.anonymous(method, path).bearer_auth(&key);
+    let other = |method, path: &str| server.anonymous(method, path).bearer_auth(&key);
     let request = remember("n", "@call memory_get {\"key\": \"a\"}\n@answer Known.");
-    let created = server.send(stranger(reqwest::Method::POST, "/api/v2/sessions").json(&request)).await;
+    let created = server.send(other(reqwest::Method::POST, "/api/v2/sessions").json(&request)).await;
     let id = created.json()["id"].as_str().unwrap().to_owned();
     let poll = format!("/api/v2/sessions/{id}/changes?from_index=0");
     for _ in 0..200 {
-        let changes = server.send(stranger(reqwest::Method::GET, &poll)).await.json();
+        let changes = server.send(other(reqwest::Method::GET, &poll)).await.json();
         if changes["status"] == "completed" {
             assert!(changes.to_string().contains("{\"found\":false}"), "{changes}");
             return;
         }
         tokio::time::sleep(std::time::Duration::from_millis(25)).await;
     }
-    panic!("the stranger's session does not end");
+    panic!("the other organization's session does not end");
 }
 
 #[tokio::test]

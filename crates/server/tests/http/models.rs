@@ -129,7 +129,7 @@ async fn a_refusal_for_good_is_not_tried_again() {
 }
 
 #[tokio::test]
-async fn the_owner_reads_the_hosts_words_and_strangers_do_not() {
+async fn the_owner_reads_the_hosts_words_and_others_do_not() {
     let (model, server) = start([]).await;
     let said = json!({"error": {"message": "CANARY-REASON"}}).to_string();
     model.otherwise(Behaviour::Status(401, Vec::new(), said));
@@ -138,13 +138,10 @@ async fn the_owner_reads_the_hosts_words_and_strangers_do_not() {
     assert_eq!(server.post(&format!("/api/v2/sessions/{id}/share"), json!({})).await.status, 200);
     for path in ["", "/status", "/changes", "/events"] {
         let path = format!("/api/v2/sessions/{id}{path}");
-        let (own, strangers) = (server.get(&path).await, server.send(server.anonymous(Method::GET, &path)).await);
-        assert_eq!((own.status, strangers.status), (200, 200), "{path}");
+        let (own, others) = (server.get(&path).await, server.send(server.anonymous(Method::GET, &path)).await);
+        assert_eq!((own.status, others.status), (200, 200), "{path}");
         assert!(own.text.contains("answered 401 (the key is missing or wrong): CANARY-REASON"), "{path}: {own:?}");
-        assert!(
-            !strangers.text.contains("CANARY") && !strangers.text.contains("answered 401"),
-            "{path}: {strangers:?}"
-        );
+        assert!(!others.text.contains("CANARY") && !others.text.contains("answered 401"), "{path}: {others:?}");
     }
 }
 

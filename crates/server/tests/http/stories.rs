@@ -113,8 +113,8 @@ async fn creations_with_one_key_make_one_session() {
     assert_eq!(server.send(create(request(json!({})))).await.text, answers[0].text, "word for word, not a fresh read");
     let other = server.send(create(request(json!({"group_id": "other"})))).await;
     assert_eq!(other.status, 422);
-    let stranger = server.other_organizations_key().await;
-    let theirs = server.anonymous(Method::POST, "/api/v2/sessions").bearer_auth(stranger);
+    let other = server.other_organizations_key().await;
+    let theirs = server.anonymous(Method::POST, "/api/v2/sessions").bearer_auth(other);
     let theirs = server.send(theirs.header("idempotency-key", "k").json(&request(json!({})))).await;
     assert_eq!(theirs.status, 201);
     assert_ne!(theirs.json()["id"], json!(id));
@@ -124,9 +124,8 @@ async fn creations_with_one_key_make_one_session() {
 async fn sessions_of_other_organizations_are_not_listed() {
     let server = TestApp::new().start().await;
     server.create(json!({})).await;
-    let stranger = server.other_organizations_key().await;
-    let listed =
-        server.send(server.anonymous(Method::GET, "/api/v2/sessions?owner=organization").bearer_auth(&stranger));
+    let other = server.other_organizations_key().await;
+    let listed = server.send(server.anonymous(Method::GET, "/api/v2/sessions?owner=organization").bearer_auth(&other));
     assert_eq!(listed.await.json()["total"], 0);
 }
 

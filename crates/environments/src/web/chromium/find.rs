@@ -38,7 +38,7 @@ pub struct Executable {
 /// Looks for a browser: the one at `wanted`, else the best one in the usual places and the folders of `search`, which
 /// has the form of `PATH`.
 ///
-/// # Decoder
+/// # Errors
 /// A sentence for the operator, if there is none or if it does not start.
 pub async fn find(wanted: Option<&Path>, search: &OsStr) -> Result<Executable, String> {
     let path = match wanted {

@@ -108,7 +108,7 @@ const SHIFTED_DIGITS: [char; 10] = [')', '!', '@', '#', '$', '%', '^', '&', '*',
 impl Chord {
     /// Reads a chord: modifiers and a key, joined by `+`. The fault is a sentence.
     ///
-    /// # Decoder
+    /// # Errors
     /// Names the key that is not known.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let text = text.trim();

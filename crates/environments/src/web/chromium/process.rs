@@ -42,7 +42,7 @@ const WORKING_FOLDER: &str = "/proc/self/cwd";
 impl Launch {
     /// Starts a browser that reaches the network by `proxy` only.
     ///
-    /// # Decoder
+    /// # Errors
     /// A sentence for the operator.
     pub(crate) fn start<E>(&self, proxy: SocketAddr, on_event: impl FnOnce(Cdp) -> E) -> Result<(Process, Cdp), String>
     where

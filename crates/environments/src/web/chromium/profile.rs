@@ -25,7 +25,7 @@ pub(crate) struct Profile {
 impl Profile {
     /// Makes one below `parent`, for a browser that runs as the user `owner` if it is another one.
     ///
-    /// # Decoder
+    /// # Errors
     /// When the disk does not let us.
     pub(crate) fn create(parent: &Path, owner: Option<u32>) -> io::Result<Self> {
         // Another user passes through the parent without seeing what else is in it.

@@ -49,7 +49,7 @@ impl std::fmt::Debug for Upstream {
 impl Upstream {
     /// Reads the address of a proxy. The fault names no secret.
     ///
-    /// # Decoder
+    /// # Errors
     /// A sentence for the session's owner.
     pub(crate) fn parse(address: &str) -> Result<Self, String> {
         let url = Url::parse(address).map_err(|_| "it is no address".to_owned())?;
@@ -81,7 +81,7 @@ impl Upstream {
 
     /// Its address as a guard takes one, without credentials.
     ///
-    /// # Decoder
+    /// # Errors
     /// A sentence, when it has none.
     pub(crate) fn url(&self) -> Result<Url, String> {
         Url::parse(&format!("http://{}:{}/", self.host, self.port)).map_err(|_| "it names no host".into())
@@ -89,7 +89,7 @@ impl Upstream {
 
     /// Asks for a tunnel to a host over a connection to the proxy.
     ///
-    /// # Decoder
+    /// # Errors
     /// What the proxy did, for a sentence that begins with it.
     pub(super) async fn tunnel(
         &self,

@@ -131,7 +131,7 @@ pub(super) async fn verify(State(app): State<App>, tester: Tester) -> Result<Res
 
 /// What the scenarios of a world expect and did not get, a sentence each; nothing outside of test mode.
 ///
-/// # Decoder
+/// # Errors
 /// When the store fails.
 pub async fn failures(app: &App, organization: OrganizationId) -> Result<Vec<String>, Error> {
     let Some(bed) = &app.test else { return Ok(Vec::new()) };

@@ -135,9 +135,9 @@ impl Decoder {
 /// Reads a single JSON value that was stored, or changed after it was decoded. It may hold secrets of others, so its
 /// faults do not show it.
 pub fn decode_json<T: Decode>(json: &serde_json::Value) -> Result<T, Problem> {
-    let errors = Decoder { faults: Faults::showing_nothing(), ..Decoder::default() };
-    let decoded = errors.body(&Body::Json(super::json::from_json(json)));
-    errors.finish(decoded)
+    let decoder = Decoder { faults: Faults::showing_nothing(), ..Decoder::default() };
+    let decoded = decoder.body(&Body::Json(super::json::from_json(json)));
+    decoder.finish(decoded)
 }
 
 fn in_order(mut details: Vec<Detail>) -> Vec<Detail> {
