@@ -314,8 +314,8 @@ impl Request<'_> {
         let body = self.body()?;
         let decoder = Decoder::default();
         let id = decoder.session_id(&unescaped(id));
-        let decoded = decode(&decoder, &body);
-        decoder.finish((id, decoded)).map(|_| None)
+        let value = decode(&decoder, &body);
+        decoder.finish((id, value)).map(|_| None)
     }
 
     fn session(&self) -> Answer {
@@ -403,8 +403,8 @@ impl Request<'_> {
     fn record<T: Decode + Serialize>(&self) -> Answer {
         let body = self.body()?;
         let decoder = Decoder::default();
-        let decoded = decoder.body::<T>(&body);
-        decoder.finish(decoded).map(|decoded| Some(self.with_the_servers_part(json!(decoded))))
+        let value = decoder.body::<T>(&body);
+        decoder.finish(value).map(|value| Some(self.with_the_servers_part(json!(value))))
     }
 
     /// The answer with all that is expected of it and was not in the request.
@@ -421,8 +421,8 @@ impl Request<'_> {
         let body = self.body()?;
         let decoder = Decoder::default();
         let id = decoder.uuid(name, &unescaped(id));
-        let decoded = decoder.body::<T>(&body);
-        decoder.finish((id, decoded)).map(|(_, decoded)| Some(json!(decoded)))
+        let value = decoder.body::<T>(&body);
+        decoder.finish((id, value)).map(|(_, value)| Some(json!(value)))
     }
 
     fn pause(&self, id: &str) -> Answer {
@@ -470,7 +470,7 @@ fn stored<T: quarterdeck_api::Decode>(json: &Value) -> T {
     decode_json(json).expect("what the checker stores is valid")
 }
 
-/// What was decoded, written and decoded again is the same; serde reads it back, too.
+/// What was value, written and value again is the same; serde reads it back, too.
 fn assert_round_trip<T>(value: &T)
 where
     T: serde::Serialize + serde::de::DeserializeOwned + quarterdeck_api::Decode + PartialEq + std::fmt::Debug,

@@ -144,16 +144,16 @@ fn every_decoder(body: &Body<'_>) {
 
 fn one_decoder<T: Decode>(body: &Body<'_>) {
     let decoder = Decoder::default();
-    let decoded = decoder.body::<T>(body);
-    if let Err(problem) = decoder.finish(decoded) {
+    let value = decoder.body::<T>(body);
+    if let Err(problem) = decoder.finish(value) {
         is_presentable(&problem);
     }
 }
 
 fn query<T: DecodeQuery>(raw: &str) {
     let decoder = Decoder::default();
-    let decoded = decoder.query::<T>(Some(raw));
-    if let Err(problem) = decoder.finish(decoded) {
+    let value = decoder.query::<T>(Some(raw));
+    if let Err(problem) = decoder.finish(value) {
         is_presentable(&problem);
     }
 }

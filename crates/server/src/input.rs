@@ -81,9 +81,9 @@ impl Input {
         if self.is_strict {
             decoder.be_strict();
         }
-        let decoded = decode();
+        let value = decode();
         self.ignored.set(decoder.ignored());
-        decoded
+        value
     }
 
     /// Waits until this body may be read. Large ones take turns: what they are parsed into takes much memory, and all

@@ -136,8 +136,8 @@ impl Decoder {
 /// faults do not show it.
 pub fn decode_json<T: Decode>(json: &serde_json::Value) -> Result<T, Problem> {
     let decoder = Decoder { faults: Faults::showing_nothing(), ..Decoder::default() };
-    let decoded = decoder.body(&Body::Json(super::json::from_json(json)));
-    decoder.finish(decoded)
+    let value = decoder.body(&Body::Json(super::json::from_json(json)));
+    decoder.finish(value)
 }
 
 fn in_order(mut details: Vec<Detail>) -> Vec<Detail> {
