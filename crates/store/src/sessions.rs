@@ -67,7 +67,7 @@ pub struct SummaryRow {
     pub agent: String,
     /// The catalog revision used.
     pub agent_revision: Option<i64>,
-    /// The first message as lists show it ([`UserMessage::summary`]), as JSON.
+    /// The first message as lists show it ([`UserMessage::summary`](quarterdeck_api::UserMessage::summary)), as JSON.
     pub first_message: Option<Box<RawValue>>,
     /// Its label.
     pub group_id: Option<String>,

@@ -79,7 +79,7 @@ impl Builder {
     /// Starts the server.
     ///
     /// # Errors
-    /// [`Error`].
+    /// [`enum@Error`].
     pub async fn start(self) -> Result<Quarterdeck, Error> {
         let store = quarterdeck_store::open("sqlite::memory:").await?;
         let blobs = Blobs::in_memory();
@@ -148,7 +148,7 @@ impl Quarterdeck {
     /// Starts a server whose clock goes with the machine's.
     ///
     /// # Errors
-    /// [`Error`].
+    /// [`enum@Error`].
     pub async fn start() -> Result<Self, Error> {
         Builder::default().start().await
     }
@@ -188,7 +188,7 @@ impl Quarterdeck {
     /// A session as a recording, without its secrets.
     ///
     /// # Errors
-    /// [`Error`].
+    /// [`enum@Error`].
     pub async fn recording(&self, session: SessionId) -> Result<Recording, Error> {
         let found = export(&*self.store, &self.blobs, session, Vec::new()).await?;
         found.ok_or(Error::NoSession(session))
