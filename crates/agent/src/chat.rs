@@ -9,7 +9,6 @@
 use crate::{
     SharedMessage,
     answer::ANSWER,
-    budget,
     gallery::{Gallery, PAGE_FIELDS, is_kept_here, is_page},
     host_members,
     model::{ChatCall, ChatMessage, HostMembers, Part, Progress},
@@ -149,8 +148,8 @@ impl Chat {
     }
 
     /// About how many bytes it takes.
-    pub(crate) fn weight(&self) -> usize {
-        self.messages.iter().map(SharedMessage::tokens).sum::<usize>() * budget::BYTES_A_TOKEN
+    pub(crate) fn bytes(&self) -> usize {
+        self.messages.iter().map(SharedMessage::bytes).sum::<usize>() + self.shown.gallery.bytes()
     }
 
     /// All messages.

@@ -2,11 +2,11 @@
 //! again. They only save work; what is not here, or does not fit any more, is built anew from the transcript.
 
 use crate::chat::{Chat, Shown};
-use moka::sync::Cache;
+use moka::{policy::EvictionPolicy, sync::Cache};
 use quarterdeck_api::{AgentEvent, SessionId};
 use std::{sync::Arc, time::Duration};
 
-/// Bytes that all of them may have together, about: each stands here as words and as it is sent.
+/// Bytes that all of them may have together, about. Those that were not asked for longest go first.
 const ROOM: u64 = 128 * 1024 * 1024;
 /// How long one stays after its last step.
 const IDLE_TTL: Duration = Duration::from_mins(2);
@@ -17,8 +17,9 @@ pub(crate) struct Conversations(Cache<SessionId, Arc<Chat>>);
 
 impl Conversations {
     pub(crate) fn new() -> Self {
-        let weight = |_: &SessionId, chat: &Arc<Chat>| u32::try_from(2 * chat.weight()).unwrap_or(u32::MAX);
-        Self(Cache::builder().max_capacity(ROOM).weigher(weight).time_to_idle(IDLE_TTL).build())
+        let weight = |_: &SessionId, chat: &Arc<Chat>| u32::try_from(chat.bytes()).unwrap_or(u32::MAX);
+        let cache = Cache::builder().max_capacity(ROOM).weigher(weight).eviction_policy(EvictionPolicy::lru());
+        Self(cache.time_to_idle(IDLE_TTL).build())
     }
 
     /// The conversation of a session's transcript, as it is told to a model now.
@@ -28,5 +29,28 @@ impl Conversations {
         let told = chat.clone().closed();
         self.0.insert(session, Arc::new(chat));
         told
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{gallery::Gallery, testing::events};
+    use serde_json::json;
+
+    #[test]
+    fn pictures_count_with_all_their_bytes() {
+        let conversations = Conversations::new();
+        let image = json!({"type": "base64", "source": "x".repeat(8 << 20), "media_type": "image/png"});
+        let said = json!({"kind": "message_event", "caller_id": "user", "content": [image]});
+        let gallery = Arc::new(Gallery { sees: true, ..Gallery::default() });
+        for number in 0..40 {
+            let id = SessionId(uuid::Uuid::from_u128(number));
+            let shown = Shown { system: String::new(), output_max_chars: 100, gallery: Arc::clone(&gallery) };
+            assert_eq!(conversations.of(id, shown, &events([said.clone()].iter())).messages().len(), 2);
+        }
+        conversations.0.run_pending_tasks();
+        assert!(conversations.0.weighted_size() <= ROOM);
+        assert!((1..=16).contains(&conversations.0.entry_count()), "{}", conversations.0.entry_count());
     }
 }

@@ -57,6 +57,11 @@ impl Gallery {
         }
     }
 
+    /// About how many bytes its pictures take.
+    pub(crate) fn bytes(&self) -> usize {
+        self.here.values().map(|image| image.source.len()).sum()
+    }
+
     /// Whether all that an earlier one showed is shown as it was.
     pub(crate) fn keeps(&self, earlier: &Self) -> bool {
         (self.first_picture, self.first_page, self.sees) == (earlier.first_picture, earlier.first_page, earlier.sees)

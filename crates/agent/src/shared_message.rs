@@ -1,7 +1,10 @@
 //! A message of a conversation that many requests hold: each step's request is the one before it and a little more, and
 //! what was once turned into the form of the wire stays turned.
 
-use crate::{budget, model::ChatMessage};
+use crate::{
+    budget,
+    model::{ChatMessage, Part},
+};
 use serde_json::{Value, value::RawValue};
 use std::{
     borrow::Cow,
@@ -34,6 +37,12 @@ impl SharedMessage {
         *self.0.tokens.get_or_init(|| budget::tokens(&self.0.message))
     }
 
+    /// About how many bytes it takes, its form as it is sent included.
+    pub(crate) fn bytes(&self) -> usize {
+        // Pictures stand here once: what shows one is written for each request.
+        2 * self.tokens() * budget::BYTES_A_TOKEN + pictures(&self.0.message)
+    }
+
     /// One of its forms, written only once when it is always asked for the same.
     pub(crate) fn form(&self, which: u8, write: impl Fn(&ChatMessage) -> Value) -> Cow<'_, RawValue> {
         let made = || {
@@ -43,6 +52,15 @@ impl SharedMessage {
         let form = self.0.form.get_or_init(|| Form { which, json: made() });
         if form.which == which { Cow::Borrowed(&form.json) } else { Cow::Owned(made()) }
     }
+}
+
+fn pictures(message: &ChatMessage) -> usize {
+    let (ChatMessage::User(parts) | ChatMessage::Note(parts)) = message else { return 0 };
+    let bytes = |part: &Part| match part {
+        Part::Image(uri) => uri.len(),
+        Part::Text(_) => 0,
+    };
+    parts.iter().map(bytes).sum()
 }
 
 impl From<ChatMessage> for SharedMessage {
