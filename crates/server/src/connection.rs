@@ -7,6 +7,10 @@ use tokio_util::sync::CancellationToken;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Connection {
     cut: CancellationToken,
+    #[cfg_attr(
+        not(feature = "agent-view"),
+        expect(dead_code, reason = "only the page asks where a request comes from")
+    )]
     peer: Option<IpAddr>,
 }
 

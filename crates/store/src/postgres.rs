@@ -211,22 +211,21 @@ impl Writer {
 impl BatchWriter for Writer {
     async fn apply(&mut self, writes: &[&Write]) -> Result<Vec<Verdict>, Error> {
         let asked = asked(writes);
+        let may_be_quick = self.may_be_quick(writes);
         let connection = self.connection().await?;
         if asked.is_empty() && !writes.iter().any(|write| write.is_idempotent()) {
             return batch::apply(connection, writes, vec![Verdict::Applied; writes.len()]).await;
         }
-        if self.may_be_quick(writes) {
-            let connection = self.connection().await?;
-            if let Some(verdicts) = batch::apply_if_room(connection, writes).await? {
-                return Ok(verdicts);
-            }
-            self.crowded = Some(Instant::now());
+        if may_be_quick && let Some(verdicts) = batch::apply_if_room(connection, writes).await? {
+            return Ok(verdicts);
         }
-        let connection = self.connection().await?;
         let mut transaction = connection.begin_with(AssertSqlSafe(begin_alone(&asked))).await?;
         let verdicts = writes::judge(&mut transaction, writes, &asked).await?;
         let verdicts = batch::apply(&mut transaction, writes, verdicts).await?;
         transaction.commit().await?;
+        if may_be_quick {
+            self.crowded = Some(Instant::now());
+        }
         Ok(verdicts)
     }
 

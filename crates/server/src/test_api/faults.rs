@@ -1,4 +1,4 @@
-//! Rules of what goes wrong, and how it looks on the connection.
+//! Rules of what goes wrong, and how clients see it.
 
 use crate::connection::Connection;
 use axum::{
