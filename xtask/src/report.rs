@@ -12,17 +12,19 @@ pub(crate) fn say(text: impl Display) {
     println!("{text}");
 }
 
-/// How many checks a step held.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// How many checks a step held, and which failed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
     pub(crate) passed: u64,
     pub(crate) failed: u64,
     pub(crate) skipped: u64,
+    /// What the summary repeats of the failures, since a log is often kept only from its end: a name and a reason each.
+    pub(crate) failures: Vec<String>,
 }
 
 impl Tally {
     /// A step that is one check, and held.
-    pub(crate) const HELD: Self = Self { passed: 1, failed: 0, skipped: 0 };
+    pub(crate) const HELD: Self = Self { passed: 1, failed: 0, skipped: 0, failures: Vec::new() };
 }
 
 impl AddAssign for Tally {
@@ -30,6 +32,7 @@ impl AddAssign for Tally {
         self.passed += other.passed;
         self.failed += other.failed;
         self.skipped += other.skipped;
+        self.failures.extend(other.failures);
     }
 }
 
@@ -54,7 +57,7 @@ impl Report {
         let begun = Instant::now();
         let tally = work().unwrap_or_else(|error| {
             say(format_args!("error: {error:?}"));
-            Tally { failed: 1, ..Tally::default() }
+            Tally { failed: 1, failures: vec![format!("{error:#}")], ..Tally::default() }
         });
         self.steps.push(Step { name, tally, took: begun.elapsed() });
     }
@@ -65,19 +68,30 @@ impl Report {
         say("\n==> summary");
         for step in &self.steps {
             say(step);
-            total += step.tally;
+            total += step.tally.clone();
+        }
+        for failure in &total.failures {
+            say(format_args!("\nfailed: {}", shortened(failure)));
         }
         say(format_args!("{} passed, {} failed", total.passed, total.failed));
         if total.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }
 }
 
+/// A failure as the summary repeats it; the whole of it stands where it happened.
+fn shortened(failure: &str) -> String {
+    const LINES: usize = 8;
+    const LINE_CHARACTERS: usize = 400;
+    let lines = failure.trim().lines().take(LINES).map(|line| line.chars().take(LINE_CHARACTERS).collect::<String>());
+    lines.collect::<Vec<_>>().join("\n    ")
+}
+
 impl Display for Step {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Tally { passed, failed, skipped } = self.tally;
-        let verdict = if failed == 0 { "ok" } else { "FAILED" };
+        let Tally { passed, failed, skipped, .. } = &self.tally;
+        let verdict = if *failed == 0 { "ok" } else { "FAILED" };
         write!(f, "{verdict:6} {:6.1} s  {}: {passed} passed, {failed} failed", self.took.as_secs_f32(), self.name)?;
-        if skipped > 0 { write!(f, ", {skipped} skipped") } else { Ok(()) }
+        if *skipped > 0 { write!(f, ", {skipped} skipped") } else { Ok(()) }
     }
 }
 
@@ -90,10 +104,18 @@ mod tests {
     fn a_step_that_breaks_off_fails_the_run_and_stops_nothing() {
         let mut report = Report::default();
         report.step("breaks", || bail!("no"));
-        report.step("holds", || Ok(Tally { passed: 2, failed: 0, skipped: 1 }));
-        assert_eq!(report.steps[0].tally, Tally { failed: 1, ..Tally::default() });
+        report.step("holds", || Ok(Tally { passed: 2, skipped: 1, ..Tally::default() }));
+        assert_eq!(report.steps[0].tally, Tally { failed: 1, failures: vec!["no".to_owned()], ..Tally::default() });
         assert!(report.steps[1].to_string().ends_with("holds: 2 passed, 0 failed, 1 skipped"));
         assert_eq!(report.close(), ExitCode::FAILURE);
+    }
+
+    #[test]
+    fn the_summary_repeats_the_beginning_of_a_failure() {
+        let long = format!("a::test\n{}\n{}", "x".repeat(1_000), "line\n".repeat(100));
+        let shortened = shortened(&long);
+        assert!(shortened.starts_with("a::test\n    xxx"), "{shortened}");
+        assert_eq!((shortened.lines().count(), shortened.len() < 600), (8, true));
     }
 
     #[test]

@@ -77,7 +77,8 @@ fn run_area(
     }
     say(format_args!("{name}: {} of {} pass, {} as expected", verdict.passed, cases.len(), verdict.as_expected));
     let failed = count(verdict.complaints.len());
-    Ok(Tally { passed: count(verdict.as_expected), failed, skipped: 0 })
+    let failures = verdict.complaints.iter().map(|complaint| format!("{name}: {complaint}")).collect();
+    Ok(Tally { passed: count(verdict.as_expected), failed, skipped: 0, failures })
 }
 
 /// What each case came to.

@@ -37,9 +37,11 @@ pub(super) fn drive(tests: &mut Command) -> Result<Tally> {
             Some(("pass", number)) => tally.passed = number,
             Some(("fail" | "cancelled", number)) => tally.failed += number,
             Some(("skipped" | "todo", number)) => tally.skipped += number,
-            _ => {}
+            _ => tally.failures.extend(read_failure(line)),
         }
     })?;
+    tally.failures.sort();
+    tally.failures.dedup();
     ensure!(tally.passed > 0 && (status.success() || tally.failed > 0), "the tests ended with {status}");
     Ok(tally)
 }
@@ -48,6 +50,11 @@ pub(super) fn drive(tests: &mut Command) -> Result<Tally> {
 fn read_count(line: &str) -> Option<(&str, u64)> {
     let (what, number) = line.strip_prefix("ℹ ")?.split_once(' ')?;
     Some((what, number.parse().ok()?))
+}
+
+/// Reads `✖ a session runs (12.5ms)`. Node says each twice, and the names of files beside those of tests.
+fn read_failure(line: &str) -> Option<String> {
+    line.trim_start().strip_prefix("✖ ").filter(|name| name.ends_with("ms)")).map(str::to_owned)
 }
 
 /// `npm` in a folder; Node from the Python environment where the machine has none.
@@ -85,6 +92,9 @@ mod tests {
         assert_eq!(read_count("ℹ pass 12"), Some(("pass", 12)));
         assert_eq!(read_count("ℹ duration_ms 91.5"), None);
         assert_eq!(read_count("✔ a session runs (12ms)"), None);
+        assert_eq!(read_failure("✔ a session runs (12ms)"), None);
+        assert_eq!(read_failure("  ✖ a session runs (12ms)").as_deref(), Some("a session runs (12ms)"));
+        assert_eq!(read_failure("✖ failing tests:"), None);
     }
 
     #[test]

@@ -33,11 +33,18 @@ fn pytest(workspace: &Workspace) -> Command {
 
 fn counted(pytest: &mut Command) -> Result<Tally> {
     let mut tally = Tally::default();
+    let mut failures = Vec::new();
     let status = run_reading(pytest, |line| {
         say(line);
-        tally = read_summary(line).unwrap_or(tally);
+        if line.starts_with("FAILED ") || line.starts_with("ERROR ") {
+            failures.push(line.to_owned());
+        }
+        if let Some(counted) = read_summary(line) {
+            tally = counted;
+        }
     })?;
     ensure!(status.success() || tally.failed > 0, "pytest ended with {status}");
+    tally.failures = failures;
     Ok(tally)
 }
 
@@ -65,9 +72,9 @@ mod tests {
     #[test]
     fn the_summary_of_pytest_is_counted() {
         let check = |line: &str, expected: Option<Tally>| assert_eq!(read_summary(line), expected);
-        check("===== 20 passed in 12.30s =====", Some(Tally { passed: 20, failed: 0, skipped: 0 }));
+        check("===== 20 passed in 12.30s =====", Some(Tally { passed: 20, ..Tally::default() }));
         let mixed = "= 1 failed, 20 passed, 2 skipped, 3 warnings, 2 errors in 72.30s (0:01:12) =";
-        check(mixed, Some(Tally { passed: 20, failed: 3, skipped: 2 }));
+        check(mixed, Some(Tally { passed: 20, failed: 3, skipped: 2, ..Tally::default() }));
         check("===== test session starts =====", None);
         check("FAILED tests/sdk/test_x.py::test_y", None);
     }
