@@ -363,6 +363,11 @@ async fn open(cdp: &Cdp, shared: &Shared, process: &Process) -> Result<String, C
         "downloadPath": process.profile().downloads(),
     });
     call("Browser.setDownloadBehavior", downloads).await?;
+    // A whole Chromium would ask a person, and a page that waits for the answer would wait for ever.
+    let notifications = json!({
+        "permission": {"name": "notifications"}, "setting": "denied", "browserContextId": context,
+    });
+    cdp.post(None, "Browser.setPermission", notifications);
     let first = call("Target.getTargets", json!({"filter": [{"type": "page"}]})).await?;
     call("Target.setAutoAttach", auto_attach("page")).await?;
     open_tab(cdp, shared, &context, START_TIMEOUT).await?;
@@ -386,14 +391,23 @@ async fn open_tab(cdp: &Cdp, shared: &Shared, context: &str, limit: Duration) ->
     let target = json!({"url": "about:blank", "browserContextId": context});
     let created = cdp.call_within(limit, None, "Target.createTarget", target).await?;
     let id = state::text(&created, "targetId");
+    let (number, session) = attached(cdp, shared, id).await?;
+    // Answered by the page's process once it has taken all that a tab is set up with. A whole Chromium that is busy has no
+    // such process yet, and one that is told to go elsewhere before it stands often crashes.
+    cdp.call_within(limit, Some(&session), "Runtime.runIfWaitingForDebugger", json!({})).await?;
+    Ok(number)
+}
+
+/// The number and the session of a tab that was opened; it is the one that is looked at from now on.
+async fn attached(cdp: &Cdp, shared: &Shared, target: &str) -> Result<(TabId, String), CdpError> {
     loop {
         let changed = shared.changed.notified();
         {
             let mut state = shared.lock();
-            if let Some(tab) = state.tabs.iter().find(|tab| tab.target == id) {
-                let number = tab.id;
-                state.active = Some(number);
-                return Ok(number);
+            if let Some(tab) = state.tabs.iter().find(|tab| tab.target == target) {
+                let found = (tab.id, tab.session.clone());
+                state.active = Some(found.0);
+                return Ok(found);
             }
         }
         // Attached to before the answer, or a moment after it.
