@@ -26,7 +26,7 @@ macro_rules! migrations {
 
 pub(crate) fn sqlite() -> Migrator {
     migrations!("sqlite": 1 "0001_sessions", 2 "0002_catalogs", 3 "0003_sharing", 4 "0004_slots", 5 "0005_memory", 6 "0006_upkeep",
-        7 "0007_sign_ins", 8 "0008_scripts", 10 "0010_retention", 11 "0011_lists")
+        7 "0007_sign_ins", 8 "0008_scripts", 10 "0010_retention", 11 "0011_lists", 14 "0014_statistics")
 }
 
 pub(crate) fn postgres() -> Migrator {

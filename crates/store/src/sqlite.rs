@@ -76,8 +76,7 @@ impl SqliteStore {
         let options = SqliteConnectOptions::new()
             .foreign_keys(true)
             .busy_timeout(BUSY_TIMEOUT)
-            .statement_cache_capacity(512)
-            .optimize_on_close(true, 400);
+            .statement_cache_capacity(512);
         if let Some(file) = file {
             take_for_this_user(file)?;
         }

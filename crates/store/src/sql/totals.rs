@@ -74,16 +74,13 @@ impl Default for Totals {
 }
 
 impl Totals {
-    /// How many sessions match.
+    /// How many sessions match a filter that does not have them all counted ([`is_counted`]).
     pub(crate) async fn count(
         &self,
         pool: &Pool,
         organization: OrganizationId,
         filter: &SessionFilter,
     ) -> Result<u64, Error> {
-        if filter.search.is_some() || filter.finished_before.is_some() || filter.finished_after.is_some() {
-            return count_where(pool, organization, filter, "").await;
-        }
         if filter.statuses.is_empty() {
             return self.count_fixed(pool, organization, filter).await;
         }
@@ -126,6 +123,11 @@ impl Totals {
         self.0.insert(fixed, Settled { mark, count: settled });
         Ok(settled + unsettled.unsigned_abs())
     }
+}
+
+/// Whether a filter asks for what no count can be kept of: texts, and when sessions ended.
+pub(crate) fn is_counted(filter: &SessionFilter) -> bool {
+    filter.search.is_some() || filter.finished_before.is_some() || filter.finished_after.is_some()
 }
 
 /// A condition that goes with a filter's statuses, so that an index of just those is used; empty when there is none.

@@ -29,16 +29,25 @@ pub(crate) async fn sessions_of_the_same_moment_have_one_order(store: &dyn Store
 
 pub(crate) async fn pages_part_the_list(store: &dyn Store) {
     for seconds in 0..7 {
-        created_at(store, seconds).await;
+        Draft::at(after_s(seconds), organization(1), json!({"messages": "go"})).create(store).await;
     }
-    let whole = listed(store, all()).await;
-    let mut paged = Vec::new();
-    for offset in [0, 3, 6, 9] {
-        let page = store.sessions(organization(1), SessionFilter { offset, limit: 3, ..all() }).await.unwrap();
-        assert_eq!(page.total, 7);
-        paged.extend(page.items.into_iter().map(|row| row.session.id));
+    let far = Some(after_s(1_000));
+    for ascending in [false, true] {
+        let by = SessionFilter { ascending, ..all() };
+        let pending = SessionFilter { statuses: vec![Status::Pending], ..by.clone() };
+        let counted = SessionFilter { search: Some("go".into()), created_before: far, ..by.clone() };
+        for filter in [by, pending, counted] {
+            let whole = listed(store, filter.clone()).await;
+            let mut paged = Vec::new();
+            for offset in [0, 3, 6, 7, 9, i64::MAX] {
+                let page = SessionFilter { offset, limit: 3, ..filter.clone() };
+                let page = store.sessions(organization(1), page).await.unwrap();
+                assert_eq!(page.total, 7);
+                paged.extend(page.items.into_iter().map(|row| row.session.id));
+            }
+            assert_eq!(paged, whole);
+        }
     }
-    assert_eq!(paged, whole);
 }
 
 pub(crate) async fn another_organization_sees_nothing(store: &dyn Store) {
