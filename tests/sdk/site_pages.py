@@ -114,6 +114,13 @@ def paper():
     return made + end
 
 
+def holding(url):
+    """Ways in which a page holds what is at an address."""
+    url = html.escape(url)
+    holders = f"<img src='{url}'><iframe src='{url}'></iframe><link rel=stylesheet href='{url}'>"
+    return f"{holders}<script>fetch('{url}').catch(() => 0)</script>"
+
+
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
@@ -142,6 +149,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if url.path.startswith("/part/"):
             number = int(url.path.rsplit("/", 1)[1])
             return self.answer(f"<title>Part {number}</title><p>Part {number} ends with {number * 11}.</p><a href=/part/{number + 1}>Next</a>")
+        if url.path == "/to":
+            return self.answer("", 302, {"Location": urllib.parse.unquote(url.query, "latin-1")})
+        if url.path == "/holds":
+            return self.answer("<title>Holds</title>" + "".join(map(holding, urllib.parse.parse_qs(url.query)["url"])))
         if url.path == "/hang":
             return threading.Event().wait(60)
         if url.path == "/endless.bin":
