@@ -9,6 +9,7 @@
 
 #![expect(clippy::print_stdout, reason = "the report is the product")]
 
+mod attacks;
 mod check;
 mod client;
 mod database;
@@ -75,6 +76,9 @@ struct Arguments {
     /// Break nothing: offer one server four times what it can take
     #[arg(long)]
     overload: bool,
+    /// Break nothing: wage each attack that a caller could, for so many seconds each, and measure what others see
+    #[arg(long, conflicts_with = "overload")]
+    attacks: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -100,8 +104,8 @@ async fn main() -> Result<ExitCode> {
 
 /// One run on one engine; whether every promise was kept.
 async fn run(engine: &str, store: Store, replicas: usize, seed: u64, arguments: &Arguments) -> Result<bool> {
-    if arguments.overload {
-        return overload(engine, &store, arguments).await;
+    if arguments.overload || arguments.attacks {
+        return one_server(engine, &store, arguments).await;
     }
     let folder = fresh_folder(&arguments.folder.join(format!("{engine}-{seed}")))?;
     let replay = format!("--engine {engine} --seconds {} --seed {seed}", arguments.seconds);
@@ -150,8 +154,10 @@ async fn run(engine: &str, store: Store, replicas: usize, seed: u64, arguments: 
     Ok(world.violations().is_empty())
 }
 
-async fn overload(engine: &str, store: &Store, arguments: &Arguments) -> Result<bool> {
-    println!("overload on {engine}");
+/// Overload and attacks: one server, which nothing is done to.
+async fn one_server(engine: &str, store: &Store, arguments: &Arguments) -> Result<bool> {
+    let what = if arguments.attacks { "attacks" } else { "overload" };
+    println!("{what} on {engine}");
     let data = tempfile::tempdir()?;
     // The disk that is there to be filled is too small for what is created here.
     let own_file = format!("sqlite://{}", data.path().join("quarterdeck.db").display());
@@ -160,11 +166,12 @@ async fn overload(engine: &str, store: &Store, arguments: &Arguments) -> Result<
         binary: arguments.binary.clone(),
         database_url,
         data: data.path().to_owned(),
-        logs: fresh_folder(&arguments.folder.join(format!("{engine}-overload")))?,
+        logs: fresh_folder(&arguments.folder.join(format!("{engine}-{what}")))?,
         model_url: None,
         lease: Duration::from_secs(arguments.lease.max(1)),
     };
-    overload::run(launch, Duration::from_secs(arguments.seconds)).await
+    let length = Duration::from_secs(arguments.seconds);
+    if arguments.attacks { attacks::run(launch, length).await } else { overload::run(launch, length).await }
 }
 
 fn fresh_folder(path: &Path) -> Result<PathBuf> {

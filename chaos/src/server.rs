@@ -149,6 +149,11 @@ impl Server {
         Ok(())
     }
 
+    /// The number of its process.
+    pub(crate) async fn id(&self) -> Option<u32> {
+        self.process.lock().await.as_ref().map(binary::Server::id)
+    }
+
     /// What it calls itself in the database; its log says so.
     pub(crate) async fn replica(&self) -> Option<Uuid> {
         let text = self.process.lock().await.as_ref()?.told();
@@ -164,7 +169,8 @@ impl Launch {
             .with("--database-url", &self.database_url)
             .with("--data-dir", &self.data)
             .with("--lease", self.lease.as_secs().to_string())
-            .with("--drain-grace", "1");
+            .with("--drain-grace", "1")
+            .with("--allow-private-hosts", "127.0.0.1");
         match &self.model_url {
             Some(url) => launch.with("--model-base-url", url).with("--model", "chaos").with("--model-timeout", "3"),
             None => launch,

@@ -121,6 +121,27 @@ pub enum EventData {
     },
 }
 
+impl EventData {
+    /// The agent's part, if it is an event of an agent.
+    pub fn agent_event(&self) -> Option<&AgentEvent> {
+        match self {
+            Self::Agent(event) => Some(event),
+            Self::RequestStart {}
+            | Self::RequestStartDispatched { .. }
+            | Self::AgentStarted {}
+            | Self::RunnerSession { .. }
+            | Self::LiveViewUrl { .. }
+            | Self::ActiveStateChange { .. }
+            | Self::AgentRunStatusChange { .. }
+            | Self::MetricsUpdate { .. }
+            | Self::FileTransfer { .. }
+            | Self::Attachment { .. }
+            | Self::AgentCompletion { .. }
+            | Self::AgentError { .. } => None,
+        }
+    }
+}
+
 /// What an agent did, by kind.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]

@@ -30,22 +30,8 @@ struct Envelope<'a> {
 pub const HOST_MEMBERS: &str = "host_members";
 
 fn kept(data: &EventData) -> Option<&JsonObject> {
-    match data {
-        EventData::Agent(AgentEvent::PolicyEvent { kept, .. }) => kept.as_deref(),
-        EventData::Agent(_)
-        | EventData::RequestStart {}
-        | EventData::RequestStartDispatched { .. }
-        | EventData::AgentStarted {}
-        | EventData::RunnerSession { .. }
-        | EventData::LiveViewUrl { .. }
-        | EventData::ActiveStateChange { .. }
-        | EventData::AgentRunStatusChange { .. }
-        | EventData::MetricsUpdate { .. }
-        | EventData::FileTransfer { .. }
-        | EventData::Attachment { .. }
-        | EventData::AgentCompletion { .. }
-        | EventData::AgentError { .. } => None,
-    }
+    let AgentEvent::PolicyEvent { kept, .. } = data.agent_event()? else { return None };
+    kept.as_deref()
 }
 
 impl LoggedEvent {

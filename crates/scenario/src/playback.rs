@@ -167,24 +167,6 @@ fn is_part_of_message(source: &str, after: Option<&AgentEvent>) -> bool {
     source == "attachment" || (source == "skill" && follows_one)
 }
 
-fn agent_event(data: &EventData) -> Option<&AgentEvent> {
-    match data {
-        EventData::Agent(event) => Some(event),
-        EventData::RequestStart {}
-        | EventData::RequestStartDispatched { .. }
-        | EventData::AgentStarted {}
-        | EventData::RunnerSession { .. }
-        | EventData::LiveViewUrl { .. }
-        | EventData::ActiveStateChange { .. }
-        | EventData::AgentRunStatusChange { .. }
-        | EventData::MetricsUpdate { .. }
-        | EventData::FileTransfer { .. }
-        | EventData::Attachment { .. }
-        | EventData::AgentCompletion { .. }
-        | EventData::AgentError { .. } => None,
-    }
-}
-
 impl Playback {
     pub(crate) fn of(recording: &Recording) -> Self {
         let roles = Roles::of(&recording.request);
@@ -197,7 +179,7 @@ impl Playback {
                     && message_follows(recording, after);
                 deeds.push(Placed { after, wait, awaits_message, deed });
             }
-            before = agent_event(&event.data).or(before);
+            before = event.data.agent_event().or(before);
         }
         Self { deeds, roles }
     }
@@ -458,7 +440,7 @@ impl Recording {
         let at = self.events.get(place).map(|event| event.timestamp);
         let together = self.events.get(place..).unwrap_or_default().iter();
         let items = together.map_while(|event| {
-            let given = agent_event(&event.data).filter(|given| roles.is_given(given));
+            let given = event.data.agent_event().filter(|given| roles.is_given(given));
             given.filter(|_| Some(event.timestamp) == at).and_then(item)
         });
         items.collect()

@@ -36,7 +36,8 @@ async fn page(engine: &Engine, organization: OrganizationId, filter: &SessionFil
     let mut page = QueryBuilder::<Db>::new("WITH page AS (SELECT s.id");
     let total = if totals::is_counted(filter) {
         let found = found(engine, organization, filter).await?;
-        let wanted = found.iter().skip(filter.offset.unsigned_abs() as usize).take(filter.limit.unsigned_abs() as usize);
+        let number = |number: i64| usize::try_from(number).unwrap_or(usize::MAX);
+        let wanted = found.iter().skip(number(filter.offset)).take(number(filter.limit));
         push_any(&mut page, " FROM sessions s WHERE s.id IN (", wanted);
         found.len() as u64
     } else {
