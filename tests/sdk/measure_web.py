@@ -1,8 +1,9 @@
 """Prints how long a step of a browser takes outside the model, and how long a browser takes to start.
 
     target/python/bin/python tests/sdk/measure_web.py
+    target/python/bin/python tests/sdk/measure_web.py --beside-bombs
 
-Asserts nothing. The server is the binary that QUARTERDECK_BIN names, else the debug build."""
+The second prints how long a step takes while a page of another session takes all it can get. Asserts nothing. The server is the binary that QUARTERDECK_BIN names, else the debug build."""
 
 import json
 import os
@@ -10,15 +11,17 @@ import pathlib
 import statistics
 import sys
 import tempfile
+import threading
 
 from hai_agents import Client
 
+from bomb_pages import BOMBS
 from server import API_KEY, Server, binary
 from site_pages import site
 from steps import read_all, wait_for_status
 from web_server import BROWSER
 
-STEPS, STARTS = 50, 20
+STEPS, STARTS, STEPS_BESIDE = 50, 20, 8
 ACTIONS = {
     "a still page: the mouse moves": ("/", ("move_mouse_web", {"x": 900, "y": 900})),
     "a click that writes into the page": ("/acts", ("click_web", {"x": 170, "y": 40})),
@@ -34,6 +37,8 @@ def main():
         try:
             client = Client(base_url=server.base_url, api_key=API_KEY, timeout=60)
             print(f"{binary()}, {BROWSER}, load {os.getloadavg()[0]:.1f}")
+            if "--beside-bombs" in sys.argv:
+                return beside_bombs(client, pages)
             for settle_s in (1.0, 0.0):
                 for what, (page, call) in ACTIONS.items():
                     show(f"settle_s {settle_s}, {what}", steps(client, pages + page, call, settle_s))
@@ -50,10 +55,21 @@ def surf(client, url, script, settle_s):
     return read_all(client, made.id)
 
 
-def steps(client, url, call, settle_s):
+def beside_bombs(client, pages):
+    page, call = ACTIONS["a still page: the mouse moves"]
+    show("alone", steps(client, pages + page, call, 1.0, STEPS_BESIDE))
+    for name in BOMBS:
+        going = [f"@call go_to_web {json.dumps({'url': f'{pages}/bomb/{name}'})}", '@call wait_web {"seconds": 6}', "@answer done"]
+        bomb = threading.Thread(target=surf, args=(client, pages + "/", "\n".join(going), 0.4))
+        bomb.start()
+        show(f"beside {name}", steps(client, pages + page, call, 1.0, STEPS_BESIDE))
+        bomb.join()
+
+
+def steps(client, url, call, settle_s, count=STEPS):
     """From each decision to what the model is shown next, in milliseconds."""
     tool, arguments = call
-    events = surf(client, url, f"@call {tool} {json.dumps(arguments)}\n" * STEPS + "@answer done", settle_s)
+    events = surf(client, url, f"@call {tool} {json.dumps(arguments)}\n" * count + "@answer done", settle_s)
     took, decided = [], None
     for event in events:
         kind = getattr(event.data, "kind", None)

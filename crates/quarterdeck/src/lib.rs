@@ -55,6 +55,7 @@ pub fn run(
         Ok(reading) => start(reading).err(),
         Err(ReadError::Words(error)) => {
             // Help that nobody reads is no fault.
+            let error = settings::wrong_form::in_words(error);
             let _ = error.print();
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(EXIT_SETTINGS));
         }

@@ -18,6 +18,7 @@ pub(crate) mod places;
 pub(crate) mod reading;
 mod secret;
 mod testing;
+pub(crate) mod wrong_form;
 
 pub use browser::BrowserSettings;
 pub use database::{DatabaseSettings, StoreSettings};

@@ -3,7 +3,7 @@
 //! The command line is parsed twice. The first time says which file is meant and which settings are flags. What
 //! variables and the file say becomes the default of the second time, so that every value goes through the same parser.
 
-use super::{SETTINGS_FILE, Settings};
+use super::{SETTINGS_FILE, Settings, wrong_form};
 use crate::options::Options;
 use clap::{Arg, ArgMatches, Args, Command, CommandFactory, FromArgMatches, error::ContextKind};
 use std::{
@@ -287,7 +287,7 @@ fn check(key: &str, text: &OsStr) -> Result<(), String> {
     let arg = setting_args().iter().find(|arg| arg.get_long() == Some(key));
     let shown = if arg.is_some_and(is_secret) { "***".into() } else { text.to_string_lossy() };
     let possible = || error.get(ContextKind::ValidValue).map(|valid| format!("it is one of {valid}"));
-    let why = error.source().map(ToString::to_string).or_else(possible);
+    let why = error.source().map(wrong_form::words).or_else(possible);
     Err(format!("cannot be {shown:?}: {}", why.unwrap_or_else(|| "it is not UTF-8".to_owned())))
 }
 
