@@ -19,8 +19,9 @@ use tokio::{
 };
 use weapons::{Field, Weapon};
 
-/// What docs/operations.md lets all callers hold together, and what a server takes by itself.
-const MEMORY_MAX_MB: u64 = 1_024;
+/// What docs/operations.md lets all callers hold together (heads, bodies, answers and conversations: 896 MB), and what is made of
+/// the bodies that are decoded meanwhile.
+const MEMORY_MAX_MB: u64 = 1_536;
 /// What others wait at most, of a hundred requests for ninety-nine.
 const OTHERS_P99_MAX: Duration = Duration::from_millis(100);
 const START_TIMEOUT: Duration = Duration::from_secs(20);

@@ -15,6 +15,8 @@ use tokio::{
     time::{Instant, sleep, sleep_until},
 };
 
+/// Connections with a head that does not end. They come one after the other, within half of the time.
+const HEADS: u32 = 4_000;
 const SESSIONS: &str = "/api/v2/sessions";
 /// Sessions with a first message that is nearly as large as a body may be.
 const LARGE_SESSIONS: usize = 50;
@@ -89,8 +91,9 @@ impl Weapon {
         let mut attackers = JoinSet::new();
         match self {
             Self::Heads => {
-                for _ in 0..4_000 {
-                    repeat(&mut attackers, until, field.address.clone(), head);
+                let between = until.duration_since(Instant::now()) / 2 / HEADS;
+                for number in 0..HEADS {
+                    repeat(&mut attackers, until, (field.address.clone(), between * number), head);
                 }
             }
             Self::UnreadAnswers => {
@@ -147,7 +150,8 @@ where
 }
 
 /// A client that is slow, and stays: what is refused to it does not make it come again at once.
-async fn head(address: String) -> Result<()> {
+async fn head((address, after): (String, Duration)) -> Result<()> {
+    sleep(after).await;
     let mut stream = TcpStream::connect(address).await?;
     let line = format!("x-{}: {}\r\n", "a".repeat(10), "b".repeat(980));
     let sent = async {

@@ -17,9 +17,13 @@ pub(crate) struct Conversations(Cache<SessionId, Arc<Chat>>);
 
 impl Conversations {
     pub(crate) fn new() -> Self {
+        Self::kept_for(IDLE_TTL)
+    }
+
+    fn kept_for(ttl: Duration) -> Self {
         let weight = |_: &SessionId, chat: &Arc<Chat>| u32::try_from(chat.bytes()).unwrap_or(u32::MAX);
         let cache = Cache::builder().max_capacity(ROOM).weigher(weight).eviction_policy(EvictionPolicy::lru());
-        Self(cache.time_to_idle(IDLE_TTL).build())
+        Self(cache.time_to_idle(ttl).build())
     }
 
     /// The conversation of a session's transcript, as it is told to a model now.
@@ -30,6 +34,11 @@ impl Conversations {
         self.0.insert(session, Arc::new(chat));
         told
     }
+
+    /// Drops those past their time.
+    pub(crate) fn let_go(&self) {
+        self.0.run_pending_tasks();
+    }
 }
 
 #[cfg(test)]
@@ -37,6 +46,20 @@ mod tests {
     use super::*;
     use crate::{gallery::Gallery, testing::events};
     use serde_json::json;
+
+    #[test]
+    fn a_conversation_goes_though_nobody_asks_for_another() {
+        let (conversations, session) = (Conversations::kept_for(Duration::from_millis(50)), SessionId(uuid::Uuid::nil()));
+        let shown = Shown { system: String::new(), output_max_chars: 100, gallery: Arc::default() };
+        drop(conversations.of(session, shown, &[]));
+        let kept = Arc::downgrade(&conversations.0.get(&session).unwrap());
+        let began = std::time::Instant::now();
+        while kept.strong_count() > 0 {
+            assert!(began.elapsed() < Duration::from_secs(10), "it is still there");
+            std::thread::yield_now();
+            conversations.let_go();
+        }
+    }
 
     #[test]
     fn pictures_count_with_all_their_bytes() {

@@ -123,6 +123,10 @@ impl ModelRunner {
 
 #[async_trait]
 impl Runner for ModelRunner {
+    fn let_go(&self) {
+        self.conversations.let_go();
+    }
+
     async fn step(&self, context: &StepContext, recorder: &mut dyn Recorder) -> Result<(), StepError> {
         if let Some(played) = playback::part(context)? {
             return playback::step(&played, context, recorder, &*self.pace).await;

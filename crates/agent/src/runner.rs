@@ -25,6 +25,9 @@ pub trait Runner: Send + Sync + 'static {
     fn vision(&self, _agent: &Agent) -> Vision {
         Vision::default()
     }
+
+    /// Lets go of what it keeps in memory past its time. It is told to every few seconds, also when no session takes steps.
+    fn let_go(&self) {}
 }
 
 /// Makes reports durable, in order.

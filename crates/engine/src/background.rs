@@ -3,6 +3,7 @@
 //!
 //! There is no table of jobs: work is a row with a due time. What looks for it again and again is a [`Reconciler`].
 
+mod caches;
 mod claims;
 mod lease;
 mod lost_claims;
@@ -12,6 +13,7 @@ mod reconciler;
 mod upkeep;
 
 use crate::shared::Shared;
+use caches::Caches;
 use claims::Claims;
 use lost_claims::LostClaims;
 use quarterdeck_store::Error;
@@ -37,6 +39,7 @@ pub(crate) async fn start(shared: Arc<Shared>) -> Result<JoinHandle<()>, Error> 
             reconcile(Claims(&shared), &shared.work_due, draining),
             reconcile(LostClaims::new(&shared), &reconciler::NEVER, draining),
             reconcile(Upkeep(&shared), &reconciler::NEVER, draining),
+            reconcile(Caches(&shared), &reconciler::NEVER, draining),
             reconcile(Queue::new(&shared), &shared.queue.look, draining),
         );
     }))

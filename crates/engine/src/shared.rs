@@ -2,11 +2,11 @@
 
 mod parked;
 mod queue_hint;
-mod searches;
+mod turns;
 
 pub(crate) use parked::{OpenEnvironment, Parked, close};
 pub(crate) use queue_hint::QueueHint;
-pub(crate) use searches::Searches;
+pub(crate) use turns::Turns;
 
 use crate::{
     Clock, EngineSettings,
@@ -75,7 +75,9 @@ pub(crate) struct Shared {
     /// Environments that stay open without a worker.
     pub(crate) parked: Parked,
     pub(crate) queue: QueueHint,
-    pub(crate) searches: Searches,
+    pub(crate) searches: Turns,
+    /// Of logs and lists, which can be large. Each organization leaves readers of the store to others.
+    pub(crate) reads: Arc<Turns>,
     /// Wakes the search for due sessions before its time.
     pub(crate) work_due: Notify,
     /// No new work is taken.
@@ -147,7 +149,8 @@ impl Shared {
             held: Mutex::default(),
             parked: Parked::default(),
             queue: QueueHint::default(),
-            searches: Searches::new(if store.is_shared() { 4 } else { 2 }),
+            searches: Turns::new(if store.is_shared() { 4 } else { 2 }, 1),
+            reads: Arc::new(if store.is_shared() { Turns::new(16, 12) } else { Turns::new(4, 3) }),
             work_due: Notify::new(),
             draining: CancellationToken::new(),
             stopping: CancellationToken::new(),

@@ -1,7 +1,8 @@
 //! What one check may cost, and where it runs.
 //!
 //! Checks run on threads of their own: neither the workers of the runtime nor its end wait for one. Small budgets need
-//! no permit; who needs more waits for one of as many as there are cores, and gets enough for about two seconds.
+//! no permit; who needs more waits for one of as many as there are cores but one, and gets enough for about two seconds. These
+//! threads yield to those that serve: their priority is lower, where the system has priorities of threads.
 
 use quarterdeck_api::patterns::Work;
 use std::{
@@ -27,12 +28,16 @@ const LOOKS_SMALL: u64 = 250_000;
 /// Until a thread can be had, this long is waited.
 const THREAD_RETRY_INTERVAL: Duration = Duration::from_millis(200);
 
+/// How much these threads yield, in the system's steps from 0 to 19.
+#[cfg(target_os = "linux")]
+const NICENESS: i32 = 10;
+
 /// As deep as [`super::outline`] lets a check go.
 const STACK_BYTES: usize = 2 << 20;
 
 static PERMITS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| {
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
-    Arc::new(Semaphore::new(cores))
+    Arc::new(Semaphore::new(cores.saturating_sub(1).max(1)))
 });
 
 /// What may still be done for one check. Who drops the check stops it.
@@ -118,6 +123,12 @@ pub(crate) async fn off_the_workers<T: Send + 'static>(
     on_a_thread(work, Arc::new(Budget::full()), permit).await
 }
 
+/// For the thread that calls it. One that may not yield works on as it is.
+fn yield_to_others() {
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::setpriority_process(None, NICENESS);
+}
+
 async fn on_a_thread<T: Send + 'static>(
     work: Arc<impl Fn(&Arc<Budget>) -> T + Send + Sync + 'static>,
     budget: Arc<Budget>,
@@ -131,6 +142,7 @@ async fn on_a_thread<T: Send + 'static>(
         let run = move || {
             let parts = parts.lock().unwrap_or_else(PoisonError::into_inner).take();
             let Some((work, budget, permit, sender)) = parts else { return };
+            yield_to_others();
             let done = catch_unwind(AssertUnwindSafe(|| work(&budget)));
             drop(permit);
             // Nobody waits any more.

@@ -1,6 +1,6 @@
 //! JSON as it arrives: parsed, not yet understood.
 
-use super::place::{Fault, Place};
+use super::place::{Fault, Kept, Place};
 use crate::JsonObject;
 use jiter::{JsonErrorType, JsonValue};
 use serde_json::Value as Json;
@@ -51,15 +51,35 @@ fn characters_before(text: &str, byte: usize) -> usize {
 
 /// Any JSON object, kept as it is.
 pub fn free_object(value: &Value<'_>, at: &Place<'_>) -> Option<JsonObject> {
+    kept_object(value, at, Kept::Data)
+}
+
+/// The same for a schema, which a session holds several times over for as long as it works.
+pub fn schema_object(value: &Value<'_>, at: &Place<'_>) -> Option<JsonObject> {
+    kept_object(value, at, Kept::Schema)
+}
+
+fn kept_object(value: &Value<'_>, at: &Place<'_>, kept: Kept) -> Option<JsonObject> {
     let Value::Object(members) = value else {
         return at.refuse(Fault::new("dict_type", "must be an object"), value);
     };
-    object_to_json(members, at.depth()).map_or_else(|fault| at.refuse(fault, value), Some)
+    let object = at.keep(kept, count(value)).and_then(|()| object_to_json(members, at.depth()));
+    object.map_or_else(|fault| at.refuse(fault, value), Some)
 }
 
 /// Any JSON, kept as it is. What our own answers could not hold (infinities, absurd depth) is refused.
 pub fn free(value: &Value<'_>, at: &Place<'_>) -> Option<Json> {
-    to_json(value, at.depth()).map_or_else(|fault| at.refuse(fault, value), Some)
+    let json = at.keep(Kept::Data, count(value)).and_then(|()| to_json(value, at.depth()));
+    json.map_or_else(|fault| at.refuse(fault, value), Some)
+}
+
+/// How many values it is made of, itself included.
+fn count(value: &Value<'_>) -> usize {
+    match value {
+        Value::Array(items) => 1 + items.iter().map(count).sum::<usize>(),
+        Value::Object(members) => 1 + members.iter().map(|(_, item)| count(item)).sum::<usize>(),
+        _ => 1,
+    }
 }
 
 fn to_json(value: &Value<'_>, depth: usize) -> Result<Json, Fault> {

@@ -5,7 +5,7 @@ use super::ignored::Reads;
 use super::json::Value;
 use crate::{Detail, JsonObject, LocationPart};
 use std::borrow::Cow;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 /// Faults beyond this many are not kept: none of them would fit into an answer.
 const FAULTS_MAX: usize = 1000;
@@ -16,10 +16,35 @@ const NAME_MAX: usize = 256;
 /// What is said about a value is cut here; some of it quotes the client.
 const MSG_MAX: usize = 1000;
 
-/// The faults found so far.
+/// The first values of each schema, argument and result, which do not count: many small ones are bounded by the body's length.
+const VALUES_UNCOUNTED: usize = 16;
+
+/// JSON that is kept as it is.
+#[derive(Clone, Copy, Debug)]
+pub enum Kept {
+    /// Of tools and answers.
+    Schema,
+    /// Arguments and results.
+    Data,
+}
+
+impl Kept {
+    /// How many values (texts, numbers, lists, objects, ...) a request may hold. Each takes some hundred bytes of memory once it
+    /// is read, however short it is as text.
+    const fn max(self) -> usize {
+        match self {
+            Self::Schema => 20_000,
+            Self::Data => 100_000,
+        }
+    }
+}
+
+/// The faults found so far, and what is kept so far.
 #[derive(Debug, Default)]
 pub struct Faults {
     details: RefCell<Vec<Detail>>,
+    schema_values: Cell<usize>,
+    data_values: Cell<usize>,
     echo: RefCell<Budget>,
     shows_nothing: bool,
     pub(super) reads: Reads,
@@ -100,6 +125,22 @@ impl<'a> Place<'a> {
     pub fn refuse<T>(&self, fault: Fault, input: &Value<'_>) -> Option<T> {
         self.faults.push(fault, self.location(), input);
         None
+    }
+
+    /// Counts values that are kept as they are.
+    ///
+    /// # Errors
+    /// The fault of too many of them in one request.
+    pub fn keep(&self, kept: Kept, count: usize) -> Result<(), Fault> {
+        let (counted, what) = match kept {
+            Kept::Schema => (&self.faults.schema_values, "schemas"),
+            Kept::Data => (&self.faults.data_values, "arguments and results"),
+        };
+        counted.set(counted.get().saturating_add(count.saturating_sub(VALUES_UNCOUNTED)));
+        if counted.get() <= kept.max() {
+            return Ok(());
+        }
+        Err(Fault::rule(format!("the {what} of a request may hold {} values together, not more", kept.max())))
     }
 
     /// How many faults there are, for [`Place::forget`].

@@ -41,7 +41,7 @@ fn meta_validator(draft: Draft, name: &str) -> Option<Validator> {
 /// A JSON Schema that is valid in the draft it names, 2020-12 when it names none that is known.
 /// Its references are not followed.
 pub fn schema(value: &Value<'_>, at: &Place<'_>) -> Option<JsonObject> {
-    let schema = json::free_object(value, at)?;
+    let schema = json::schema_object(value, at)?;
     match check(&schema) {
         Ok(()) => Some(schema),
         Err(reason) => at.refuse(Fault::rule(reason), value),

@@ -31,7 +31,7 @@ pub fn tool_name(value: &Value<'_>, at: &Place<'_>) -> Option<String> {
 
 /// The schema of a tool's arguments; nothing but its top-level type is looked at.
 pub fn input_schema(value: &Value<'_>, at: &Place<'_>) -> Option<JsonObject> {
-    let schema = json::free_object(value, at)?;
+    let schema = json::schema_object(value, at)?;
     if schema.get("type").is_some_and(|kind| kind != "object") {
         return at.refuse(Fault::rule("the top-level type must be `object`"), value);
     }

@@ -130,6 +130,7 @@ impl Sessions {
             let count = usize::try_from(count).unwrap_or(usize::MAX);
             return Ok(events.iter().take(count).map(|event| Arc::clone(&event.json)).collect());
         }
+        let _turn = self.shared.reads.turn(snapshot.session.organization).await?;
         let events = self.shared.store.events(snapshot.session.id, from, count).await?;
         Ok(events.into_iter().map(|event| event.json).collect())
     }

@@ -59,10 +59,8 @@ impl Sessions {
     /// # Errors
     /// When the store fails.
     pub async fn list(&self, caller: Caller, filter: SessionFilter) -> Result<ListPage<SummaryRow>, Error> {
-        let turn = match filter.search {
-            Some(_) => Some(self.shared.searches.turn(caller.organization).await?),
-            None => None,
-        };
+        let turns = if filter.search.is_some() { &self.shared.searches } else { &*self.shared.reads };
+        let turn = turns.turn(caller.organization).await?;
         let listing = self.shared.store.sessions(caller.organization, filter).await;
         drop(turn);
         listing
@@ -78,8 +76,9 @@ impl Sessions {
         id: SessionId,
         filter: EventFilter,
     ) -> Result<ListPage<Arc<RawValue>>, SubmitError> {
-        let (_, view) = self.find(caller, id).await?;
+        let (snapshot, view) = self.find(caller, id).await?;
         let (offset, limit) = (filter.offset.unsigned_abs(), filter.limit.unsigned_abs());
+        let _turn = self.shared.reads.turn(snapshot.session.organization).await?;
         let page = self.shared.store.events_page(id, filter).await?;
         if (page.items.len() as u64) < page.total.saturating_sub(offset).min(limit) {
             return Err(SubmitError::PageTooLarge);

@@ -1,7 +1,7 @@
 //! Feedback on a session, and links that show it to anybody.
 
 use super::{Sessions, visibility::View};
-use crate::{SubmitError, shared::EVENTS_AT_ONCE};
+use crate::{SubmitError, shared::{EVENTS_AT_ONCE, Turns}};
 use quarterdeck_api::{Feedback, SessionId};
 use quarterdeck_store::{Caller, Error, Rated, Rating, SessionRecord, Share, Store};
 use serde_json::value::RawValue;
@@ -13,6 +13,7 @@ pub struct SharedSession {
     /// The session as it stands.
     pub record: Arc<SessionRecord>,
     store: Arc<dyn Store>,
+    reads: Arc<Turns>,
 }
 
 impl Sessions {
@@ -81,7 +82,8 @@ impl Sessions {
         let without_causes =
             |record: SessionRecord| SessionRecord { session: record.session.without_causes(), ..record };
         let record = record.map(|record| Arc::new(without_causes(record)));
-        Ok(record.map(|record| SharedSession { record, store: Arc::clone(store) }))
+        let reads = Arc::clone(&self.shared.reads);
+        Ok(record.map(|record| SharedSession { record, store: Arc::clone(store), reads }))
     }
 }
 
@@ -94,6 +96,7 @@ impl SharedSession {
     pub async fn events(&self, from: u64) -> Result<Vec<Arc<RawValue>>, Error> {
         let session = &self.record.session;
         let limit = session.log_length.saturating_sub(from).min(EVENTS_AT_ONCE);
+        let _turn = self.reads.turn(session.organization).await?;
         let events = self.store.events(session.id, from, limit).await?;
         Ok(View::Public.of_all(events.into_iter().map(|event| event.json).collect()))
     }

@@ -38,6 +38,7 @@ pub(crate) struct FakeRunner {
     contexts: Mutex<Vec<StepContext>>,
     begun: watch::Sender<usize>,
     dropped: watch::Sender<usize>,
+    let_go: watch::Sender<bool>,
     gate: Semaphore,
 }
 
@@ -48,6 +49,7 @@ impl FakeRunner {
             contexts: Mutex::default(),
             begun: watch::Sender::new(0),
             dropped: watch::Sender::new(0),
+            let_go: watch::Sender::new(false),
             gate: Semaphore::new(0),
         })
     }
@@ -65,6 +67,11 @@ impl FakeRunner {
     /// Returns once this many steps were dropped before their end.
     pub(crate) async fn dropped(&self, count: usize) {
         self.dropped.subscribe().wait_for(|dropped| *dropped >= count).await.unwrap();
+    }
+
+    /// Returns once it was told to let go of what it keeps.
+    pub(crate) async fn let_go_of_all(&self) {
+        self.let_go.subscribe().wait_for(|told| *told).await.unwrap();
     }
 
     pub(crate) fn steps(&self) -> usize {
@@ -95,6 +102,10 @@ impl FakeRunner {
 
 #[async_trait]
 impl Runner for FakeRunner {
+    fn let_go(&self) {
+        self.let_go.send_replace(true);
+    }
+
     async fn step(&self, context: &StepContext, recorder: &mut dyn Recorder) -> Result<(), StepError> {
         let act = self.acts.lock().unwrap().pop_front().unwrap_or(Act::Answer("Done."));
         self.contexts.lock().unwrap().push(context.clone());

@@ -31,6 +31,13 @@ async fn every_line_that_is_logged_during_a_step_names_its_session() {
 }
 
 #[tokio::test]
+async fn a_runner_is_told_to_let_go_of_what_it_keeps_though_no_session_runs() {
+    let runner = FakeRunner::doing([]);
+    let _world = World::new(Arc::clone(&runner)).await;
+    runner.let_go_of_all().await;
+}
+
+#[tokio::test]
 async fn a_session_runs_from_its_creation_to_its_answer() {
     let world = World::new(FakeRunner::doing([Act::Mumble, Act::Call("click"), Act::Answer("19 €")])).await;
     let id = world.create(json!({})).await;

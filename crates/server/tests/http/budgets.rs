@@ -1,7 +1,7 @@
 //! Whoever can make the server hold bytes or work has a budget for it (docs/operations.md, "Budgets"). Each is used up
 //! here once, and the server goes on.
 
-use crate::app::{Server, TestApp, request, with_tools};
+use crate::app::{Server, TestApp, request, result_of, with_tools};
 use quarterdeck_test_support::fake_model::{Behaviour, FakeModel};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -187,6 +187,30 @@ async fn the_pages_run_nothing_of_others() {
     let policy = page.header("content-security-policy").unwrap();
     assert!(page.status == 200 && policy.contains("default-src 'none'") && policy.contains("script-src 'self'"));
     assert!(!page.text.contains("<script>"), "the policy would keep it from running: {}", page.text);
+}
+
+/// A value of two characters as text takes some hundred bytes of memory, and a session keeps its agent for as long as it works.
+#[tokio::test]
+async fn the_values_of_a_request_are_counted() {
+    let server = TestApp::new().start().await;
+    let many = |count: usize| Value::from_iter(0..count);
+    assert_eq!(create_with_format(&server, json!({"enum": many(20_014)})).await.0, 201);
+    let refused = create_with_format(&server, json!({"enum": many(20_015)})).await;
+    assert_eq!(refused.0, 422);
+    assert!(refused.1.contains("answer_format") && refused.1.contains("20000 values together"), "{}", refused.1);
+    let mut agent = with_tools(&["a", "b"]);
+    for tool in [0, 1] {
+        agent["tools"][tool]["input_schema"] = json!({"type": "object", "enum": many(10_020)});
+    }
+    assert_eq!(server.post(SESSIONS, request(json!({"agent": agent}))).await.status, 422, "they count together");
+    let id = server.create(json!({"agent": with_tools(&["a"]), "messages": "@call a {}"})).await;
+    let waiting = server.until(&id, "awaiting_tool_results").await;
+    for (count, status) in [(101_000, 422), (99_000, 202)] {
+        let mut result = result_of(&waiting["pending_tool_calls"][0]);
+        result["result"] = many(count);
+        let answer = server.post(&format!("{SESSIONS}/{id}/tool_results"), result).await;
+        assert_eq!(answer.status, status, "{count}: {}", answer.text.chars().take(500).collect::<String>());
+    }
 }
 
 async fn create_with_format(server: &Server, format: Value) -> (u16, String) {

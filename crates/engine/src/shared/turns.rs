@@ -1,4 +1,4 @@
-//! Searches through texts, which read much. They take turns, so that the readers of the database are left for all else.
+//! Turns at reading the store. Who asks for much waits for itself first, so that readers of the database are left for others.
 
 use quarterdeck_api::OrganizationId;
 use quarterdeck_store::Error;
@@ -12,17 +12,16 @@ use tokio::{
     time::timeout,
 };
 
-/// How long a search waits for its turn.
+/// How long a reading waits for its turn.
 const TURN_TIMEOUT: Duration = Duration::from_secs(5);
-/// Searches of one organization at once.
-const OF_ONE: usize = 1;
-/// Organizations that are remembered before those that do not search are forgotten.
+/// Organizations that are remembered before those that do not read are forgotten.
 const REMEMBERED: usize = 1_000;
 
-/// The turns of searches.
+/// The turns of one kind of reading.
 #[derive(Debug)]
-pub(crate) struct Searches {
+pub(crate) struct Turns {
     all: Arc<Semaphore>,
+    of_one: usize,
     by_organization: Mutex<HashMap<OrganizationId, Arc<Semaphore>>>,
 }
 
@@ -33,13 +32,16 @@ pub(crate) struct Turn {
     _own: OwnedSemaphorePermit,
 }
 
-impl Searches {
-    /// So many searches at once, of all organizations together.
-    pub(crate) fn new(at_once: usize) -> Self {
-        Self { all: Arc::new(Semaphore::new(at_once)), by_organization: Mutex::default() }
+impl Turns {
+    /// So many at once, of all organizations together and of each.
+    pub(crate) fn new(all: usize, of_one: usize) -> Self {
+        Self { all: Arc::new(Semaphore::new(all)), of_one, by_organization: Mutex::default() }
     }
 
-    /// Waits for a turn. Whoever searches much waits for itself first.
+    /// Waits for a turn.
+    ///
+    /// # Errors
+    /// [`Error::Overloaded`] when it does not come in time.
     pub(crate) async fn turn(&self, organization: OrganizationId) -> Result<Turn, Error> {
         let own = self.of(organization);
         let turn = async {
@@ -53,9 +55,9 @@ impl Searches {
     fn of(&self, organization: OrganizationId) -> Arc<Semaphore> {
         let mut known = self.by_organization.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= REMEMBERED {
-            known.retain(|_, searches| Arc::strong_count(searches) > 1);
+            known.retain(|_, turns| Arc::strong_count(turns) > 1);
         }
-        Arc::clone(known.entry(organization).or_insert_with(|| Arc::new(Semaphore::new(OF_ONE))))
+        Arc::clone(known.entry(organization).or_insert_with(|| Arc::new(Semaphore::new(self.of_one))))
     }
 }
 
@@ -65,15 +67,15 @@ mod tests {
     use uuid::Uuid;
 
     #[tokio::test(start_paused = true)]
-    async fn an_organization_that_searches_much_waits_for_itself() {
-        let searches = Searches::new(2);
+    async fn an_organization_that_reads_much_waits_for_itself() {
+        let turns = Turns::new(2, 1);
         let (greedy, other) = (OrganizationId(Uuid::from_u128(1)), OrganizationId(Uuid::from_u128(2)));
-        let held = searches.turn(greedy).await.unwrap();
-        assert!(matches!(searches.turn(greedy).await, Err(Error::Overloaded)));
-        let others = searches.turn(other).await.unwrap();
+        let held = turns.turn(greedy).await.unwrap();
+        assert!(matches!(turns.turn(greedy).await, Err(Error::Overloaded)));
+        let others = turns.turn(other).await.unwrap();
         drop(held);
-        let again = searches.turn(greedy).await.unwrap();
-        assert!(searches.turn(OrganizationId(Uuid::from_u128(3))).await.is_err(), "two are at it");
+        let again = turns.turn(greedy).await.unwrap();
+        assert!(turns.turn(OrganizationId(Uuid::from_u128(3))).await.is_err(), "two are at it");
         drop((others, again));
     }
 }
