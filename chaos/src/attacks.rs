@@ -66,7 +66,9 @@ fn judge(attack: &str, seen: &Seen) -> bool {
     println!("  {attack:42} {seen}");
     let stood = seen.failed == 0 && seen.memory_mb <= MEMORY_MAX_MB && seen.p99() <= OTHERS_P99_MAX;
     if !stood {
-        println!("  BROKEN: at most {MEMORY_MAX_MB} MB, a p99 of {OTHERS_P99_MAX:?}, and no request of others that fails");
+        println!(
+            "  BROKEN: at most {MEMORY_MAX_MB} MB, a p99 of {OTHERS_P99_MAX:?}, and no request of others that fails"
+        );
     }
     stood
 }

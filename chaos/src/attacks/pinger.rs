@@ -40,7 +40,8 @@ async fn serve(stream: TcpStream) -> Result<()> {
             _ => std::future::pending().await,
         };
         let body = json!({"jsonrpc": "2.0", "id": asked["id"], "result": result}).to_string();
-        let head = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len());
+        let head =
+            format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len());
         stream.write_all(format!("{head}{body}").as_bytes()).await?;
     }
 }

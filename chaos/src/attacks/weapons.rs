@@ -99,7 +99,11 @@ impl Weapon {
             Self::UnreadAnswers => {
                 for number in 0..200 {
                     let id = &field.large[number % field.large.len()];
-                    let paths = [format!("{SESSIONS}?size=100"), format!("{SESSIONS}/{id}/events?size=200"), format!("{SESSIONS}/{id}/changes")];
+                    let paths = [
+                        format!("{SESSIONS}?size=100"),
+                        format!("{SESSIONS}/{id}/events?size=200"),
+                        format!("{SESSIONS}/{id}/changes"),
+                    ];
                     let asked = (field.address.clone(), field.key.clone(), paths[number % paths.len()].clone());
                     repeat(&mut attackers, until, asked, unread);
                 }

@@ -49,7 +49,8 @@ mod tests {
 
     #[test]
     fn a_conversation_goes_though_nobody_asks_for_another() {
-        let (conversations, session) = (Conversations::kept_for(Duration::from_millis(50)), SessionId(uuid::Uuid::nil()));
+        let (conversations, session) =
+            (Conversations::kept_for(Duration::from_millis(50)), SessionId(uuid::Uuid::nil()));
         let shown = Shown { system: String::new(), output_max_chars: 100, gallery: Arc::default() };
         drop(conversations.of(session, shown, &[]));
         let kept = Arc::downgrade(&conversations.0.get(&session).unwrap());

@@ -150,7 +150,7 @@ impl Shared {
             parked: Parked::default(),
             queue: QueueHint::default(),
             searches: Turns::new(if store.is_shared() { 4 } else { 2 }, 1),
-            reads: Arc::new(if store.is_shared() { Turns::new(16, 12) } else { Turns::new(4, 3) }),
+            reads: Arc::new(reads(store.is_shared())),
             work_due: Notify::new(),
             draining: CancellationToken::new(),
             stopping: CancellationToken::new(),
@@ -333,6 +333,12 @@ impl Shared {
             }
         }
     }
+}
+
+/// As many as the store has readers, and of one organization no more than leave one free and the cores can serve.
+fn reads(is_shared: bool) -> Turns {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    if is_shared { Turns::new(16, (2 * cores).clamp(3, 12)) } else { Turns::new(4, 3) }
 }
 
 fn recent_sessions() -> moka::sync::Cache<SessionId, Arc<Watch>> {

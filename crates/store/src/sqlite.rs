@@ -73,10 +73,8 @@ impl SqliteStore {
     /// `alone` keeps other servers out; a tool beside a server does without.
     pub(crate) async fn open(file: Option<&Path>, alone: bool, outlives: Outlives) -> Result<Self, crate::OpenError> {
         let lock = file.filter(|_| alone).map(lock).transpose()?;
-        let options = SqliteConnectOptions::new()
-            .foreign_keys(true)
-            .busy_timeout(BUSY_TIMEOUT)
-            .statement_cache_capacity(512);
+        let options =
+            SqliteConnectOptions::new().foreign_keys(true).busy_timeout(BUSY_TIMEOUT).statement_cache_capacity(512);
         if let Some(file) = file {
             take_for_this_user(file)?;
         }

@@ -78,7 +78,7 @@ fn count(value: &Value<'_>) -> usize {
     match value {
         Value::Array(items) => 1 + items.iter().map(count).sum::<usize>(),
         Value::Object(members) => 1 + members.iter().map(|(_, item)| count(item)).sum::<usize>(),
-        _ => 1,
+        Value::Null | Value::Bool(_) | Value::Int(_) | Value::BigInt(_) | Value::Float(_) | Value::Str(_) => 1,
     }
 }
 

@@ -130,8 +130,13 @@ impl Sessions {
             let count = usize::try_from(count).unwrap_or(usize::MAX);
             return Ok(events.iter().take(count).map(|event| Arc::clone(&event.json)).collect());
         }
-        let _turn = self.shared.reads.turn(snapshot.session.organization).await?;
-        let events = self.shared.store.events(snapshot.session.id, from, count).await?;
+        // Apart, since whoever waits for news holds the room that this takes.
+        Box::pin(self.stored_events(&snapshot.session, from, count)).await
+    }
+
+    async fn stored_events(&self, session: &Session, from: u64, count: u64) -> Result<Vec<Arc<RawValue>>, SubmitError> {
+        let _turn = self.shared.reads.turn(session.organization).await?;
+        let events = self.shared.store.events(session.id, from, count).await?;
         Ok(events.into_iter().map(|event| event.json).collect())
     }
 }

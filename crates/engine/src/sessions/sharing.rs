@@ -1,7 +1,10 @@
 //! Feedback on a session, and links that show it to anybody.
 
 use super::{Sessions, visibility::View};
-use crate::{SubmitError, shared::{EVENTS_AT_ONCE, Turns}};
+use crate::{
+    SubmitError,
+    shared::{EVENTS_AT_ONCE, Turns},
+};
 use quarterdeck_api::{Feedback, SessionId};
 use quarterdeck_store::{Caller, Error, Rated, Rating, SessionRecord, Share, Store};
 use serde_json::value::RawValue;

@@ -21,7 +21,7 @@ pub(crate) fn words(cause: &(dyn Error + 'static)) -> String {
         return match error.kind() {
             IntErrorKind::PosOverflow => "the number is too large",
             IntErrorKind::NegOverflow => "the number is too small",
-            _ => "it is no whole number",
+            IntErrorKind::Empty | IntErrorKind::InvalidDigit | IntErrorKind::Zero | _ => "it is no whole number",
         }
         .to_owned();
     }

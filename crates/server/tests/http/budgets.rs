@@ -193,7 +193,7 @@ async fn the_pages_run_nothing_of_others() {
 #[tokio::test]
 async fn the_values_of_a_request_are_counted() {
     let server = TestApp::new().start().await;
-    let many = |count: usize| Value::from_iter(0..count);
+    let many = |count: usize| (0..count).collect::<Value>();
     assert_eq!(create_with_format(&server, json!({"enum": many(20_014)})).await.0, 201);
     let refused = create_with_format(&server, json!({"enum": many(20_015)})).await;
     assert_eq!(refused.0, 422);
