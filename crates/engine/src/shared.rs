@@ -338,7 +338,7 @@ impl Shared {
 /// As many as the store has readers, and of one organization no more than leave one free and the cores can serve.
 fn reads(is_shared: bool) -> Turns {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    if is_shared { Turns::new(16, (2 * cores).clamp(3, 12)) } else { Turns::new(4, 3) }
+    if is_shared { Turns::new(16, (cores + 1).clamp(3, 12)) } else { Turns::new(4, 3) }
 }
 
 fn recent_sessions() -> moka::sync::Cache<SessionId, Arc<Watch>> {
