@@ -27,21 +27,26 @@ SPELLINGS = [
 @pytest.fixture(scope="module")
 def canary():
     """Listens on all addresses of this machine at one port: the port, and who came."""
-    came, port = [], None
-    listening = contextlib.ExitStack()
-    for family, address in [(socket.AF_INET, "127.0.0.2"), (socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")]:
-        listener = listening.enter_context(socket.socket(family))
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((address, port or 0))
-        except OSError:
-            assert family == socket.AF_INET6, "this machine has no other address"
-            continue
-        listener.listen()
-        port = listener.getsockname()[1]
-        threading.Thread(target=watch, args=(listener, came), daemon=True).start()
-    with listening:
-        yield port, came
+    came = []
+    with contextlib.ExitStack() as listening:
+        listeners = next(filter(None, (listeners_at_one_port() for _ in range(20))))
+        for listener in listeners:
+            listening.enter_context(listener)
+            threading.Thread(target=watch, args=(listener, came), daemon=True).start()
+        yield listeners[0].getsockname()[1], came
+
+
+def listeners_at_one_port():
+    """None when the port that was free at one address is taken at another. A machine may be without IPv6."""
+    first = socket.create_server(("127.0.0.2", 0))
+    port = first.getsockname()[1]
+    try:
+        listeners = [first, socket.create_server(("127.0.0.1", port))]
+    except OSError:
+        return first.close()
+    with contextlib.suppress(OSError):
+        listeners.append(socket.create_server(("::1", port), family=socket.AF_INET6))
+    return listeners
 
 
 def watch(listener, came):
