@@ -2,11 +2,11 @@
 
 mod parked;
 mod queue_hint;
-mod turns;
+mod read_permits;
 
 pub(crate) use parked::{OpenEnvironment, Parked, close};
 pub(crate) use queue_hint::QueueHint;
-pub(crate) use turns::Turns;
+pub(crate) use read_permits::ReadPermits;
 
 use crate::{
     Clock, EngineSettings,
@@ -75,9 +75,9 @@ pub(crate) struct Shared {
     /// Environments that stay open without a worker.
     pub(crate) parked: Parked,
     pub(crate) queue: QueueHint,
-    pub(crate) searches: Turns,
+    pub(crate) searches: ReadPermits,
     /// Of logs and lists, which can be large. Each organization leaves readers of the store to others.
-    pub(crate) reads: Arc<Turns>,
+    pub(crate) reads: Arc<ReadPermits>,
     /// Wakes the search for due sessions before its time.
     pub(crate) work_due: Notify,
     /// No new work is taken.
@@ -149,7 +149,7 @@ impl Shared {
             held: Mutex::default(),
             parked: Parked::default(),
             queue: QueueHint::default(),
-            searches: Turns::new(if store.is_shared() { 4 } else { 2 }, 1),
+            searches: ReadPermits::new(if store.is_shared() { 4 } else { 2 }, 1),
             reads: Arc::new(reads(store.is_shared())),
             work_due: Notify::new(),
             draining: CancellationToken::new(),
@@ -336,9 +336,9 @@ impl Shared {
 }
 
 /// As many as the store has readers, and of one organization no more than leave one free and the cores can serve.
-fn reads(is_shared: bool) -> Turns {
+fn reads(is_shared: bool) -> ReadPermits {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    if is_shared { Turns::new(16, (cores + 1).clamp(3, 12)) } else { Turns::new(4, 3) }
+    if is_shared { ReadPermits::new(16, (cores + 1).clamp(3, 12)) } else { ReadPermits::new(4, 3) }
 }
 
 fn recent_sessions() -> moka::sync::Cache<SessionId, Arc<Watch>> {

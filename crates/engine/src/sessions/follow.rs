@@ -135,7 +135,7 @@ impl Sessions {
     }
 
     async fn stored_events(&self, session: &Session, from: u64, count: u64) -> Result<Vec<Arc<RawValue>>, SubmitError> {
-        let _turn = self.shared.reads.turn(session.organization).await?;
+        let _permit = self.shared.reads.acquire(session.organization).await?;
         let events = self.shared.store.events(session.id, from, count).await?;
         Ok(events.into_iter().map(|event| event.json).collect())
     }

@@ -59,10 +59,10 @@ impl Sessions {
     /// # Errors
     /// When the store fails.
     pub async fn list(&self, caller: Caller, filter: SessionFilter) -> Result<ListPage<SummaryRow>, Error> {
-        let turns = if filter.search.is_some() { &self.shared.searches } else { &*self.shared.reads };
-        let turn = turns.turn(caller.organization).await?;
+        let permits = if filter.search.is_some() { &self.shared.searches } else { &*self.shared.reads };
+        let permit = permits.acquire(caller.organization).await?;
         let listing = self.shared.store.sessions(caller.organization, filter).await;
-        drop(turn);
+        drop(permit);
         listing
     }
 
@@ -78,7 +78,7 @@ impl Sessions {
     ) -> Result<ListPage<Arc<RawValue>>, SubmitError> {
         let (snapshot, view) = self.find(caller, id).await?;
         let (offset, limit) = (filter.offset.unsigned_abs(), filter.limit.unsigned_abs());
-        let _turn = self.shared.reads.turn(snapshot.session.organization).await?;
+        let _permit = self.shared.reads.acquire(snapshot.session.organization).await?;
         let page = self.shared.store.events_page(id, filter).await?;
         if (page.items.len() as u64) < page.total.saturating_sub(offset).min(limit) {
             return Err(SubmitError::PageTooLarge);

@@ -3,7 +3,7 @@
 use super::{Sessions, visibility::View};
 use crate::{
     SubmitError,
-    shared::{EVENTS_AT_ONCE, Turns},
+    shared::{EVENTS_AT_ONCE, ReadPermits},
 };
 use quarterdeck_api::{Feedback, SessionId};
 use quarterdeck_store::{Caller, Error, Rated, Rating, SessionRecord, Share, Store};
@@ -16,7 +16,7 @@ pub struct SharedSession {
     /// The session as it stands.
     pub record: Arc<SessionRecord>,
     store: Arc<dyn Store>,
-    reads: Arc<Turns>,
+    reads: Arc<ReadPermits>,
 }
 
 impl Sessions {
@@ -99,7 +99,7 @@ impl SharedSession {
     pub async fn events(&self, from: u64) -> Result<Vec<Arc<RawValue>>, Error> {
         let session = &self.record.session;
         let limit = session.log_length.saturating_sub(from).min(EVENTS_AT_ONCE);
-        let _turn = self.reads.turn(session.organization).await?;
+        let _permit = self.reads.acquire(session.organization).await?;
         let events = self.store.events(session.id, from, limit).await?;
         Ok(View::Public.of_all(events.into_iter().map(|event| event.json).collect()))
     }
