@@ -41,21 +41,22 @@ pub(crate) async fn run(launch: Launch, length: Duration) -> Result<bool> {
     for weapon in Weapon::ALL {
         let attack = weapon.wage(&field, Instant::now() + length);
         let seen = tokio::select! {
-            ended = attack => return Err(ended.err().unwrap_or_else(|| anyhow::anyhow!("{weapon:?} ended early"))),
+            never = attack => match never {},
             seen = bystander.watch(length) => seen,
         };
         stood &= judge(weapon.name(), &seen);
         sleep(REST).await;
     }
     println!("  {:42} {} MB", "held at the end", bystander::held_mb(process)?);
-    let (checks, peers) = (Instant::now() + length, Instant::now() + length);
+    let until = Instant::now() + length;
     let stopping = async {
         sleep(REST).await;
         server.stop().await
     };
     let stopped = tokio::select! {
         stopped = stopping => stopped?,
-        _ = async { tokio::join!(Weapon::Checks.wage(&field, checks), Weapon::Peers.wage(&field, peers)) } => server.stop().await?,
+        never = Weapon::Checks.wage(&field, until) => match never {},
+        never = Weapon::Peers.wage(&field, until) => match never {},
     };
     println!("  {:42} {stopped:.1?}", "stopped under checks and peers after");
     Ok(stood)

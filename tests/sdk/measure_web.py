@@ -3,7 +3,8 @@
     target/python/bin/python tests/sdk/measure_web.py
     target/python/bin/python tests/sdk/measure_web.py --beside-bombs
 
-The second prints how long a step takes while a page of another session takes all it can get. Asserts nothing. The server is the binary that QUARTERDECK_BIN names, else the debug build."""
+The second prints how long a step takes while a page of another session takes all it can get. Asserts nothing. The server
+is the binary that QUARTERDECK_BIN names, else the debug build."""
 
 import json
 import os

@@ -7,7 +7,7 @@ use super::{
 use anyhow::{Context, Result, ensure};
 use hyper::{Method, body::Bytes};
 use serde_json::{Value, json};
-use std::{future::Future, time::Duration};
+use std::{convert::Infallible, future::Future, time::Duration};
 use tokio::{
     io::AsyncWriteExt,
     net::TcpStream,
@@ -86,8 +86,8 @@ impl Weapon {
         }
     }
 
-    /// Attacks until then; never ends before.
-    pub(super) async fn wage(self, field: &Field, until: Instant) -> Result<()> {
+    /// Attacks until then. It does not end by itself: whoever watches ends it.
+    pub(super) async fn wage(self, field: &Field, until: Instant) -> Infallible {
         let mut attackers = JoinSet::new();
         match self {
             Self::Heads => {
@@ -133,7 +133,6 @@ impl Weapon {
         }
         sleep_until(until).await;
         attackers.abort_all();
-        // Whoever watches ends the attack.
         std::future::pending().await
     }
 }
